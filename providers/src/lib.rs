@@ -19,6 +19,7 @@ pub mod fact;
 pub mod form;
 pub mod http;
 pub mod json;
+pub mod jws;
 pub mod money;
 pub mod operation;
 pub mod outcome;

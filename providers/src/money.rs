@@ -190,6 +190,19 @@ impl Money {
         Ok(Money { minor, currency })
     }
 
+    /// Reads a number's text as JSON writes it: like [`Money::parse`], but an exponent is allowed (`1.0E7`).
+    ///
+    /// # Errors
+    /// [`MoneyError`], as for [`Money::parse`].
+    pub fn parse_number(text: &str, currency: Currency) -> Result<Money, MoneyError> {
+        if !text.contains(['e', 'E']) {
+            return Money::parse(text, currency);
+        }
+        let decimal = rust_decimal::Decimal::from_scientific(text)
+            .map_err(|_| MoneyError::Format(text.chars().take(40).collect()))?;
+        Money::parse(&decimal.to_string(), currency)
+    }
+
     /// Major units with exactly the currency's number of decimals: `1499.90`, `10.00`, `500` for a currency without
     /// a minor unit. An unknown currency is written with two decimals.
     #[must_use]
@@ -252,6 +265,17 @@ mod tests {
             "99999999999999999999",
         ] {
             assert!(Money::parse(text, Currency::RUB).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_may_have_an_exponent() {
+        for (text, minor) in [("1.0E7", 1_000_000_000), ("1e3", 100_000), ("1050e-2", 1050), ("10.5", 1050)] {
+            let money = Money::parse_number(text, Currency::UAH);
+            assert_eq!(money.map(|money| money.minor), Ok(minor), "{text}");
+        }
+        for text in ["-1e3", "1e40", "1e-3", "e", "1e", "1e99999999999999999999"] {
+            assert!(Money::parse_number(text, Currency::UAH).is_err(), "{text}");
         }
     }
 
