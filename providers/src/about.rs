@@ -137,6 +137,9 @@ pub struct Limits {
     pub call_gap_ms: u32,
     /// Calls of one account under way at once.
     pub calls_at_once: u32,
+    /// Longest period that [`crate::operation::Wish::Period`] may ask about, days; 0 where the provider lists no
+    /// payments by period.
+    pub period_days: u32,
 }
 
 /// A provider's declaration.

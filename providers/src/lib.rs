@@ -14,6 +14,7 @@
 
 pub mod about;
 pub mod account;
+pub mod date;
 pub mod digest;
 pub mod fact;
 pub mod form;

@@ -149,6 +149,20 @@ pub enum Wish {
         /// The provider's id of the subscription.
         id: String,
     },
+    /// Ask for the state of a subscription that the provider keeps, or of all of them. The answer is in
+    /// [`Done::payload`]: it concerns no payment.
+    Subscriptions {
+        /// The provider's id of one subscription; `None` for all.
+        id: Option<String>,
+    },
+    /// Ask for all payments of a period: far cheaper than asking for each. Only where
+    /// [`crate::about::Limits::period_days`] is not 0, and for no longer than that.
+    Period {
+        /// Start, Unix milliseconds.
+        from: i64,
+        /// End, Unix milliseconds.
+        to: i64,
+    },
     /// Do the credentials work?
     Probe,
 }
