@@ -1,1 +1,3 @@
+//! Kassir: a multi-provider payment webhook router for messenger bots.
+
 fn main() {}

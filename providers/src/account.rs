@@ -39,11 +39,10 @@ impl Secret {
 }
 
 /// Whether an integration takes real money.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Real payments; a test notification is recorded but is no event.
-    #[default]
+    /// Real payments only; a test notification is recorded but is no event.
     Live,
     /// Test payments are events.
     Test,
@@ -104,8 +103,9 @@ pub enum UnknownPayments {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
-    /// Live, test or observe.
-    pub mode: Mode,
+    /// Live, test or observe; `None`: real and test payments are both events, test ones marked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
     /// Another base URL for the provider's API: sandboxes, tests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_base: Option<String>,
@@ -178,7 +178,7 @@ impl Account {
     /// Whether test notifications count (mode `test`).
     #[must_use]
     pub fn is_test(&self) -> bool {
-        self.settings.mode == Mode::Test
+        self.settings.mode == Some(Mode::Test)
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
     fn settings_round_trip_with_numbers_of_their_own() {
         let text = r#"{"mode":"test","confirm":"never","amount_check":"equal","unknown_payments":"accept","manual_capture":false,"own":{"a":1.50,"b":[9007199254740993]}}"#;
         let settings: Settings = serde_json::from_str(text).unwrap();
-        assert_eq!(settings.mode, Mode::Test);
+        assert_eq!(settings.mode, Some(Mode::Test));
         assert_eq!(serde_json::to_string(&settings).unwrap(), text);
     }
 

@@ -1,0 +1,126 @@
+//! The durable queue's entries: everything that must happen later.
+
+use kassir_providers::Fact;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{DeliveryId, EndpointId, IntegrationId, JobId, MerchantId, NotificationId, ReplayId};
+
+/// Work that waits its turn together: one endpoint's deliveries, one integration's calls to its provider. A router
+/// has a limited number of each lane's work in hand, so that one that hangs does not hold up the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Deliveries to an endpoint.
+    Endpoint(EndpointId),
+    /// Calls to a provider's API for an integration.
+    Integration(IntegrationId),
+    /// A merchant's bulk replays and other chores.
+    Merchant(MerchantId),
+}
+
+impl std::fmt::Display for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Lane::Endpoint(id) => id.fmt(f),
+            Lane::Integration(id) => id.fmt(f),
+            Lane::Merchant(id) => id.fmt(f),
+        }
+    }
+}
+
+impl std::str::FromStr for Lane {
+    type Err = super::ids::IdError;
+
+    fn from_str(text: &str) -> Result<Lane, Self::Err> {
+        if text.starts_with(EndpointId::PREFIX) {
+            text.parse().map(Lane::Endpoint)
+        } else if text.starts_with(IntegrationId::PREFIX) {
+            text.parse().map(Lane::Integration)
+        } else {
+            text.parse().map(Lane::Merchant)
+        }
+    }
+}
+
+impl Serialize for Lane {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lane {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a job does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Ask the provider's API about a notification that proves nothing, or whose payment is not known yet, and apply
+    /// what it says.
+    Confirm {
+        /// The notification.
+        notification: NotificationId,
+        /// What it says.
+        facts: Vec<Fact>,
+    },
+    /// Ask the provider's API for the state of a payment whose notification never came.
+    Poll {
+        /// The payment's number.
+        payment: u32,
+    },
+    /// Go on with a bulk replay.
+    Replay {
+        /// The replay.
+        replay: ReplayId,
+    },
+}
+
+/// A job that is no delivery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Id.
+    pub id: JobId,
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Its lane.
+    pub lane: Lane,
+    /// What to do.
+    pub task: Task,
+    /// Times it was tried so far.
+    pub attempts: u32,
+    /// When it was made, Unix milliseconds.
+    pub created_at: i64,
+}
+
+/// What a queue entry is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WorkId {
+    /// A delivery.
+    Delivery(DeliveryId),
+    /// Another job.
+    Job(JobId),
+}
+
+impl std::fmt::Display for WorkId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            WorkId::Delivery(id) => id.fmt(f),
+            WorkId::Job(id) => id.fmt(f),
+        }
+    }
+}
+
+impl std::str::FromStr for WorkId {
+    type Err = super::ids::IdError;
+
+    fn from_str(text: &str) -> Result<WorkId, Self::Err> {
+        if text.starts_with(DeliveryId::PREFIX) {
+            text.parse().map(WorkId::Delivery)
+        } else {
+            text.parse().map(WorkId::Job)
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Every bound, named, with its unit.
+
+/// Largest body of a provider's request, bytes; more is refused with 413.
+pub const INBOUND_BODY_MAX: usize = 256 * 1024;
+/// Largest body of an API request, bytes.
+pub const API_BODY_MAX: usize = 1024 * 1024;
+/// Headers of an inbound request that are kept in the log.
+pub const INBOUND_HEADERS_KEPT: usize = 64;
+/// Longest header value that is kept in the log, bytes.
+pub const INBOUND_HEADER_VALUE_MAX: usize = 2 * 1024;
+/// Bytes of a refused notification's body that are kept in the log.
+pub const REFUSED_BODY_KEPT: usize = 8 * 1024;
+
+/// Bytes that are read of a subscriber's answer.
+pub const RESPONSE_READ_MAX: usize = 64 * 1024;
+/// Bytes that are kept of a subscriber's answer.
+pub const RESPONSE_KEPT_MAX: usize = 2 * 1024;
+/// Bytes that are read of a provider's API reply.
+pub const PROVIDER_REPLY_MAX: usize = 1024 * 1024;
+/// Calls of one operation at a provider (session, invoice, …).
+pub const OPERATION_STEPS_MAX: usize = 6;
+/// Attempts of a delivery that are kept.
+pub const ATTEMPTS_KEPT: usize = 100;
+
+/// Endpoints of a merchant.
+pub const ENDPOINTS_MAX: usize = 20_000;
+/// Integrations of a merchant.
+pub const INTEGRATIONS_MAX: usize = 1_000;
+/// Live signing secrets of an endpoint: the current one and those of rotations.
+pub const SIGNING_SECRETS_MAX: usize = 10;
+/// Live inbound tokens of an integration.
+pub const INBOUND_TOKENS_MAX: usize = 5;
+/// Custom headers of an endpoint.
+pub const CUSTOM_HEADERS_MAX: usize = 20;
+
+/// Largest payment number: some providers take no longer order number.
+pub const PAYMENT_NUMBER_MAX: u32 = 2_147_483_647;
+/// Order lines of a payment.
+pub const ORDER_LINES_MAX: usize = 100;
+/// Times a write is decided again after a conflict.
+pub const CONFLICT_RETRIES_MAX: usize = 16;

@@ -1,0 +1,494 @@
+//! The store: verbs of the domain, each one atomic and durable before it returns. The store is also the queue.
+//!
+//! A store never decides: it writes what `domain` decided, if what that was based on still holds, and reports a
+//! conflict otherwise. It knows no provider and reads no clock but its own ([`Store::now`]): due times and leases
+//! are the store's time, so that routers whose clocks differ agree.
+//!
+//! Two stores fulfil this trait, `sqlite` (embedded) and `redis`; one suite, `tests/it/store_suite`, holds them to
+//! the same behaviour.
+
+pub mod list;
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+
+use crate::domain::config::{Endpoint, Integration, Merchant, MerchantConfig};
+use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::event::Event;
+use crate::domain::ids::{
+    DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
+};
+use crate::domain::job::{Job, Lane, WorkId};
+use crate::domain::notification::Notification;
+use crate::domain::payment::Payment;
+use crate::domain::people::{ApiToken, AuditEntry, Replay};
+
+pub use list::{DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter};
+
+/// What went wrong in a store.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// It can't be reached or can't write now; nothing is known to be written. Trying again later is right.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// What the write was based on has changed: load again and decide again.
+    #[error("{0}")]
+    Conflict(Conflict),
+    /// There is no such record.
+    #[error("there is no {0}")]
+    NotFound(&'static str),
+    /// A limit of the store: too many payments, too large a record.
+    #[error("{0}")]
+    Limit(String),
+    /// A record can't be read: damaged, or written by a newer version.
+    #[error("a record of the store can't be read: {0}")]
+    Corrupt(String),
+    /// The store can't be used at all: wrong version, unsafe settings, another process has it.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// What has changed under a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// The payment has another version.
+    #[error("the payment changed meanwhile")]
+    Payment,
+    /// A new payment's provider id is taken already.
+    #[error("the payment exists already")]
+    PaymentExists,
+    /// The merchant's configuration has another version.
+    #[error("the configuration changed meanwhile")]
+    Config,
+    /// The delivery has another version.
+    #[error("the delivery changed meanwhile")]
+    Delivery,
+    /// The replay has another version.
+    #[error("the replay changed meanwhile")]
+    Replay,
+    /// The lease on the work ran out and somebody else has it, or it is done.
+    #[error("the lease on the work was lost")]
+    Lease,
+    /// The audit log has grown meanwhile.
+    #[error("the audit log grew meanwhile")]
+    Audit,
+    /// A name or hash is taken already.
+    #[error("it exists already")]
+    Exists,
+}
+
+/// Result of a verb.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// What a store is, in words.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// `sqlite` or `redis`.
+    pub kind: &'static str,
+    /// Where it is, without a password.
+    pub place: String,
+    /// What "accepted" means with the present settings, for `doctor` and the start of `serve`.
+    pub promise: String,
+    /// What weakens that promise; empty when nothing does.
+    pub warnings: Vec<String>,
+}
+
+/// A change of what people set up.
+#[derive(Debug, Clone)]
+pub enum ConfigChange {
+    /// A new merchant.
+    CreateMerchant(Merchant),
+    /// Its name or first number.
+    UpdateMerchant(Merchant),
+    /// The merchant and everything of it.
+    DeleteMerchant,
+    /// A new or changed integration.
+    PutIntegration(Box<Integration>),
+    /// An integration; its payments and log stay.
+    DeleteIntegration(IntegrationId),
+    /// A new or changed endpoint.
+    PutEndpoint(Box<Endpoint>),
+    /// An endpoint; its deliveries stay, those that wait are canceled when they come due.
+    DeleteEndpoint(EndpointId),
+}
+
+/// Which payments a notification may be about.
+#[derive(Debug, Clone)]
+pub struct LookUp {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Within which integration.
+    pub integration: IntegrationId,
+    /// Providers' ids.
+    pub provider_ids: Vec<String>,
+    /// Our numbers.
+    pub numbers: Vec<u32>,
+}
+
+/// What was found for a [`LookUp`].
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Version of the merchant's configuration: a cached one with another version is stale. 0 when the merchant is
+    /// gone.
+    pub config_version: u64,
+    /// Payments by provider's id.
+    pub by_provider_id: HashMap<String, Payment>,
+    /// Payments of this integration by our number.
+    pub by_number: HashMap<u32, Payment>,
+}
+
+/// A payment to be written.
+#[derive(Debug, Clone)]
+pub enum PaymentWrite {
+    /// A new one: the store gives its number (`number` is 0 in the record and in everything of the same commit that
+    /// refers to it). Fails with [`Conflict::PaymentExists`] when one of `links` is taken in its integration.
+    New {
+        /// The record.
+        payment: Box<Payment>,
+        /// Provider's ids that find it.
+        links: Vec<String>,
+    },
+    /// A changed one: `payment.version` is the version it was loaded with. Fails with [`Conflict::Payment`].
+    Update {
+        /// The record.
+        payment: Box<Payment>,
+        /// Further provider's ids that find it.
+        links: Vec<String>,
+    },
+}
+
+/// Proof that work is leased to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// The work.
+    pub work: WorkId,
+    /// The lease's number: grows with each lease of anything.
+    pub token: u64,
+}
+
+/// A counter of the statistics to be moved, in the hour of the store's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// `area.what.who`, for example `event.succeeded.yookassa` or `delivery.delivered.ep_…`.
+    pub key: String,
+    /// By how much.
+    pub by: i64,
+}
+
+/// One atomic, durable step of the money's path.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// The configuration it was decided with; [`Conflict::Config`] when there is a newer one. `None`: not checked.
+    pub config_version: Option<u64>,
+    /// A new record of the inbound log, or a changed one (by id).
+    pub notification: Option<Notification>,
+    /// A payment. Where it is new, records of this commit with payment 0 get its number.
+    pub payment: Option<PaymentWrite>,
+    /// New events.
+    pub events: Vec<Event>,
+    /// New deliveries; those with `next_attempt_at` are queued at that time, or at once if that is later than the
+    /// store's clock by no more than a day's worth of skew: a new delivery's first attempt is always due at once.
+    pub deliveries: Vec<Delivery>,
+    /// New jobs and when each is due (milliseconds from now).
+    pub jobs: Vec<(Job, u64)>,
+    /// A job that is finished by this step; [`Conflict::Lease`] when it is no longer ours.
+    pub finish: Option<Fence>,
+    /// Lease the new deliveries to this owner for so many milliseconds at once, so that nobody needs to claim them.
+    pub lease: Option<(String, u64)>,
+    /// Counters.
+    pub tallies: Vec<Tally>,
+}
+
+impl Commit {
+    /// A step that does nothing yet.
+    #[must_use]
+    pub fn of(merchant: MerchantId) -> Commit {
+        Commit {
+            merchant,
+            config_version: None,
+            notification: None,
+            payment: None,
+            events: Vec::new(),
+            deliveries: Vec::new(),
+            jobs: Vec::new(),
+            finish: None,
+            lease: None,
+            tallies: Vec::new(),
+        }
+    }
+}
+
+/// What a commit gave.
+#[derive(Debug, Clone, Default)]
+pub struct Committed {
+    /// The payment's number and new version, if one was written.
+    pub payment: Option<(u32, u64)>,
+    /// The leased deliveries with what is needed to send them.
+    pub leased: Vec<Claimed>,
+    /// The store's clock, Unix milliseconds.
+    pub now: i64,
+}
+
+/// A request for due work.
+#[derive(Debug, Clone)]
+pub struct ClaimAsk {
+    /// Who takes it: this process.
+    pub owner: String,
+    /// How long, milliseconds.
+    pub lease_ms: u64,
+    /// How many at the most.
+    pub max: usize,
+    /// How many of one lane at the most, where `room` says nothing.
+    pub per_lane: u32,
+    /// How many of these lanes at the most (0: none).
+    pub room: HashMap<Lane, u32>,
+}
+
+/// What the claimed work needs.
+#[derive(Debug, Clone)]
+pub enum Material {
+    /// A delivery and its event.
+    Delivery {
+        /// The delivery.
+        delivery: Box<Delivery>,
+        /// The event.
+        event: Box<Event>,
+    },
+    /// Another job.
+    Job(Box<Job>),
+}
+
+/// Work that is leased to us.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// The lease.
+    pub fence: Fence,
+    /// Its lane.
+    pub lane: Lane,
+    /// When it was due, Unix milliseconds.
+    pub due: i64,
+    /// When the lease ends, Unix milliseconds of the store's clock.
+    pub lease_until: i64,
+    /// What it is.
+    pub material: Material,
+}
+
+/// What a claim gave.
+#[derive(Debug, Clone, Default)]
+pub struct Claims {
+    /// The work, the longest due first within each lane, lanes taking turns.
+    pub work: Vec<Claimed>,
+    /// The store's clock, Unix milliseconds.
+    pub now: i64,
+    /// When the next work that was not taken is due, if there is any: also in the past, when lanes had no room.
+    pub next_due: Option<i64>,
+}
+
+/// The end of a lease, with what came of it.
+#[derive(Debug, Clone)]
+pub struct Settle {
+    /// The lease.
+    pub fence: Fence,
+    /// Whose work.
+    pub merchant: MerchantId,
+    /// What came of it.
+    pub end: SettleEnd,
+    /// Counters.
+    pub tallies: Vec<Tally>,
+}
+
+/// What came of leased work.
+#[derive(Debug, Clone)]
+pub enum SettleEnd {
+    /// A delivery: the changed record (with the version it was loaded with; [`Conflict::Delivery`] when a person
+    /// changed it meanwhile: load it and settle again), and the attempt. It is queued again at `next_attempt_at`,
+    /// or leaves the queue when that is `None`.
+    Delivery {
+        /// The record.
+        delivery: Box<Delivery>,
+        /// The attempt, if one was made.
+        attempt: Option<Attempt>,
+    },
+    /// A job: queued again after so many milliseconds, or done.
+    Job {
+        /// The record.
+        job: Box<Job>,
+        /// Milliseconds from now.
+        again_in: Option<u64>,
+    },
+}
+
+/// What became of an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Idempotency {
+    /// It is new, and now held for us.
+    Fresh,
+    /// The first request with it is still under way.
+    Running,
+    /// It was used for another request.
+    Mismatch,
+    /// It is done: the first answer.
+    Done {
+        /// HTTP status.
+        status: u16,
+        /// Body.
+        body: String,
+    },
+}
+
+/// What is older than this goes (Unix milliseconds; `None` keeps all). Nothing that still waits for delivery goes.
+#[derive(Debug, Clone, Default)]
+pub struct Cutoffs {
+    /// Inbound log: rejected and duplicate notifications.
+    pub refused: Option<i64>,
+    /// Inbound log: all others.
+    pub notifications: Option<i64>,
+    /// Events with their deliveries and attempts.
+    pub events: Option<i64>,
+    /// Payments that are over and have no events left.
+    pub payments: Option<i64>,
+    /// Statistics.
+    pub tallies: Option<i64>,
+    /// Idempotency keys.
+    pub idempotency: Option<i64>,
+}
+
+/// How much waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Queue entries.
+    pub waiting: u64,
+    /// Those that are leased.
+    pub leased: u64,
+    /// Due time of the oldest one, Unix milliseconds.
+    pub oldest_due: Option<i64>,
+}
+
+/// The store.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// What it is, in words.
+    fn describe(&self) -> Description;
+    /// Whether a notification could be kept now: makes a durable write.
+    async fn ready(&self) -> Result<()>;
+    /// Its clock, Unix milliseconds.
+    async fn now(&self) -> Result<i64>;
+    /// Ends orderly: waits for writes under way.
+    async fn close(&self);
+
+    // What people set up.
+
+    /// Changes what is set up for a merchant and gives the new version. `expected`: [`Conflict::Config`] when the
+    /// version is another; [`StoreError::NotFound`] when there is no such merchant. The hashes of an integration's
+    /// tokens are registered so that [`Store::find_token`] finds them.
+    async fn change_config(
+        &self,
+        merchant: MerchantId,
+        change: ConfigChange,
+        expected: Option<u64>,
+    ) -> Result<u64>;
+    /// All that is set up for a merchant.
+    async fn config(&self, merchant: MerchantId) -> Result<Option<MerchantConfig>>;
+    /// Merchants, newest first.
+    async fn merchants(&self, page: &Page) -> Result<Listed<Merchant>>;
+    /// Whose inbound URL this is, by the hash of its token.
+    async fn find_token(&self, hash: &str) -> Result<Option<(MerchantId, IntegrationId)>>;
+    /// A new or changed API token; [`Conflict::Exists`] when the hash belongs to another.
+    async fn put_api_token(&self, token: &ApiToken) -> Result<()>;
+    /// The API token with this hash.
+    async fn api_token(&self, hash: &str) -> Result<Option<ApiToken>>;
+    /// API tokens, newest first.
+    async fn api_tokens(&self, page: &Page) -> Result<Listed<ApiToken>>;
+    /// Ends an API token.
+    async fn delete_api_token(&self, id: TokenId) -> Result<()>;
+
+    // The money's path.
+
+    /// Payments that a notification may be about. One round trip.
+    async fn look_up(&self, ask: &LookUp) -> Result<Found>;
+    /// One atomic, durable step. One round trip.
+    async fn commit(&self, commit: Commit) -> Result<Committed>;
+    /// Takes due work under a lease; work whose lease ran out is due again.
+    async fn claim(&self, ask: &ClaimAsk) -> Result<Claims>;
+    /// Ends a lease with its result. One round trip.
+    async fn settle(&self, settle: Settle) -> Result<()>;
+    /// Gives leased work back unchanged: it is due at once. Leases that are lost are passed over.
+    async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()>;
+    /// How much waits.
+    async fn backlog(&self) -> Result<Backlog>;
+
+    // Reading.
+
+    /// A payment.
+    async fn payment(&self, merchant: MerchantId, number: u32) -> Result<Option<Payment>>;
+    /// Payments, newest first.
+    async fn payments(
+        &self,
+        merchant: MerchantId,
+        filter: &PaymentFilter,
+        page: &Page,
+    ) -> Result<Listed<Payment>>;
+    /// An event.
+    async fn event(&self, merchant: MerchantId, id: EventId) -> Result<Option<Event>>;
+    /// Events, newest first.
+    async fn events(&self, merchant: MerchantId, filter: &EventFilter, page: &Page) -> Result<Listed<Event>>;
+    /// A delivery.
+    async fn delivery(&self, merchant: MerchantId, id: DeliveryId) -> Result<Option<Delivery>>;
+    /// Deliveries, newest first.
+    async fn deliveries(
+        &self,
+        merchant: MerchantId,
+        filter: &DeliveryFilter,
+        page: &Page,
+    ) -> Result<Listed<Delivery>>;
+    /// A delivery's attempts, oldest first; the oldest ones beyond `limits::ATTEMPTS_KEPT` are gone.
+    async fn attempts(&self, merchant: MerchantId, id: DeliveryId) -> Result<Vec<Attempt>>;
+    /// A notification.
+    async fn notification(&self, merchant: MerchantId, id: NotificationId) -> Result<Option<Notification>>;
+    /// Notifications, newest first.
+    async fn notifications(
+        &self,
+        merchant: MerchantId,
+        filter: &NotificationFilter,
+        page: &Page,
+    ) -> Result<Listed<Notification>>;
+    /// Counters from one hour (Unix milliseconds) to another, that one excluded: hour, key, value.
+    async fn tallies(&self, merchant: MerchantId, from: i64, to: i64) -> Result<Vec<(i64, String, i64)>>;
+
+    // What people do.
+
+    /// Changes a delivery on a person's behalf: `delivery.version` is the version it was loaded with
+    /// ([`Conflict::Delivery`]). It is queued at `next_attempt_at`, or leaves the queue when that is `None`; while an
+    /// attempt is under way its lease stays, and its settling meets the conflict.
+    async fn update_delivery(&self, delivery: Delivery) -> Result<()>;
+    /// A new (version 0) or changed replay ([`Conflict::Replay`]).
+    async fn put_replay(&self, replay: &Replay) -> Result<u64>;
+    /// A replay.
+    async fn replay(&self, merchant: MerchantId, id: ReplayId) -> Result<Option<Replay>>;
+    /// Replays, newest first.
+    async fn replays(&self, merchant: MerchantId, page: &Page) -> Result<Listed<Replay>>;
+    /// Hash of the newest entry of the audit log of a merchant (`None`: of the router itself); empty at first.
+    async fn audit_tail(&self, merchant: Option<MerchantId>) -> Result<String>;
+    /// Appends to the audit log of `entry.merchant`; [`Conflict::Audit`] when `tail` is not its newest hash.
+    async fn append_audit(&self, entry: &AuditEntry, tail: &str) -> Result<()>;
+    /// The audit log, newest first; `None`: of the router itself and all merchants.
+    async fn audit(&self, merchant: Option<MerchantId>, page: &Page) -> Result<Listed<AuditEntry>>;
+    /// Takes an idempotency key for a request with this fingerprint; held for `hold_ms` until it is finished.
+    async fn idempotency_begin(
+        &self,
+        scope: &str,
+        key: &str,
+        fingerprint: &str,
+        hold_ms: u64,
+    ) -> Result<Idempotency>;
+    /// Keeps the answer for the key (`None`: frees the key, so that the request can be tried again).
+    async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()>;
+
+    // Upkeep.
+
+    /// Removes at most `max` old records; gives how many went. 0 means done.
+    async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64>;
+}
