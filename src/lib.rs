@@ -1,6 +1,9 @@
 //! Kassir: a multi-provider payment webhook router for messenger bots.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod limits;
+pub mod registry;
+pub mod secrets;
 pub mod store;

@@ -1,0 +1,220 @@
+//! What is set up, at hand: a cache of the merchants' configuration with opened credentials.
+//!
+//! It never trusts itself for long. On the money's path each look-up in the store tells the current version of the
+//! configuration, so a stale copy is found without a further round trip; elsewhere a copy is checked when it is older
+//! than [`FRESH_MS`]. A change made through this process shows at once, one made through another router within that
+//! time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use kassir_providers::{Account, Provider};
+
+use crate::clock::SharedClock;
+use crate::domain::config::{Integration, MerchantConfig};
+use crate::domain::ids::{IntegrationId, MerchantId};
+use crate::secrets::{SecretError, Vault};
+use crate::store::{LookUp, Store, StoreError};
+
+/// How long a copy is used without asking the store whether it is current, milliseconds.
+pub const FRESH_MS: i64 = 2_000;
+/// Unknown tokens that are remembered as unknown, so that a flood of them does not reach the store.
+pub const UNKNOWN_TOKENS_MAX: usize = 4_096;
+/// How long an unknown token is remembered, milliseconds.
+pub const UNKNOWN_TOKEN_MS: i64 = 1_000;
+
+/// Why an integration can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A credential does not open.
+    #[error("credential {key} of {integration}: {source}")]
+    Credential {
+        /// Which credential.
+        key: String,
+        /// Of which integration.
+        integration: IntegrationId,
+        /// Why.
+        source: SecretError,
+    },
+}
+
+/// A merchant's configuration at one version, credentials opened.
+pub struct MerchantView {
+    /// The configuration.
+    pub config: MerchantConfig,
+    accounts: HashMap<IntegrationId, Arc<Account>>,
+    checked_at: std::sync::atomic::AtomicI64,
+}
+
+impl MerchantView {
+    /// An integration with its opened account.
+    #[must_use]
+    pub fn integration(&self, id: IntegrationId) -> Option<(&Integration, &Arc<Account>)> {
+        Some((self.config.integration(id)?, self.accounts.get(&id)?))
+    }
+}
+
+/// The cache.
+pub struct Registry {
+    store: Arc<dyn Store>,
+    vault: Arc<Vault>,
+    clock: SharedClock,
+    views: RwLock<HashMap<MerchantId, Arc<MerchantView>>>,
+    tokens: RwLock<HashMap<String, (MerchantId, IntegrationId)>>,
+    unknown: RwLock<HashMap<String, i64>>,
+}
+
+impl Registry {
+    /// A cache over a store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, vault: Arc<Vault>, clock: SharedClock) -> Registry {
+        Registry {
+            store,
+            vault,
+            clock,
+            views: RwLock::default(),
+            tokens: RwLock::default(),
+            unknown: RwLock::default(),
+        }
+    }
+
+    /// The adapter of an integration.
+    #[must_use]
+    pub fn provider(integration: &Integration) -> Option<&'static dyn Provider> {
+        kassir_providers::by_slug(&integration.provider)
+    }
+
+    /// A merchant's configuration, at most [`FRESH_MS`] old.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn merchant(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        let Some(view) = self.cached(id) else { return self.reload(id).await };
+        let now = self.clock.now();
+        let checked_at = view.checked_at.load(std::sync::atomic::Ordering::Relaxed);
+        if (0..FRESH_MS).contains(&now.saturating_sub(checked_at)) {
+            return Ok(Some(view));
+        }
+        let ask = LookUp {
+            merchant: id,
+            integration: IntegrationId(uuid::Uuid::nil()),
+            provider_ids: Vec::new(),
+            numbers: Vec::new(),
+        };
+        if self.store.look_up(&ask).await?.config_version == view.config.version {
+            view.checked_at.store(now, std::sync::atomic::Ordering::Relaxed);
+            return Ok(Some(view));
+        }
+        self.reload(id).await
+    }
+
+    /// The copy at hand, however old; for callers that learn the current version from the store anyway.
+    ///
+    /// # Errors
+    /// [`RegistryError`] when there is none and it can't be loaded.
+    pub async fn merchant_at_hand(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        match self.cached(id) {
+            Some(view) => Ok(Some(view)),
+            None => self.reload(id).await,
+        }
+    }
+
+    /// Loads a merchant's configuration anew.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn reload(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        let checked_at = self.clock.now();
+        let Some(config) = self.store.config(id).await? else {
+            self.forget(id);
+            return Ok(None);
+        };
+        let mut accounts = HashMap::new();
+        for integration in &config.integrations {
+            accounts.insert(integration.id, Arc::new(self.open(integration)?));
+        }
+        let view = Arc::new(MerchantView { config, accounts, checked_at: checked_at.into() });
+        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        views.insert(id, Arc::clone(&view));
+        Ok(Some(view))
+    }
+
+    /// Opens an integration's credentials.
+    ///
+    /// # Errors
+    /// [`RegistryError::Credential`].
+    pub fn open(&self, integration: &Integration) -> Result<Account, RegistryError> {
+        let mut account = Account { settings: integration.settings.clone(), ..Account::default() };
+        for (key, stored) in &integration.credentials {
+            let owner = credential_owner(integration.id, key);
+            let secret = self.vault.open(&owner, &stored.sealed).map_err(|source| RegistryError::Credential {
+                key: key.clone(),
+                integration: integration.id,
+                source,
+            })?;
+            account.credentials.insert(key.clone(), secret);
+        }
+        Ok(account)
+    }
+
+    /// Whose inbound URL this is, by the hash of its token. The token may have ended since: look at the integration.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn find_token(&self, hash: &str) -> Result<Option<(MerchantId, IntegrationId)>, StoreError> {
+        if let Some(found) = self.tokens.read().unwrap_or_else(PoisonError::into_inner).get(hash) {
+            return Ok(Some(*found));
+        }
+        let now = self.clock.now();
+        let unknown_since = self.unknown.read().unwrap_or_else(PoisonError::into_inner).get(hash).copied();
+        if unknown_since.is_some_and(|since| (0..UNKNOWN_TOKEN_MS).contains(&now.saturating_sub(since))) {
+            return Ok(None);
+        }
+        let found = self.store.find_token(hash).await?;
+        match found {
+            Some(found) => {
+                self.tokens.write().unwrap_or_else(PoisonError::into_inner).insert(hash.to_owned(), found);
+            }
+            None => {
+                let mut unknown = self.unknown.write().unwrap_or_else(PoisonError::into_inner);
+                if unknown.len() >= UNKNOWN_TOKENS_MAX {
+                    unknown.clear();
+                }
+                unknown.insert(hash.to_owned(), now);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Drops what is at hand of a merchant, after a change or when a look-up showed a newer version.
+    pub fn forget(&self, id: MerchantId) {
+        self.views.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.tokens.write().unwrap_or_else(PoisonError::into_inner).retain(|_, (merchant, _)| *merchant != id);
+        self.unknown.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn cached(&self, id: MerchantId) -> Option<Arc<MerchantView>> {
+        self.views.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone)
+    }
+}
+
+/// What a credential is sealed for.
+#[must_use]
+pub fn credential_owner(integration: IntegrationId, key: &str) -> String {
+    format!("{integration}/{key}")
+}
+
+/// What an inbound token is sealed for.
+#[must_use]
+pub fn token_owner(integration: IntegrationId) -> String {
+    format!("{integration}/token")
+}
+
+/// What an endpoint's signing secret or custom header is sealed for.
+#[must_use]
+pub fn endpoint_owner(endpoint: crate::domain::ids::EndpointId, what: &str) -> String {
+    format!("{endpoint}/{what}")
+}
