@@ -172,6 +172,19 @@ fn encode_with(text: &str, space: &str) -> String {
 /// Joins names and values into a form body or query.
 #[must_use]
 pub fn build<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    build_with(fields, encode)
+}
+
+/// Joins names and values into a query whose spaces are `%20`.
+#[must_use]
+pub fn build_percent<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    build_with(fields, encode_percent)
+}
+
+fn build_with<'a>(
+    fields: impl IntoIterator<Item = (&'a str, &'a str)>,
+    encode: fn(&str) -> String,
+) -> String {
     let mut out = String::new();
     for (name, value) in fields {
         if !out.is_empty() {

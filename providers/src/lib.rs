@@ -25,6 +25,7 @@ pub mod money;
 pub mod operation;
 pub mod outcome;
 pub mod sources;
+pub mod unitpay;
 
 pub use about::About;
 pub use account::{Account, Mode, Secret, Settings};
@@ -70,7 +71,7 @@ pub trait Provider: Send + Sync {
 }
 
 /// Every adapter, in the order in which they are listed to people.
-pub static ALL: &[&dyn Provider] = &[];
+pub static ALL: &[&dyn Provider] = &[&unitpay::Unitpay];
 
 /// The adapter with this slug (the `{provider}` of `/webhooks/{provider}/{token}`).
 #[must_use]
