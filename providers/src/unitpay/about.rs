@@ -21,7 +21,7 @@ pub static ABOUT: About = About {
     open_credentials: false,
     settings: SETTINGS,
     kinds: KINDS,
-    states: &[State::Pending, State::WaitingForCapture, State::Succeeded, State::Canceled],
+    states: &[State::WaitingForCapture, State::Succeeded, State::Canceled],
     proof: Text::new(
         "SHA-256 over the method, all values sorted by name and the project's secret key; source addresses are noted",
         "SHA-256 от метода, всех значений по порядку имён и секретного ключа проекта; адрес отправителя отмечается",

@@ -15,12 +15,17 @@ pub(super) fn imitate(sample: &Sample, account: &Account) -> Result<Request, Str
         return Err("Unitpay sends no notification of a refund: it is seen by asking getPayment".to_owned());
     }
     let method = match (sample.kind.as_deref(), sample.state) {
-        (Some(kind @ ("check" | "preauth" | "pay" | "error")), _) => kind,
+        (Some("check"), _) => "check",
+        (None | Some("preauth"), State::WaitingForCapture) => "preauth",
+        (None | Some("pay"), State::Succeeded) => "pay",
+        (None | Some("error"), State::Canceled) => "error",
+        (None, State::Pending) => {
+            return Err("Unitpay says nothing of a payment that waits: take the kind check".to_owned());
+        }
+        (Some("preauth" | "pay" | "error"), state) => {
+            return Err(format!("that kind does not tell the state {}", state.word()));
+        }
         (Some(other), _) => return Err(format!("Unitpay has no kind {other}: check, preauth, pay, error")),
-        (None, State::Pending) => "check",
-        (None, State::WaitingForCapture) => "preauth",
-        (None, State::Succeeded) => "pay",
-        (None, State::Canceled) => "error",
     };
     let secret = account.secret("project_secret").ok_or("project_secret is not set")?;
     let fields = fields(method, sample, account);
@@ -45,7 +50,11 @@ pub(super) fn imitate(sample: &Sample, account: &Account) -> Result<Request, Str
 
 fn fields(method: &str, sample: &Sample, account: &Account) -> Vec<(&'static str, String)> {
     let (sum, currency) = (sample.amount.decimal(), sample.amount.currency.to_string());
-    let number = sample.provider_id.clone().unwrap_or_else(|| number_of(&sample.reference));
+    let number = match &sample.provider_id {
+        Some(id) if super::is_number(id) => id.clone(),
+        Some(id) => number_of(id),
+        None => number_of(&sample.reference),
+    };
     let is_preauth = if method == "preauth" { "1" } else { "0" };
     let test = if account.is_test() { "1" } else { "0" };
     let mut fields = vec![

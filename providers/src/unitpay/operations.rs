@@ -68,23 +68,30 @@ pub(super) fn next(
         Wish::Create(_) => create::read_init(reply),
         Wish::Status(payment) | Wish::RefundStatus { payment, .. } => {
             let result = api::read(reply, Effect::Reads)?;
-            Ok(done(reply, facts(&result, payment, operation.context.now)?))
+            Ok(done(reply, facts(&result, payment, operation.context.now, account)?))
         }
         Wish::Refund { payment, amount, receipt, .. } => match memo.strip_prefix(REFUND) {
             None => refund(payment, *amount, receipt.as_ref(), reply, account),
             Some(total) => {
                 api::read(reply, Effect::Writes)?;
                 let total = total.parse().map_err(|_| Failure::never(Fault::Us, "a memo is broken"))?;
-                Ok(done(reply, vec![refunded(payment, Money::new(total, payment.amount.currency))]))
+                Ok(done(
+                    reply,
+                    vec![refund_fact(
+                        reference(payment),
+                        Money::new(total, payment.amount.currency),
+                        account.is_test(),
+                    )],
+                ))
             }
         },
         Wish::Capture { payment, .. } => {
             api::read(reply, Effect::Writes)?;
-            Ok(done(reply, vec![moved(payment, State::Succeeded)]))
+            Ok(done(reply, vec![moved(payment, State::Succeeded, account)]))
         }
         Wish::Cancel(payment) => {
             api::read(reply, Effect::Writes)?;
-            Ok(done(reply, vec![moved(payment, State::Canceled)]))
+            Ok(done(reply, vec![moved(payment, State::Canceled, account)]))
         }
         Wish::Charge { create: wanted, saved_method } if memo != INIT => {
             charge(&api::read(reply, Effect::Reads)?)?;
@@ -145,7 +152,7 @@ fn state(status: &str, held: bool) -> Option<State> {
     }
 }
 
-fn facts(result: &Value, payment: &Target, now: i64) -> Result<Vec<Fact>, Failure> {
+fn facts(result: &Value, payment: &Target, now: i64, account: &Account) -> Result<Vec<Fact>, Failure> {
     let unreadable = |what: &str| Failure::later(format!("Unitpay's answer has no readable {what}"));
     let reference = PaymentRef {
         provider_id: json::member(result, "paymentId").or_else(|| payment.provider_id.clone()),
@@ -174,7 +181,7 @@ fn facts(result: &Value, payment: &Target, now: i64) -> Result<Vec<Fact>, Failur
         amount: Some(Sum::Money(amount)),
         amount_check: AmountCheck::Equal,
         reason: json::member(result, "errorMessage").filter(|_| state == State::Canceled),
-        test: false,
+        test: account.is_test(),
         method: json::member(result, "paymentType"),
         saved_method: None,
         operation_key: None,
@@ -188,7 +195,7 @@ fn facts(result: &Value, payment: &Target, now: i64) -> Result<Vec<Fact>, Failur
             status != "refund" && result.get("refunds").and_then(Value::as_array).is_some_and(Vec::is_empty);
         let back = left.map_or(0, |left| amount.minor.saturating_sub(left.minor));
         if back > 0 && !none {
-            facts.push(refund_fact(reference, Money::new(back, currency)));
+            facts.push(refund_fact(reference, Money::new(back, currency), account.is_test()));
         }
     }
     Ok(facts)
@@ -245,14 +252,14 @@ fn charge(subscription: &Value) -> Result<(), Failure> {
     Err(Failure::never(Fault::Caller, format!("the subscription can't be charged: {why}")).code("close"))
 }
 
-fn moved(payment: &Target, state: State) -> Fact {
+fn moved(payment: &Target, state: State, account: &Account) -> Fact {
     Fact::Payment(PaymentFact {
         payment: reference(payment),
         state,
         amount: Some(Sum::Money(payment.amount)),
         amount_check: AmountCheck::Equal,
         reason: None,
-        test: false,
+        test: account.is_test(),
         method: None,
         saved_method: None,
         operation_key: None,
@@ -260,19 +267,15 @@ fn moved(payment: &Target, state: State) -> Fact {
     })
 }
 
-fn refunded(payment: &Target, total: Money) -> Fact {
-    refund_fact(reference(payment), total)
-}
-
 /// Unitpay gives refunds no number: what was given back in all tells them apart, whoever found them.
-fn refund_fact(payment: PaymentRef, total: Money) -> Fact {
+fn refund_fact(payment: PaymentRef, total: Money, test: bool) -> Fact {
     let number = payment.provider_id.as_deref().unwrap_or("");
     Fact::Refund(RefundFact {
         id: format!("{number}-{}", total.minor),
         payment,
         amount: Some(Sum::Money(total)),
         cumulative: true,
-        test: false,
+        test,
     })
 }
 
