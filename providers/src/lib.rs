@@ -14,6 +14,7 @@
 
 pub mod about;
 pub mod account;
+pub mod cloudpayments;
 pub mod date;
 pub mod digest;
 pub mod fact;
@@ -71,7 +72,7 @@ pub trait Provider: Send + Sync {
 }
 
 /// Every adapter, in the order in which they are listed to people.
-pub static ALL: &[&dyn Provider] = &[&unitpay::Unitpay];
+pub static ALL: &[&dyn Provider] = &[&cloudpayments::CloudPayments, &unitpay::Unitpay];
 
 /// The adapter with this slug (the `{provider}` of `/webhooks/{provider}/{token}`).
 #[must_use]
