@@ -1,0 +1,110 @@
+//! What is forged is refused.
+
+use kassir_providers::account::SourceIps;
+use kassir_providers::{RejectKind, Secret};
+
+use crate::support::breaking::{flips, stripped};
+use crate::support::{Failures, Fixture, fixtures};
+
+fn good() -> impl Iterator<Item = Fixture> {
+    fixtures().into_iter().filter(Fixture::is_good)
+}
+
+#[test]
+fn any_flipped_signed_byte_is_refused() {
+    let mut failures = Failures::of("any flipped signed byte is refused");
+    for fixture in good() {
+        let Some(flip) = &fixture.flip else { continue };
+        for part in &flip.parts {
+            match flips(&fixture.request, part) {
+                Err(error) => failures.add(&fixture.place, error),
+                Ok(all) => {
+                    for (what, broken) in all {
+                        let result = fixture.provider.receive(&broken, &fixture.account);
+                        failures.check(&fixture.place, flip.to.fits(&result), || format!("{what}: taken in"));
+                    }
+                }
+            }
+        }
+    }
+    failures.finish();
+}
+
+/// A PEM key of nobody's: its private half was thrown away.
+const FOREIGN_PEM: &str = "-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAt5TfN61SK8kfapCFVwsO
+O4JC3jz4XqmBkPxGF+ICiFr5MVy6/8xp2BfH1HO2OAm9Oalb3PNktDvyIBboga/f
+su3iNjBKDwDwhU54pg+Cz9sj+yFyQPik8O8H8kVKmRItvBVtF3T3xZ0AYcs+PB4q
+/AYL3AIMOTXJZrepCzeYhN7foOQmi+U8Bs1xPWT5Hk7AVTqd7rH77ORxa3ewxnK6
+gCEehjuZZ6Hdx5OKL+AeFq1Id7CqILBGuRx008VzuHo9/+mJuRcHb+qfUsUHt6r5
+Zj/7dXRHw450dtg1orhVoVYTWHa3cJdY6KgG8n/dHiS8NadBe3T8pS3VrJrWWADS
+LQIDAQAB
+-----END PUBLIC KEY-----
+";
+
+#[test]
+fn a_foreign_or_empty_key_is_refused() {
+    let mut failures = Failures::of("a wrong, empty or foreign key is refused");
+    for fixture in good() {
+        let Some(keys) = &fixture.keys else { continue };
+        for key in &keys.proving {
+            let Some(own) = fixture.account_data.credentials.get(key) else {
+                failures.add(&fixture.place, format!("[keys] names {key}, which the account has not"));
+                continue;
+            };
+            let foreign = match keys.foreign.get(key) {
+                Some(foreign) => foreign.clone(),
+                None if own.contains("-----BEGIN ") => FOREIGN_PEM.to_owned(),
+                None => format!("{}-foreign", own.chars().rev().collect::<String>()),
+            };
+            let last = if own.ends_with('x') { "y" } else { "x" };
+            let near = format!("{}{last}", &own[..own.char_indices().next_back().map_or(0, |(at, _)| at)]);
+            for (what, value) in [("foreign", foreign), ("off by one", near), ("empty", String::new())] {
+                let mut account = fixture.account.clone();
+                account.credentials.insert(key.clone(), Secret::new(value));
+                let result = fixture.provider.receive(&fixture.request, &account);
+                failures.check(&fixture.place, keys.to.fits(&result), || format!("{what} {key}: taken in"));
+            }
+            let mut account = fixture.account.clone();
+            account.credentials.remove(key);
+            let result = fixture.provider.receive(&fixture.request, &account);
+            failures.check(&fixture.place, keys.to.fits(&result), || format!("no {key}: taken in"));
+        }
+    }
+    failures.finish();
+}
+
+#[test]
+fn a_missing_proof_is_refused() {
+    let mut failures = Failures::of("a notification without its proof is refused");
+    for fixture in good() {
+        let Some(strip) = &fixture.strip else { continue };
+        match stripped(&fixture.request, strip) {
+            Err(error) => failures.add(&fixture.place, error),
+            Ok(bare) => {
+                let result = fixture.provider.receive(&bare, &fixture.account);
+                failures.check(&fixture.place, strip.to.fits(&result), || "it was taken in".to_owned());
+            }
+        }
+    }
+    failures.finish();
+}
+
+#[test]
+fn foreign_addresses_are_refused_when_that_is_enforced() {
+    let mut failures = Failures::of("source_ips = enforce refuses a foreign address");
+    for mut fixture in good() {
+        if fixture.provider.about().sources.is_empty() {
+            continue;
+        }
+        fixture.account.settings.source_ips = Some(SourceIps::Enforce);
+        for peer in [None, Some("203.0.113.7".parse().unwrap()), Some("2001:db8::7".parse().unwrap())] {
+            fixture.request.peer = peer;
+            let kind = fixture.receive().map_err(|reject| reject.kind).err();
+            failures.check(&fixture.place, kind == Some(RejectKind::ForeignSource), || {
+                format!("from {peer:?}: {kind:?}")
+            });
+        }
+    }
+    failures.finish();
+}
