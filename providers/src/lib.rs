@@ -26,7 +26,12 @@ pub mod money;
 pub mod operation;
 pub mod outcome;
 pub mod sources;
-pub mod unitpay;
+#[rustfmt::skip] // one a line
+pub static ALL: &[&dyn Provider] = &[
+    &yookassa::YooKassa,
+    &cloudpayments::CloudPayments,
+    &unitpay::Unitpay,
+];
 
 pub use about::About;
 pub use account::{Account, Mode, Secret, Settings};
@@ -72,7 +77,12 @@ pub trait Provider: Send + Sync {
 }
 
 /// Every adapter, in the order in which they are listed to people.
-pub static ALL: &[&dyn Provider] = &[&cloudpayments::CloudPayments, &unitpay::Unitpay];
+#[rustfmt::skip] // one a line
+pub static ALL: &[&dyn Provider] = &[
+    &yookassa::YooKassa,
+    &cloudpayments::CloudPayments,
+    &unitpay::Unitpay,
+];
 
 /// The adapter with this slug (the `{provider}` of `/webhooks/{provider}/{token}`).
 #[must_use]

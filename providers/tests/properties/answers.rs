@@ -2,7 +2,9 @@
 
 use kassir_providers::{Outcome, Reject, RejectKind};
 
-use crate::support::fixture::{AnswerData, REFUSALS, REJECT_KINDS, STATES, answer_text, outcomes, rejects, word};
+use crate::support::fixture::{
+    AnswerData, REFUSALS, REJECT_KINDS, STATES, answer_text, outcomes, rejects, word,
+};
 use crate::support::{Failures, Fixture, fixtures};
 
 #[test]
@@ -29,7 +31,9 @@ fn answers_are_exact_to_the_byte() {
         for (name, data) in &answers.refused {
             match REFUSALS.into_iter().find(|refusal| word(refusal) == *name) {
                 None => failures.add(&fixture.place, format!("no refusal is called {name}")),
-                Some(refusal) => compare(&mut failures, &fixture, name, Some(data), &Outcome::Refused(refusal)),
+                Some(refusal) => {
+                    compare(&mut failures, &fixture, name, Some(data), &Outcome::Refused(refusal))
+                }
             }
         }
         for (name, data) in &answers.told {
@@ -66,7 +70,8 @@ fn every_outcome_has_an_answer_and_only_good_ones_a_positive_one() {
     let mut failures = Failures::of("the answer is total; a bad outcome is never answered like a good one");
     let rejects = rejects();
     for fixture in fixtures() {
-        let answer = |outcome: &Outcome<'_>| fixture.provider.answer(&fixture.request, outcome, &fixture.account);
+        let answer =
+            |outcome: &Outcome<'_>| fixture.provider.answer(&fixture.request, outcome, &fixture.account);
         let accepted = answer(&Outcome::Accepted);
         for outcome in outcomes(&rejects) {
             let Some(got) = failures.calm(&fixture.place, || answer(&outcome)) else { continue };

@@ -26,9 +26,11 @@ fn every_provider_has_fixtures_and_every_folder_a_provider() {
         let complete = |fixture: &&&&crate::support::Fixture| {
             fixture.flip.is_some() && fixture.keys.is_some() && fixture.strip.is_some()
         };
-        failures.check(slug, signed().is_empty() || signed().iter().any(|fixture| complete(&fixture)), || {
-            "no signed fixture with all of [flip], [keys] and [strip]".to_owned()
-        });
+        failures.check(
+            slug,
+            signed().is_empty() || signed().iter().any(|fixture| complete(&fixture)),
+            || "no signed fixture with all of [flip], [keys] and [strip]".to_owned(),
+        );
         failures.check(slug, own.iter().any(|fixture| fixture.answers.accepted.is_some()), || {
             "no fixture with the exact answer [answers.accepted]".to_owned()
         });

@@ -52,10 +52,16 @@ fn declarations_are_complete() {
         let required: Vec<_> = about.credentials.iter().map(|field| field.required).collect();
         check(required.is_sorted_by(|a, b| a >= b), "required credentials come first");
         check(about.open_credentials || required.first() == Some(&true), "no required credential");
-        let keys: BTreeSet<_> =
-            about.credentials.iter().map(|field| field.key).chain(about.settings.iter().map(|setting| setting.key)).collect();
+        let keys: BTreeSet<_> = about
+            .credentials
+            .iter()
+            .map(|field| field.key)
+            .chain(about.settings.iter().map(|setting| setting.key))
+            .collect();
         check(keys.len() == about.credentials.len() + about.settings.len(), "a key occurs twice");
-        let snake = |key: &&str| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit());
+        let snake = |key: &&str| {
+            key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())
+        };
         check(keys.iter().all(snake), "a key is not snake_case");
         let kinds: BTreeSet<_> = about.kinds.iter().map(|kind| kind.name).collect();
         check(kinds.len() == about.kinds.len(), "a kind occurs twice");
@@ -90,7 +96,8 @@ fn defaults_of_settings_are_valid() {
             account.settings.own.insert(setting.key.to_owned(), value);
             let pointer = format!("/settings/{}", setting.key);
             let found = problems(about, &account);
-            failures.check(slug, found.iter().all(|problem| problem.pointer != pointer), || format!("{found:?}"));
+            failures
+                .check(slug, found.iter().all(|problem| problem.pointer != pointer), || format!("{found:?}"));
         }
     }
     failures.finish();

@@ -21,7 +21,12 @@ fn notifications_are_read_exactly_as_written() {
 
 fn compare(failures: &mut Failures, fixture: &Fixture, received: &Received) {
     let (place, expect) = (&fixture.place, &fixture.expect);
-    failures.equal(place, "proof", proof_word(&received.proof), expect.proof.as_deref().unwrap_or("(not given)"));
+    failures.equal(
+        place,
+        "proof",
+        proof_word(&received.proof),
+        expect.proof.as_deref().unwrap_or("(not given)"),
+    );
     match facts(expect.facts.as_deref().unwrap_or("(not given)")) {
         Err(error) => failures.add(place, error),
         Ok(wanted) => {
@@ -89,7 +94,8 @@ fn unknown_states_are_reported_and_never_guessed() {
     for fixture in fixtures().iter().filter(|fixture| fixture.expect.unknown_state) {
         let Ok(received) = fixture.receive() else { continue };
         let noted = received.facts.iter().all(|fact| matches!(fact, Fact::Note(_)));
-        failures.check(&fixture.place, noted && !received.facts.is_empty(), || format!("{:?}", received.facts));
+        failures
+            .check(&fixture.place, noted && !received.facts.is_empty(), || format!("{:?}", received.facts));
     }
     failures.finish();
 }
@@ -141,8 +147,11 @@ fn different_notifications_have_different_dedupe_keys() {
 
 /// For each fixture the number of its group of `same_as`.
 fn groups(fixtures: &[Fixture], failures: &mut Failures) -> Vec<usize> {
-    let index: BTreeMap<_, _> =
-        fixtures.iter().enumerate().map(|(index, fixture)| ((fixture.slug, fixture.stem.as_str()), index)).collect();
+    let index: BTreeMap<_, _> = fixtures
+        .iter()
+        .enumerate()
+        .map(|(index, fixture)| ((fixture.slug, fixture.stem.as_str()), index))
+        .collect();
     let mut groups: Vec<usize> = (0..fixtures.len()).collect();
     for (from, fixture) in fixtures.iter().enumerate() {
         for name in &fixture.expect.same_as {

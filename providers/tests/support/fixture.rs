@@ -189,7 +189,11 @@ impl Fixture {
             method: data.method,
             kind: data.kind,
             query: data.query,
-            headers: data.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+            headers: data
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                .collect(),
             body,
             peer: data.peer,
             received_at: data.received_at,
@@ -240,7 +244,8 @@ pub fn secrets<'a>(provider: &dyn Provider, data: &'a AccountData) -> Vec<&'a st
 /// Facts as a fixture writes them: default members may be left out, unknown ones are a mistake.
 pub fn facts(text: &str) -> Result<Vec<Fact>, String> {
     let written: Value = serde_json::from_str(text).map_err(|error| format!("facts are no JSON: {error}"))?;
-    let facts: Vec<Fact> = serde_json::from_value(written.clone()).map_err(|error| format!("facts: {error}"))?;
+    let facts: Vec<Fact> =
+        serde_json::from_value(written.clone()).map_err(|error| format!("facts: {error}"))?;
     let whole = serde_json::to_value(&facts).map_err(|error| error.to_string())?;
     match superfluous(&written, &whole) {
         Some(path) => Err(format!("facts have a member that no fact has (or a null): {path}")),
@@ -251,16 +256,18 @@ pub fn facts(text: &str) -> Result<Vec<Fact>, String> {
 /// The first member of `written` that `whole` lacks.
 fn superfluous(written: &Value, whole: &Value) -> Option<String> {
     match (written, whole) {
-        (Value::Object(written), Value::Object(whole)) => written.iter().find_map(|(key, value)| {
-            match whole.get(key) {
+        (Value::Object(written), Value::Object(whole)) => {
+            written.iter().find_map(|(key, value)| match whole.get(key) {
                 Some(other) => superfluous(value, other).map(|path| format!("/{key}{path}")),
                 None if value.is_null() => None,
                 None => Some(format!("/{key}")),
-            }
-        }),
-        (Value::Array(written), Value::Array(whole)) => written.iter().zip(whole).enumerate().find_map(
-            |(index, (value, other))| superfluous(value, other).map(|path| format!("/{index}{path}")),
-        ),
+            })
+        }
+        (Value::Array(written), Value::Array(whole)) => {
+            written.iter().zip(whole).enumerate().find_map(|(index, (value, other))| {
+                superfluous(value, other).map(|path| format!("/{index}{path}"))
+            })
+        }
         _ => None,
     }
 }
@@ -289,8 +296,7 @@ pub const REFUSALS: [Refusal; 8] = [
     Refusal::NotAccepted,
 ];
 
-pub const STATES: [State; 4] =
-    [State::Pending, State::WaitingForCapture, State::Succeeded, State::Canceled];
+pub const STATES: [State; 4] = [State::Pending, State::WaitingForCapture, State::Succeeded, State::Canceled];
 
 pub const REJECT_KINDS: [RejectKind; 6] = [
     RejectKind::Malformed,

@@ -61,7 +61,12 @@ impl Failures {
 
     pub fn finish(self) {
         let count = self.found.len();
-        assert!(self.found.is_empty(), "\n{}\n\n{count} failure(s) of: {}\n", self.found.join("\n"), self.property);
+        assert!(
+            self.found.is_empty(),
+            "\n{}\n\n{count} failure(s) of: {}\n",
+            self.found.join("\n"),
+            self.property
+        );
     }
 }
 

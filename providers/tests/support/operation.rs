@@ -28,7 +28,8 @@ pub struct ContactData {
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OperationData {
-    /// create | status | refund_status | capture | cancel | refund | charge | cancel_subscription | probe
+    /// create | status | refund_status | capture | cancel | refund | charge | cancel_subscription | subscriptions |
+    /// period | probe
     pub wish: String,
     #[serde(default)]
     now: i64,
@@ -76,8 +77,13 @@ pub struct OperationData {
     reason: Option<String>,
     /// refund_status
     refund_id: Option<String>,
-    /// cancel_subscription
+    /// cancel_subscription, subscriptions
     id: Option<String>,
+    /// period, Unix milliseconds
+    #[serde(default)]
+    from: i64,
+    #[serde(default)]
+    to: i64,
 }
 
 fn key() -> String {
@@ -162,9 +168,7 @@ impl OperationData {
                 payment: self.target()?,
                 refund_id: needed(&self.refund_id, "refund_id")?,
             },
-            "capture" => {
-                Wish::Capture { payment: self.target()?, amount: part, receipt: self.receipt()? }
-            }
+            "capture" => Wish::Capture { payment: self.target()?, amount: part, receipt: self.receipt()? },
             "cancel" => Wish::Cancel(self.target()?),
             "refund" => Wish::Refund {
                 payment: self.target()?,
@@ -177,6 +181,8 @@ impl OperationData {
                 saved_method: needed(&self.saved_method, "saved_method")?,
             },
             "cancel_subscription" => Wish::CancelSubscription { id: needed(&self.id, "id")? },
+            "subscriptions" => Wish::Subscriptions { id: self.id.clone() },
+            "period" => Wish::Period { from: self.from, to: self.to },
             "probe" => Wish::Probe,
             other => return Err(format!("there is no wish {other:?}")),
         };
@@ -197,6 +203,8 @@ pub fn one_of_each(currency: &str) -> Vec<(String, Operation)> {
         ("refund", "part = '1'"),
         ("charge", "saved_method = 'token-1'"),
         ("cancel_subscription", "id = 's-1'"),
+        ("subscriptions", ""),
+        ("period", "from = 1772046491000\nto = 1772132891000"),
         ("probe", ""),
     ];
     let operation = |(wish, more): &(&str, &str)| {

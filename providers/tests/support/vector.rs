@@ -214,12 +214,15 @@ fn call_differences(call: &Call, expected: &CallData) -> impl Iterator<Item = St
     compare("url", &call.url, &expected.url);
     let body = String::from_utf8_lossy(&call.body);
     if let Some(json) = &expected.json {
-        let parse = |text: &str| serde_json::from_str::<Value>(text).map(sorted).map(|value| value.to_string());
+        let parse =
+            |text: &str| serde_json::from_str::<Value>(text).map(sorted).map(|value| value.to_string());
         let wanted = parse(json).unwrap_or_else(|error| panic!("json of a vector: {error}"));
         compare("json body", &parse(&body).unwrap_or_else(|_| body.to_string()), &wanted);
     } else if let Some(form) = &expected.form {
-        let mut wanted: Vec<_> =
-            form.iter().map(|(name, value)| (name.clone(), value.as_str().unwrap_or("").to_owned())).collect();
+        let mut wanted: Vec<_> = form
+            .iter()
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap_or("").to_owned()))
+            .collect();
         let got = Form::parse(&call.body).unwrap_or_default();
         let mut got: Vec<_> =
             got.fields().iter().map(|field| (field.name.clone(), field.value.clone())).collect();
@@ -230,11 +233,8 @@ fn call_differences(call: &Call, expected: &CallData) -> impl Iterator<Item = St
         compare("body", &body, expected.body.as_deref().unwrap_or(""));
     }
     // Headers are compared whole; those that merely say the body's type may be left out of the vector.
-    let mut wanted: BTreeMap<String, String> = expected
-        .headers
-        .iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-        .collect();
+    let mut wanted: BTreeMap<String, String> =
+        expected.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
     for (name, value) in &call.headers {
         match wanted.remove(name) {
             Some(wanted) => compare(&format!("header {name}"), value, &wanted),
