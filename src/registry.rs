@@ -150,10 +150,8 @@ impl Registry {
         let mut account = Account { settings: integration.settings.clone(), ..Account::default() };
         for (key, stored) in &integration.credentials {
             let owner = credential_owner(integration.id, key);
-            let secret = self.vault.open(&owner, &stored.sealed).map_err(|source| RegistryError::Credential {
-                key: key.clone(),
-                integration: integration.id,
-                source,
+            let secret = self.vault.open(&owner, &stored.sealed).map_err(|source| {
+                RegistryError::Credential { key: key.clone(), integration: integration.id, source }
             })?;
             account.credentials.insert(key.clone(), secret);
         }
@@ -192,7 +190,10 @@ impl Registry {
     /// Drops what is at hand of a merchant, after a change or when a look-up showed a newer version.
     pub fn forget(&self, id: MerchantId) {
         self.views.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
-        self.tokens.write().unwrap_or_else(PoisonError::into_inner).retain(|_, (merchant, _)| *merchant != id);
+        self.tokens
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|_, (merchant, _)| *merchant != id);
         self.unknown.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 

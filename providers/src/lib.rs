@@ -26,12 +26,8 @@ pub mod money;
 pub mod operation;
 pub mod outcome;
 pub mod sources;
-#[rustfmt::skip] // one a line
-pub static ALL: &[&dyn Provider] = &[
-    &yookassa::YooKassa,
-    &cloudpayments::CloudPayments,
-    &unitpay::Unitpay,
-];
+pub mod unitpay;
+pub mod yookassa;
 
 pub use about::About;
 pub use account::{Account, Mode, Secret, Settings};
