@@ -89,11 +89,10 @@ pub enum AmountPolicy {
 }
 
 /// What to do about a notification for a payment that nobody registered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownPayments {
-    /// It makes a new payment.
-    #[default]
+    /// It makes a new payment, and a question about it is answered with yes.
     Accept,
     /// It is kept in the inbound log and has no effect; the provider is told no.
     Reject,
@@ -116,8 +115,9 @@ pub struct Settings {
     pub source_ips: Option<SourceIps>,
     /// How strictly amounts are compared.
     pub amount_check: AmountPolicy,
-    /// What to do about unknown payments.
-    pub unknown_payments: UnknownPayments,
+    /// What to do about unknown payments; `None`: a notification makes one, a question is answered with no.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_payments: Option<UnknownPayments>,
     /// Another value for the event's `provider`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_provider: Option<String>,

@@ -1,9 +1,13 @@
 //! What Kassir knows and decides, pure: payments, events, deliveries, and the state machine. Times and ids come in
 //! as arguments. Imports nothing of ours but the providers' vocabulary.
 
+pub mod apply;
+pub mod body;
 pub mod config;
 pub mod delivery;
 pub mod event;
+pub mod extract;
+pub mod fanout;
 pub mod ids;
 pub mod job;
 pub mod notification;

@@ -9,8 +9,6 @@ use super::ids::{IntegrationId, MerchantId};
 
 /// Refunds that one payment may have.
 pub const REFUNDS_MAX: usize = 200;
-/// Digests of notifications that a payment remembers, to tell a repeated one.
-pub const SEEN_MAX: usize = 32;
 
 /// Where a payment came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,9 +105,6 @@ pub struct Payment {
     /// When a hold or the unpaid payment ends by itself, Unix milliseconds.
     #[serde(default)]
     pub expires_at: Option<i64>,
-    /// Short digests of the notifications taken so far, newest last.
-    #[serde(default)]
-    pub seen: Vec<String>,
     /// Unix milliseconds.
     pub created_at: i64,
     /// Unix milliseconds.

@@ -1,0 +1,96 @@
+//! From what happened to an event and its deliveries: one for each endpoint that wants it.
+
+use kassir_providers::operation::Contact;
+use serde_json::value::RawValue;
+
+use super::apply::Happened;
+use super::body;
+use super::config::{Integration, MerchantConfig};
+use super::delivery::{Delivery, DeliveryStatus};
+use super::event::{Event, Proven};
+use super::ids::{DeliveryId, EventId, NotificationId};
+use super::payment::Payment;
+
+/// What an event is made with, besides the payment and what happened.
+pub struct Making<'a> {
+    /// The merchant's configuration.
+    pub config: &'a MerchantConfig,
+    /// The integration.
+    pub integration: &'a Integration,
+    /// How it was proved.
+    pub proven: Proven,
+    /// The notification it comes from.
+    pub notification: Option<NotificationId>,
+    /// The provider's body as JSON; `None` for what we made ourselves.
+    pub payload: Option<&'a RawValue>,
+    /// When it happened, Unix milliseconds.
+    pub at: i64,
+}
+
+/// The event, with the given id.
+#[must_use]
+pub fn event(making: &Making<'_>, id: EventId, payment: &Payment, happened: &Happened) -> Event {
+    Event {
+        id,
+        merchant: payment.merchant,
+        integration: payment.integration,
+        payment: payment.number,
+        state: happened.state,
+        proven: making.proven,
+        test: payment.test,
+        notification: making.notification,
+        created_at: making.at,
+        tail: body::tail(payment, &making.integration.event_provider, happened, making.payload, making.at),
+    }
+}
+
+/// Its deliveries: `held` where the endpoint is off. `id` gives fresh ids.
+pub fn deliveries(making: &Making<'_>, event: &Event, mut id: impl FnMut() -> DeliveryId) -> Vec<Delivery> {
+    let wanted =
+        making.config.endpoints.iter().filter(|endpoint| endpoint.wants(event.state, making.integration));
+    wanted
+        .map(|endpoint| Delivery {
+            id: id(),
+            version: 0,
+            merchant: event.merchant,
+            payment: event.payment,
+            event: event.id,
+            state: event.state,
+            integration: event.integration,
+            provider: making.integration.provider.clone(),
+            endpoint: endpoint.id,
+            status: if endpoint.enabled { DeliveryStatus::Pending } else { DeliveryStatus::Held },
+            attempts: 0,
+            round: 0,
+            round_started_at: event.created_at,
+            next_attempt_at: endpoint.enabled.then_some(event.created_at),
+            resume_at: None,
+            replay: None,
+            replayed_by: None,
+            last_status: None,
+            last_error: None,
+            created_at: event.created_at,
+            updated_at: event.created_at,
+        })
+        .collect()
+}
+
+/// Fills order and contact of a payment that was not created through us, as the integration's settings say.
+pub fn fill_from_payload(integration: &Integration, payload: &RawValue, payment: &mut Payment) {
+    let settings = &integration.settings;
+    if settings.contact_from.is_none() && settings.order_from.is_none() {
+        return;
+    }
+    let Ok(payload) = serde_json::from_str(payload.get()) else { return };
+    if let (Some(from), None) = (&settings.contact_from, &payment.contact) {
+        let take = |name: &str| from.get(name).and_then(|rule| super::extract::value(&payload, rule));
+        let text = |name: &str| take(name).as_ref().and_then(super::extract::text);
+        if let Some(id) = take("id") {
+            let (name, messenger, phone) = (text("name"), text("messenger"), text("phone"));
+            payment.contact = Some(Contact { id, name, messenger, phone });
+        }
+    }
+    if let (Some(from), true) = (&settings.order_from, payment.order.is_empty()) {
+        payment.order = super::extract::order(&payload, from, payment.amount);
+    }
+}
