@@ -2,8 +2,10 @@
 
 pub mod clock;
 pub mod config;
+pub mod delivery;
 pub mod domain;
 pub mod limits;
 pub mod registry;
 pub mod secrets;
 pub mod store;
+pub mod tls;
