@@ -100,6 +100,21 @@ impl Civil {
     }
 }
 
+/// Unix seconds of an HTTP `Date` header in the one form that senders may use (RFC 9110, IMF-fixdate):
+/// `Sun, 06 Nov 1994 08:49:37 GMT`.
+#[must_use]
+pub fn http_date(text: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (_, date) = text.strip_suffix(" GMT")?.split_once(", ")?;
+    let (day, rest) = date.split_once(' ')?;
+    let (name, rest) = rest.split_once(' ')?;
+    let (year, time) = rest.split_once(' ')?;
+    let month = MONTHS.iter().position(|month| *month == name)?.checked_add(1)?;
+    let civil = Civil::parse(&format!("{year}-{month:02}-{day} {time}"))?;
+    civil.unix_ms(0).map(|ms| ms / 1000)
+}
+
 fn numbers(text: &str, separator: char, widths: [usize; 3]) -> Option<[i64; 3]> {
     let mut found = [0; 3];
     let mut parts = text.split(separator);
@@ -144,7 +159,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn http_dates() {
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        for text in [
+            "",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49 GMT",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT x",
+        ] {
+            assert_eq!(http_date(text), None, "{text}");
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn any_date_header_is_read_or_refused(text in ".*") {
+            let _ = http_date(&text);
+        }
+
         #[test]
         fn round_trips(seconds in 0_i64..253_402_300_799, offset in -43_200_i64..50_400) {
             let civil = Civil::at(seconds * 1000, 0);

@@ -22,6 +22,7 @@ pub mod form;
 pub mod http;
 pub mod json;
 pub mod jws;
+pub mod liqpay;
 pub mod money;
 pub mod operation;
 pub mod outcome;
@@ -77,6 +78,7 @@ pub trait Provider: Send + Sync {
 pub static ALL: &[&dyn Provider] = &[
     &yookassa::YooKassa,
     &cloudpayments::CloudPayments,
+    &liqpay::LiqPay,
     &unitpay::Unitpay,
 ];
 
