@@ -22,6 +22,7 @@ mod errors;
 mod imitate;
 mod operations;
 mod receive;
+mod replies;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -88,7 +89,7 @@ impl crate::Provider for LiqPay {
     }
 
     fn next(&self, operation: &Operation, _memo: &str, reply: &Reply, account: &Account) -> Step {
-        operations::next(operation, reply, account)
+        replies::next(operation, reply, account)
     }
 
     fn imitate(&self, sample: &Sample, account: &Account) -> Result<Request, String> {
