@@ -23,8 +23,8 @@ pub(super) fn receive(request: &Request, account: &Account) -> Result<Received, 
     let object =
         from_base64(&envelope.data).ok_or_else(|| Reject::malformed("the field data is not base64"))?;
     let payload = json::raw_body(&object).ok_or_else(|| Reject::malformed("the field data holds no JSON"))?;
-    let wire: Wire = serde_json::from_str(payload.get())
-        .map_err(|_| Reject::malformed("the field data holds no JSON object"))?;
+    let wire =
+        Wire::parse(payload.get()).ok_or_else(|| Reject::malformed("the field data holds no JSON object"))?;
     if let Some(foreign) = foreign_key(&wire, account) {
         return Err(foreign);
     }
@@ -101,7 +101,7 @@ fn foreign_key(wire: &Wire, account: &Account) -> Option<Reject> {
 /// Why the signature does not fit: a foreign shop first, then the usual mistakes.
 fn refusal(envelope: &Envelope, key: &str, account: &Account) -> Reject {
     let object = from_base64(&envelope.data);
-    let wire = object.as_deref().and_then(|object| serde_json::from_slice::<Wire>(object).ok());
+    let wire = object.as_deref().and_then(|object| std::str::from_utf8(object).ok()).and_then(Wire::parse);
     if let Some(foreign) = wire.as_ref().and_then(|wire| foreign_key(wire, account)) {
         return foreign;
     }

@@ -53,7 +53,7 @@ type Raw = Option<Box<serde_json::value::RawValue>>;
 
 fn read(reply: &Reply, unclear: Unclear) -> Result<(Wire, Raw), Failure> {
     let raw = json::raw_body(&reply.body);
-    let wire = raw.as_ref().and_then(|raw| serde_json::from_str::<Wire>(raw.get()).ok());
+    let wire = raw.as_ref().and_then(|raw| Wire::parse(raw.get()));
     match wire {
         Some(wire) if reply.is_success() || wire.error_code().is_some() => Ok((wire, raw)),
         _ => {
@@ -126,7 +126,7 @@ fn listed(reply: &Reply, account: &Account) -> Result<Step, Failure> {
     };
     let mut facts = Vec::new();
     for row in rows {
-        let read = serde_json::from_value::<Wire>(row).ok().and_then(|wire| wire.read(account).ok());
+        let read = Wire::parse(&row.to_string()).and_then(|wire| wire.read(account).ok());
         match read {
             Some(reading) => facts.extend(reading.facts),
             None => facts.push(Fact::Note(Note {
