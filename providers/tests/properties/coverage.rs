@@ -38,7 +38,7 @@ fn every_provider_has_fixtures_and_every_folder_a_provider() {
     for (slug, _) in folders() {
         failures.check(&slug, by_slug(&slug).is_some(), || "a folder without a provider in ALL".to_owned());
     }
-    for fixture in &fixtures {
+    for fixture in fixtures {
         failures.check(&fixture.place, !fixture.source.is_empty(), || "no source".to_owned());
     }
     failures.finish();

@@ -40,10 +40,10 @@ fn samples(provider: &dyn Provider) -> Vec<Sample> {
 }
 
 /// The accounts of a provider's good fixtures, each once.
-fn accounts() -> Vec<Fixture> {
+fn accounts() -> Vec<&'static Fixture> {
     let mut seen = Vec::new();
     let mut found = Vec::new();
-    for fixture in fixtures().into_iter().filter(Fixture::is_good) {
+    for fixture in fixtures().iter().filter(|fixture| fixture.is_good()) {
         let key =
             (fixture.slug, fixture.account_data.credentials.clone(), fixture.account_data.settings.clone());
         if !seen.contains(&key) {

@@ -1,7 +1,5 @@
 //! Arbitrary bytes never panic, and what is mutated at random does not count as proved.
 
-use std::sync::OnceLock;
-
 use kassir_providers::{ALL, Method, Outcome, Provider, Reply, Request};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -9,17 +7,7 @@ use proptest::sample::Index;
 use crate::support::breaking::Mutation;
 use crate::support::fixture::{outcomes, rejects};
 use crate::support::operation::one_of_each;
-use crate::support::{Fixture, Vector, fixtures, vectors};
-
-fn known() -> &'static [Fixture] {
-    static KNOWN: OnceLock<Vec<Fixture>> = OnceLock::new();
-    KNOWN.get_or_init(fixtures)
-}
-
-fn known_vectors() -> &'static [Vector] {
-    static KNOWN: OnceLock<Vec<Vector>> = OnceLock::new();
-    KNOWN.get_or_init(vectors)
-}
+use crate::support::{Fixture, fixtures, vectors};
 
 fn mutation() -> impl Strategy<Value = Mutation> {
     prop_oneof![
@@ -57,7 +45,7 @@ proptest! {
         kind in prop::option::of("[a-zA-Z_./]{0,12}"),
         method in prop::option::of(prop_oneof![Just(Method::Get), Just(Method::Post)]),
     ) {
-        let fixture = which.get(known());
+        let fixture = which.get(fixtures());
         let mut request = fixture.request.clone();
         for mutation in &body {
             mutation.apply(&mut request.body);
@@ -84,7 +72,7 @@ proptest! {
         received_at: i64,
     ) {
         let provider = *which.get(ALL);
-        let fixture = account.get(known());
+        let fixture = account.get(fixtures());
         let request = Request {
             method: Method::Post, kind: None, query, headers, body, peer: None, received_at,
         };
@@ -98,7 +86,7 @@ proptest! {
         body in prop::collection::vec(mutation(), 0..4),
         memo in prop::option::of(mutation()),
     ) {
-        let vector = which.get(known_vectors());
+        let vector = which.get(vectors());
         for (text, mut reply) in vector.replies() {
             for mutation in &body {
                 mutation.apply(&mut reply.body);
@@ -118,7 +106,7 @@ proptest! {
         memo in ".{0,60}",
     ) {
         let provider = *which.get(ALL);
-        let fixture = account.get(known());
+        let fixture = account.get(fixtures());
         let reply = Reply { status, headers: Vec::new(), body };
         for (_, operation) in one_of_each("RUB") {
             let _ = provider.begin(&operation, &fixture.account);

@@ -122,7 +122,7 @@ fn a_redelivery_has_the_same_dedupe_key() {
 #[test]
 fn different_notifications_have_different_dedupe_keys() {
     let mut failures = Failures::of("dedupe keys are equal exactly for fixtures that say same_as");
-    let fixtures: Vec<_> = fixtures().into_iter().filter(Fixture::is_good).collect();
+    let fixtures: Vec<_> = fixtures().iter().filter(|fixture| fixture.is_good()).collect();
     let groups = groups(&fixtures, &mut failures);
     let keys: Vec<_> =
         fixtures.iter().map(|fixture| fixture.receive().map(|received| received.dedupe).ok()).collect();
@@ -146,7 +146,7 @@ fn different_notifications_have_different_dedupe_keys() {
 }
 
 /// For each fixture the number of its group of `same_as`.
-fn groups(fixtures: &[Fixture], failures: &mut Failures) -> Vec<usize> {
+fn groups(fixtures: &[&Fixture], failures: &mut Failures) -> Vec<usize> {
     let index: BTreeMap<_, _> = fixtures
         .iter()
         .enumerate()

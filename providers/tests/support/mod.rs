@@ -11,6 +11,7 @@ pub mod vector;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use kassir_providers::{ALL, Provider, by_slug};
 
@@ -105,8 +106,13 @@ pub fn read<T: serde::de::DeserializeOwned>(path: &Path) -> T {
     toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Every fixture of every provider.
-pub fn fixtures() -> Vec<Fixture> {
+/// Every fixture of every provider, read once.
+pub fn fixtures() -> &'static [Fixture] {
+    static ALL_FIXTURES: OnceLock<Vec<Fixture>> = OnceLock::new();
+    ALL_FIXTURES.get_or_init(read_fixtures)
+}
+
+fn read_fixtures() -> Vec<Fixture> {
     let mut all = Vec::new();
     for (slug, folder) in folders() {
         let Some(provider) = by_slug(&slug) else { continue };
@@ -115,8 +121,13 @@ pub fn fixtures() -> Vec<Fixture> {
     all
 }
 
-/// Every vector of an outgoing operation.
-pub fn vectors() -> Vec<Vector> {
+/// Every vector of an outgoing operation, read once.
+pub fn vectors() -> &'static [Vector] {
+    static ALL_VECTORS: OnceLock<Vec<Vector>> = OnceLock::new();
+    ALL_VECTORS.get_or_init(read_vectors)
+}
+
+fn read_vectors() -> Vec<Vector> {
     let mut all = Vec::new();
     for (slug, folder) in folders() {
         let Some(provider) = by_slug(&slug) else { continue };
