@@ -15,16 +15,16 @@ fn answers_are_exact_to_the_byte() {
         let wrong = Reject::new(RejectKind::WrongProof, "the signature does not fit");
         let rejected = own.as_ref().unwrap_or(&wrong);
         let answers = &fixture.answers;
-        compare(&mut failures, &fixture, "accepted", answers.accepted.as_ref(), &Outcome::Accepted);
-        compare(&mut failures, &fixture, "duplicate", answers.duplicate.as_ref(), &Outcome::Duplicate);
-        compare(&mut failures, &fixture, "busy", answers.busy.as_ref(), &Outcome::Busy);
-        compare(&mut failures, &fixture, "rejected", answers.rejected.as_ref(), &Outcome::Rejected(rejected));
+        compare(&mut failures, fixture, "accepted", answers.accepted.as_ref(), &Outcome::Accepted);
+        compare(&mut failures, fixture, "duplicate", answers.duplicate.as_ref(), &Outcome::Duplicate);
+        compare(&mut failures, fixture, "busy", answers.busy.as_ref(), &Outcome::Busy);
+        compare(&mut failures, fixture, "rejected", answers.rejected.as_ref(), &Outcome::Rejected(rejected));
         for (name, data) in &answers.rejected_as {
             match REJECT_KINDS.into_iter().find(|kind| word(kind) == *name) {
                 None => failures.add(&fixture.place, format!("no reject is called {name}")),
                 Some(kind) => {
                     let reject = Reject::new(kind, "a reason");
-                    compare(&mut failures, &fixture, name, Some(data), &Outcome::Rejected(&reject));
+                    compare(&mut failures, fixture, name, Some(data), &Outcome::Rejected(&reject));
                 }
             }
         }
@@ -32,14 +32,14 @@ fn answers_are_exact_to_the_byte() {
             match REFUSALS.into_iter().find(|refusal| word(refusal) == *name) {
                 None => failures.add(&fixture.place, format!("no refusal is called {name}")),
                 Some(refusal) => {
-                    compare(&mut failures, &fixture, name, Some(data), &Outcome::Refused(refusal))
+                    compare(&mut failures, fixture, name, Some(data), &Outcome::Refused(refusal))
                 }
             }
         }
         for (name, data) in &answers.told {
             match STATES.into_iter().find(|state| state.word() == name) {
                 None => failures.add(&fixture.place, format!("no state is called {name}")),
-                Some(state) => compare(&mut failures, &fixture, name, Some(data), &Outcome::Told(state)),
+                Some(state) => compare(&mut failures, fixture, name, Some(data), &Outcome::Told(state)),
             }
         }
     }

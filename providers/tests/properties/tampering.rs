@@ -1,5 +1,7 @@
 //! What is forged is refused.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use kassir_providers::account::SourceIps;
 use kassir_providers::{RejectKind, Secret};
 
@@ -10,23 +12,39 @@ fn good() -> impl Iterator<Item = &'static Fixture> {
     fixtures().iter().filter(|fixture| fixture.is_good())
 }
 
-#[test]
-fn any_flipped_signed_byte_is_refused() {
-    let mut failures = Failures::of("any flipped signed byte is refused");
-    for fixture in good() {
-        let Some(flip) = &fixture.flip else { continue };
-        for part in &flip.parts {
-            match flips(&fixture.request, part) {
-                Err(error) => failures.add(&fixture.place, error),
-                Ok(all) => {
-                    for (what, broken) in all {
-                        let result = fixture.provider.receive(&broken, &fixture.account);
-                        failures.check(&fixture.place, flip.to.fits(&result), || format!("{what}: taken in"));
-                    }
+fn flip_all(failures: &mut Failures, fixture: &Fixture) {
+    let Some(flip) = &fixture.flip else { return };
+    for part in &flip.parts {
+        match flips(&fixture.request, part) {
+            Err(error) => failures.add(&fixture.place, error),
+            Ok(all) => {
+                for (what, broken) in all {
+                    let result = fixture.provider.receive(&broken, &fixture.account);
+                    failures.check(&fixture.place, flip.to.fits(&result), || format!("{what}: taken in"));
                 }
             }
         }
     }
+}
+
+#[test]
+fn any_flipped_signed_byte_is_refused() {
+    let fixtures: Vec<_> = good().collect();
+    let next = AtomicUsize::new(0);
+    // By far the most work of the suite, so it uses every core.
+    let work = || {
+        let mut failures = Failures::of("any flipped signed byte is refused");
+        while let Some(fixture) = fixtures.get(next.fetch_add(1, Ordering::Relaxed)) {
+            flip_all(&mut failures, fixture);
+        }
+        failures
+    };
+    let mut failures = Failures::of("any flipped signed byte is refused");
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().for_each(|worker| failures.append(worker.join().expect("no panic")));
+    });
     failures.finish();
 }
 

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::fixture::Strip;
 
-/// Bits to flip, one after the other, in every byte of a signed part.
-const MASKS: [u8; 2] = [0x01, 0x04];
+/// The bit to flip in every byte of a signed part: it turns no letter into its other case and no text into what is
+/// not UTF-8, which would be refused for another reason.
+const MASK: u8 = 0x01;
 
 /// Where a signed part lies in a request.
 enum Place {
@@ -16,38 +17,38 @@ enum Place {
     Header(usize),
 }
 
-/// Every request that comes of flipping one bit pattern in one byte of a part (`body`, `query`, `headers.<name>`,
+/// Every request that comes of flipping a bit in one byte of a part (`body`, `query`, `headers.<name>`,
 /// `fields.<name>`, `json.<pointer>`), each with a description.
 pub fn flips(request: &Request, part: &str) -> Result<Vec<(String, Request)>, String> {
     let place = find(request, part).ok_or_else(|| format!("the request has no {part} to flip"))?;
-    let mut found = Vec::new();
-    for mask in MASKS {
-        match &place {
-            Place::Body(range) => found.extend(range.clone().map(|at| {
+    let text = |at: usize| format!("{part}: byte {at} ^ {MASK:#04x}");
+    Ok(match place {
+        Place::Body(range) => range
+            .map(|at| {
                 let mut broken = request.clone();
-                broken.body[at] ^= mask;
-                (format!("{part}: body byte {at} ^ {mask:#04x}"), broken)
-            })),
-            Place::Query(range) => found.extend(range.clone().filter_map(|at| {
-                let query = flip_text(&request.query, at, mask)?;
-                Some((format!("{part}: query byte {at} ^ {mask:#04x}"), Request { query, ..request.clone() }))
-            })),
-            Place::Header(index) => {
-                let value = &request.headers[*index].1;
-                found.extend((0..value.len()).filter_map(|at| {
-                    let mut broken = request.clone();
-                    broken.headers[*index].1 = flip_text(value, at, mask)?;
-                    Some((format!("{part}: byte {at} ^ {mask:#04x}"), broken))
-                }));
-            }
-        }
-    }
-    Ok(found)
+                broken.body[at] ^= MASK;
+                (text(at), broken)
+            })
+            .collect(),
+        Place::Query(range) => range
+            .filter_map(|at| {
+                let query = flip_text(&request.query, at)?;
+                Some((text(at), Request { query, ..request.clone() }))
+            })
+            .collect(),
+        Place::Header(index) => (0..request.headers[index].1.len())
+            .filter_map(|at| {
+                let mut broken = request.clone();
+                broken.headers[index].1 = flip_text(&request.headers[index].1, at)?;
+                Some((text(at), broken))
+            })
+            .collect(),
+    })
 }
 
-fn flip_text(text: &str, at: usize, mask: u8) -> Option<String> {
+fn flip_text(text: &str, at: usize) -> Option<String> {
     let mut bytes = text.as_bytes().to_vec();
-    bytes[at] ^= mask;
+    bytes[at] ^= MASK;
     String::from_utf8(bytes).ok()
 }
 

@@ -39,6 +39,10 @@ impl Failures {
         self.found.push(format!("{place}: {}: {what}", self.property));
     }
 
+    pub fn append(&mut self, other: Failures) {
+        self.found.extend(other.found);
+    }
+
     pub fn check(&mut self, place: impl Display, good: bool, what: impl FnOnce() -> String) {
         if !good {
             self.add(place, what());
