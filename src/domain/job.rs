@@ -3,6 +3,7 @@
 use kassir_providers::Fact;
 use serde::{Deserialize, Serialize};
 
+use super::event::Proven;
 use super::ids::{DeliveryId, EndpointId, IntegrationId, JobId, MerchantId, NotificationId, ReplayId};
 
 /// Work that waits its turn together: one endpoint's deliveries, one integration's calls to its provider. A router
@@ -65,6 +66,11 @@ pub enum Task {
         notification: NotificationId,
         /// What it says.
         facts: Vec<Fact>,
+        /// How it was proved, when it is believed and only waits for its payment to be known; `None` when it is not
+        /// believed yet.
+        proven: Option<Proven>,
+        /// Its body as JSON: the payload of the event that comes of it.
+        payload: String,
     },
     /// Ask the provider's API for the state of a payment whose notification never came.
     Poll {

@@ -1,0 +1,342 @@
+//! Receiving: a provider's request in, its answer out, and in between one durable step. Never waits for a provider's
+//! API nor for a subscriber, and answers with yes only after the commit.
+
+mod flood;
+pub mod http;
+pub mod peer;
+pub mod record;
+pub mod try_out;
+
+use std::sync::Arc;
+
+use kassir_providers::account::Confirm;
+use kassir_providers::{Account, Answer, Fact, Outcome, Proof, Provider, Received, Reject, Request};
+
+use crate::domain::apply::{Decision, Verdict};
+use crate::domain::config::Integration;
+use crate::domain::event::Proven;
+use crate::domain::ids::{IntegrationId, JobId, MerchantId, NotificationId};
+use crate::domain::job::{Job, Lane, Task};
+use crate::domain::notification::{Notification, NotificationOutcome};
+use crate::ledger::{self, Entry, Ledger, LedgerError};
+use crate::registry::{MerchantView, Registry, RegistryError};
+use crate::store::{Commit, StoreError, Tally};
+
+/// Budget for unproven notifications, as a multiple of that for refused ones.
+const UNPROVEN_BUDGET: u32 = 10;
+
+/// What is answered to a request.
+#[derive(Debug)]
+pub enum Response {
+    /// In the provider's words.
+    Answer(Answer),
+    /// There is no such URL.
+    NotFound,
+    /// The store is away and it is not even known whose URL this is.
+    Unavailable,
+}
+
+/// Receives notifications.
+pub struct Intake {
+    ledger: Arc<Ledger>,
+    refused: flood::Flood,
+    unproven: flood::Flood,
+}
+
+/// A request whose URL is known.
+struct Arrival<'a> {
+    view: Arc<MerchantView>,
+    integration: IntegrationId,
+    provider: &'static dyn Provider,
+    request: &'a Request,
+}
+
+impl Arrival<'_> {
+    fn account(&self) -> Option<(&Integration, &Arc<Account>)> {
+        self.view.integration(self.integration)
+    }
+
+    fn answer(&self, outcome: &Outcome<'_>) -> Answer {
+        match self.account() {
+            Some((_, account)) => self.provider.answer(self.request, outcome, account),
+            None => Answer::text(404, "no such integration"),
+        }
+    }
+}
+
+impl Intake {
+    /// An intake that keeps at most so many refused notifications per integration and minute.
+    #[must_use]
+    pub fn new(ledger: Arc<Ledger>, refused_kept_per_minute: u32) -> Intake {
+        Intake {
+            ledger,
+            refused: flood::Flood::new(refused_kept_per_minute),
+            unproven: flood::Flood::new(refused_kept_per_minute.saturating_mul(UNPROVEN_BUDGET)),
+        }
+    }
+
+    /// Receives a request to `/webhooks/{slug}/{token}`.
+    pub async fn receive(&self, slug: &str, token: &str, request: &Request) -> Response {
+        let hash = crate::secrets::token_hash(token);
+        let arrival = match self.find(slug, &hash, request).await {
+            Ok(Some(arrival)) => arrival,
+            Ok(None) => return Response::NotFound,
+            Err(error) => {
+                tracing::warn!(%error, "a notification could not be looked up");
+                return Response::Unavailable;
+            }
+        };
+        let answer = match self.take(&arrival).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                metrics::counter!("kassir_intake_busy_total").increment(1);
+                tracing::warn!(%error, integration = %arrival.integration, "a notification could not be kept; the provider is told to come again");
+                arrival.answer(&Outcome::Busy)
+            }
+        };
+        Response::Answer(answer)
+    }
+
+    async fn find<'a>(
+        &self,
+        slug: &str,
+        hash: &str,
+        request: &'a Request,
+    ) -> Result<Option<Arrival<'a>>, RegistryError> {
+        let registry = &self.ledger.registry;
+        let Some((merchant, integration)) = registry.find_token(hash).await? else { return Ok(None) };
+        let Some(view) = registry.merchant_at_hand(merchant).await? else { return Ok(None) };
+        if let Some(arrival) = self.arrive(view, integration, slug, hash, request) {
+            return Ok(Some(arrival));
+        }
+        // The copy at hand may be older than the token.
+        let Some(view) = registry.merchant(merchant).await? else { return Ok(None) };
+        Ok(self.arrive(view, integration, slug, hash, request))
+    }
+
+    fn arrive<'a>(
+        &self,
+        view: Arc<MerchantView>,
+        id: IntegrationId,
+        slug: &str,
+        hash: &str,
+        request: &'a Request,
+    ) -> Option<Arrival<'a>> {
+        let (integration, _) = view.integration(id)?;
+        let provider = Registry::provider(integration)?;
+        let now = self.ledger.clock.now();
+        let lives = |expires_at: Option<i64>| expires_at.is_none_or(|end| now < end);
+        let token_lives =
+            integration.tokens.iter().any(|token| token.hash == hash && lives(token.expires_at));
+        let right_slug = slug == provider.about().slug || slug == integration.event_provider;
+        (token_lives && right_slug).then_some(Arrival { view, integration: id, provider, request })
+    }
+
+    /// Proves, decides and keeps; a refusal is proved once more with the newest credentials before it is believed.
+    async fn take(&self, arrival: &Arrival<'_>) -> Result<Answer, LedgerError> {
+        let (integration, account) = arrival.account().ok_or(LedgerError::Gone)?;
+        match arrival.provider.receive(arrival.request, account) {
+            Ok(received) => self.keep(arrival, integration, received).await,
+            Err(reject) => {
+                let merchant = integration.merchant;
+                let current = self.ledger.registry.merchant(merchant).await.ok().flatten();
+                let newer = current.filter(|current| current.config.version != arrival.view.config.version);
+                if let Some((integration, account)) =
+                    newer.as_ref().and_then(|view| view.integration(arrival.integration))
+                    && let Ok(received) = arrival.provider.receive(arrival.request, account)
+                {
+                    return self.keep(arrival, integration, received).await;
+                }
+                Ok(self.refuse(arrival, integration, &reject).await)
+            }
+        }
+    }
+
+    async fn keep(
+        &self,
+        arrival: &Arrival<'_>,
+        integration: &Integration,
+        received: Received,
+    ) -> Result<Answer, LedgerError> {
+        let clock = &self.ledger.clock;
+        let mut template = record::record(NotificationId(clock.id()), integration, arrival.request);
+        template.warnings.clone_from(&received.warnings);
+        let has_effect = received.facts.iter().any(|fact| matches!(fact, Fact::Payment(_) | Fact::Refund(_)));
+        let proven = match believe(arrival.provider, integration, &received.proof) {
+            Belief::Proven(proven) => proven,
+            // What has no effect needs no proof beyond what there is.
+            Belief::Ask(_) | Belief::No(_) if !has_effect => Proven::Sourced,
+            Belief::Ask(why) => return self.keep_unproven(arrival, template, received, &why, true).await,
+            Belief::No(why) => return self.keep_unproven(arrival, template, received, &why, false).await,
+        };
+        template.proof = Some(proof_word(&received.proof, proven).to_owned());
+        self.enter_all(arrival, template, &received, proven).await
+    }
+
+    async fn enter_all(
+        &self,
+        arrival: &Arrival<'_>,
+        template: Notification,
+        received: &Received,
+        proven: Proven,
+    ) -> Result<Answer, LedgerError> {
+        let Some((last, first)) = received.facts.split_last() else {
+            return self.keep_empty(arrival, template).await;
+        };
+        let entry = |fact| Entry {
+            merchant: template.merchant,
+            integration: template.integration,
+            fact,
+            proven,
+            payload: Some(&received.payload),
+            notification: None,
+            finish: None,
+        };
+        let mut earlier = Vec::new();
+        for fact in first {
+            earlier.push(self.ledger.enter(&entry(fact)).await?.decision);
+        }
+        let finish = |decision: &Decision| {
+            let mut notification = template.clone();
+            notification.outcome = earlier
+                .iter()
+                .fold(decision.outcome, |outcome, decision| ledger::weightier(outcome, decision.outcome));
+            let reasons = earlier.iter().chain([decision]).map(|decision| decision.reason.as_str());
+            notification.reason = reasons.collect::<Vec<_>>().join("; ");
+            notification.answer =
+                record::given(&arrival.answer(&ledger::outcome(verdict(&earlier, decision))));
+            notification
+        };
+        let entered = self.ledger.enter(&Entry { notification: Some(&finish), ..entry(last) }).await?;
+        Ok(arrival.answer(&ledger::outcome(verdict(&earlier, &entered.decision))))
+    }
+
+    async fn keep_empty(&self, arrival: &Arrival<'_>, template: Notification) -> Result<Answer, LedgerError> {
+        let answer = arrival.answer(&Outcome::Accepted);
+        let reason = "it says nothing about a payment".to_owned();
+        let notification = Notification { reason, answer: record::given(&answer), ..template };
+        self.write(notification, None).await?;
+        Ok(answer)
+    }
+
+    /// Keeps what proves nothing by itself, with a job that asks the provider's API, unless that can't be asked.
+    async fn keep_unproven(
+        &self,
+        arrival: &Arrival<'_>,
+        template: Notification,
+        received: Received,
+        why: &str,
+        ask: bool,
+    ) -> Result<Answer, LedgerError> {
+        let clock = &self.ledger.clock;
+        if !self.unproven.allows(template.integration, clock.now()) {
+            metrics::counter!("kassir_intake_flood_total", "kind" => "unproven").increment(1);
+            return Ok(arrival.answer(&Outcome::Busy));
+        }
+        let answer = arrival.answer(&Outcome::Accepted);
+        let reason = if ask { format!("{why}; the provider's API is asked") } else { why.to_owned() };
+        let notification = Notification {
+            outcome: NotificationOutcome::Unproven,
+            reason,
+            proof: Some("unproven".to_owned()),
+            answer: record::given(&answer),
+            ..template
+        };
+        let job = ask.then(|| Job {
+            id: JobId(clock.id()),
+            merchant: notification.merchant,
+            lane: Lane::Integration(notification.integration),
+            task: Task::Confirm {
+                notification: notification.id,
+                facts: received.facts,
+                proven: None,
+                payload: received.payload.get().to_owned(),
+            },
+            attempts: 0,
+            created_at: clock.now(),
+        });
+        self.write(notification, job).await?;
+        Ok(answer)
+    }
+
+    /// Keeps a refused notification as far as the budget goes; the answer does not depend on that.
+    async fn refuse(&self, arrival: &Arrival<'_>, integration: &Integration, reject: &Reject) -> Answer {
+        let answer = arrival.answer(&Outcome::Rejected(reject));
+        let clock = &self.ledger.clock;
+        if !self.refused.allows(integration.id, clock.now()) {
+            metrics::counter!("kassir_intake_flood_total", "kind" => "refused").increment(1);
+            return answer;
+        }
+        let mut notification = record::record(NotificationId(clock.id()), integration, arrival.request);
+        record::shorten(&mut notification);
+        notification.outcome = NotificationOutcome::Rejected;
+        notification.reason.clone_from(&reject.reason);
+        notification.diagnosis.clone_from(&reject.diagnosis);
+        notification.answer = record::given(&answer);
+        if let Err(error) = self.write(notification, None).await {
+            tracing::warn!(%error, "a refused notification could not be kept in the inbound log");
+        }
+        answer
+    }
+
+    async fn write(&self, notification: Notification, job: Option<Job>) -> Result<(), StoreError> {
+        let mut commit = Commit::of(notification.merchant);
+        let key = format!("notification.{}.{}", notification.outcome.word(), notification.provider);
+        commit.tallies.push(Tally { key, by: 1 });
+        commit.notification = Some(notification);
+        commit.jobs.extend(job.map(|job| (job, 0)));
+        let wake = !commit.jobs.is_empty();
+        self.ledger.store.commit(commit).await?;
+        if wake {
+            self.ledger.hand_over.wake();
+        }
+        Ok(())
+    }
+
+    /// The merchant that an inbound URL belongs to, for the dry run.
+    pub async fn view(&self, merchant: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        self.ledger.registry.merchant(merchant).await
+    }
+}
+
+/// How far a proof goes with an integration's settings.
+enum Belief {
+    /// It takes effect.
+    Proven(Proven),
+    /// The provider's API must be asked first; says why.
+    Ask(String),
+    /// It has no effect, and nobody is asked; says why.
+    No(String),
+}
+
+fn believe(provider: &dyn Provider, integration: &Integration, proof: &Proof) -> Belief {
+    let can_ask = provider.about().capabilities.status;
+    match (integration.settings.confirm, proof) {
+        (Confirm::Always, _) if can_ask => Belief::Ask("confirmed by setting (confirm: always)".to_owned()),
+        (_, Proof::Signed) => Belief::Proven(Proven::Signed),
+        (Confirm::Never, Proof::Sourced) => Belief::Proven(Proven::Sourced),
+        (Confirm::Never, Proof::Unproven(why)) => {
+            Belief::No(format!("{why}; nobody is asked, by setting (confirm: never)"))
+        }
+        (_, Proof::Sourced) if can_ask => Belief::Ask("its network alone does not prove it".to_owned()),
+        (_, Proof::Sourced) => Belief::Proven(Proven::Sourced),
+        (_, Proof::Unproven(why)) if can_ask => Belief::Ask(why.clone()),
+        (_, Proof::Unproven(why)) => Belief::No(format!("{why}; this provider's API can't be asked")),
+    }
+}
+
+const fn proof_word(proof: &Proof, proven: Proven) -> &'static str {
+    match proof {
+        Proof::Unproven(_) => "unproven",
+        Proof::Signed | Proof::Sourced => proven.word(),
+    }
+}
+
+/// The verdict over several facts: a refusal counts most, a duplicate only when all are.
+fn verdict(earlier: &[Decision], last: &Decision) -> Verdict {
+    let all = || earlier.iter().chain([last]).map(|decision| decision.verdict);
+    all()
+        .find(|verdict| matches!(verdict, Verdict::Refused(_) | Verdict::Told(_)))
+        .or_else(|| all().find(|verdict| *verdict == Verdict::Accepted))
+        .unwrap_or(last.verdict)
+}

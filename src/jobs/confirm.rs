@@ -1,0 +1,315 @@
+//! Asks the provider's API about a notification that proves nothing by itself, or whose payment is not known yet, and
+//! enters what the API says. The notification's own words never take effect: only the API's.
+
+use std::sync::Arc;
+
+use kassir_providers::operation::{Context, Target, Wish};
+use kassir_providers::{Account, Currency, Fact, Failure, Money, PaymentRef, Provider, Retry, State};
+use serde_json::value::RawValue;
+
+use crate::domain::apply::{Decision, number_of};
+use crate::domain::event::Proven;
+use crate::domain::ids::{IntegrationId, MerchantId, NotificationId};
+use crate::domain::job::Job;
+use crate::domain::notification::Notification;
+use crate::ledger::{self, Entry, Finisher, Ledger, LedgerError};
+use crate::operations::{Operations, target};
+use crate::registry::Registry;
+use crate::store::{Commit, Fence, LookUp, StoreError};
+
+/// The confirming job.
+pub struct Confirm {
+    /// Where facts go.
+    pub ledger: Arc<Ledger>,
+    /// How the provider is asked.
+    pub operations: Operations,
+    /// Age at which it gives up, milliseconds.
+    pub max_age_ms: i64,
+}
+
+/// What a job's task holds.
+pub struct Asked {
+    /// The notification.
+    pub notification: NotificationId,
+    /// What it says.
+    pub facts: Vec<Fact>,
+    /// How it was proved, when it only waits for its payment.
+    pub proven: Option<Proven>,
+    /// Its body as JSON.
+    pub payload: String,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum End {
+    /// The job is finished in the store already, or is no longer ours.
+    Finished,
+    /// It must be tried again; with the provider's wish for a pause, milliseconds.
+    Again {
+        /// Why.
+        why: String,
+        /// Not before so many milliseconds from now.
+        after_ms: Option<u64>,
+    },
+}
+
+enum Answered {
+    Facts(Vec<Fact>),
+    Later { why: String, after_ms: Option<u64> },
+    Never(String),
+}
+
+impl Confirm {
+    /// Runs the job once.
+    ///
+    /// # Errors
+    /// The store's; running it again is safe.
+    pub async fn run(&self, job: &Job, asked: &Asked, fence: Fence) -> Result<End, LedgerError> {
+        let store = &self.ledger.store;
+        let integration_id = match job.lane {
+            crate::domain::job::Lane::Integration(id) => id,
+            _ => return self.give_up(job, None, fence, "the job has no integration").await,
+        };
+        let notification = store.notification(job.merchant, asked.notification).await?;
+        let Some(view) = self.ledger.registry.merchant(job.merchant).await? else {
+            return self.give_up(job, notification, fence, "the merchant was deleted").await;
+        };
+        let known = view.integration(integration_id);
+        let Some((provider, account)) = known.and_then(|(integration, account)| {
+            Registry::provider(integration).map(|provider| (provider, account))
+        }) else {
+            return self.give_up(job, notification, fence, "the integration was deleted").await;
+        };
+        let Some(told) = asked.facts.iter().find(|fact| matches!(fact, Fact::Payment(_) | Fact::Refund(_)))
+        else {
+            return self.give_up(job, notification, fence, "it says nothing about a payment").await;
+        };
+        let facts = match self.ask(provider, account, job, integration_id, told).await? {
+            Answered::Facts(facts) => facts,
+            Answered::Later { why, after_ms } => {
+                return self.again(job, notification, fence, why, after_ms).await;
+            }
+            Answered::Never(why) => return self.give_up(job, notification, fence, &why).await,
+        };
+        self.enter(job, asked, fence, notification, integration_id, told, facts).await
+    }
+
+    /// What the provider's API says of the payment (and refund) that a fact is about.
+    async fn ask(
+        &self,
+        provider: &dyn Provider,
+        account: &Account,
+        job: &Job,
+        integration: IntegrationId,
+        told: &Fact,
+    ) -> Result<Answered, LedgerError> {
+        let target = self.target(job.merchant, integration, told).await?;
+        let context = Context { now: self.ledger.clock.now(), idempotency_key: job.id.to_string() };
+        let mut facts = Vec::new();
+        let mut wishes = Vec::new();
+        if let Fact::Refund(refund) = told {
+            wishes.push(Wish::RefundStatus { payment: target.clone(), refund_id: refund.id.clone() });
+        }
+        wishes.insert(0, Wish::Status(target));
+        for wish in wishes {
+            let is_refund = matches!(wish, Wish::RefundStatus { .. });
+            match self.operations.run(provider, account, wish, context.clone()).await {
+                Ok(done) => facts.extend(done.facts.into_iter().filter(|fact| same_payment(fact, told))),
+                // A provider without refund queries tells refunds with the payment, if at all.
+                Err(failure) if is_refund && failure.retry == Retry::Never => {}
+                Err(failure) => return Ok(refused(failure)),
+            }
+        }
+        Ok(Answered::Facts(facts))
+    }
+
+    async fn target(
+        &self,
+        merchant: MerchantId,
+        integration: IntegrationId,
+        told: &Fact,
+    ) -> Result<Target, LedgerError> {
+        let reference = told.payment();
+        let ask = LookUp {
+            merchant,
+            integration,
+            provider_ids: reference.provider_id.iter().cloned().collect(),
+            numbers: number_of(reference).into_iter().collect(),
+        };
+        let found = self.ledger.store.look_up(&ask).await?;
+        let view = self.ledger.registry.merchant(merchant).await?.ok_or(LedgerError::Gone)?;
+        let (integration, _) = view.integration(integration).ok_or(LedgerError::Gone)?;
+        let provider = Registry::provider(integration).ok_or(LedgerError::Gone)?;
+        let rules = ledger::rules(integration, provider, self.ledger.clock.now());
+        Ok(match ledger::chosen(&rules, told, &found) {
+            Some(payment) => {
+                let known = target(payment);
+                // The notification may name a newer attempt of the same order.
+                Target { provider_id: reference.provider_id.clone().or(known.provider_id.clone()), ..known }
+            }
+            None => stub(reference, self.ledger.clock.now()),
+        })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one step of one job, with all that the job holds")]
+    async fn enter(
+        &self,
+        job: &Job,
+        asked: &Asked,
+        fence: Fence,
+        notification: Option<Notification>,
+        integration: IntegrationId,
+        told: &Fact,
+        facts: Vec<Fact>,
+    ) -> Result<End, LedgerError> {
+        let mut to_enter: Vec<(Fact, Proven)> =
+            facts.into_iter().map(|fact| (fact, Proven::Confirmed)).collect();
+        if let (Some(proven), Fact::Refund(_)) = (asked.proven, told) {
+            to_enter.push((told.clone(), proven));
+        }
+        if behind(told, &to_enter) {
+            let why = match to_enter.iter().find_map(|(fact, _)| state_of(fact)) {
+                Some(state) => format!("the provider's API says that the payment is {} (yet)", state.word()),
+                None => "the provider's API does not know of it (yet)".to_owned(),
+            };
+            return self.again(job, notification, fence, why, None).await;
+        }
+        let payload =
+            serde_json::from_str::<&RawValue>(&asked.payload).ok().filter(|raw| raw.get() != "null");
+        let Some(((last, last_proven), first)) = to_enter.split_last() else {
+            return self
+                .give_up(job, notification, fence, "the provider's API says nothing of the payment")
+                .await;
+        };
+        let entry = |fact, proven| Entry {
+            merchant: job.merchant,
+            integration,
+            fact,
+            proven,
+            payload,
+            notification: None,
+            finish: None,
+        };
+        let mut earlier: Vec<Decision> = Vec::new();
+        for (fact, proven) in first {
+            earlier.push(self.ledger.enter(&entry(fact, *proven)).await?.decision);
+        }
+        let finisher =
+            notification.as_ref().map(|record| |decision: &Decision| finished(record, &earlier, decision));
+        let finisher = finisher.as_ref().map(|finisher| finisher as &Finisher<'_>);
+        let last = Entry { notification: finisher, finish: Some(fence), ..entry(last, *last_proven) };
+        match self.ledger.enter(&last).await {
+            Ok(entered) if entered.decision.wait => {
+                self.again(job, notification, fence, entered.decision.reason, None).await
+            }
+            Ok(_) | Err(LedgerError::LostLease) => Ok(End::Finished),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn again(
+        &self,
+        job: &Job,
+        notification: Option<Notification>,
+        fence: Fence,
+        why: String,
+        after_ms: Option<u64>,
+    ) -> Result<End, LedgerError> {
+        if self.ledger.clock.now().saturating_sub(job.created_at) >= self.max_age_ms {
+            let why = format!("not confirmed in time: {why}");
+            return self.give_up(job, notification, fence, &why).await;
+        }
+        Ok(End::Again { why, after_ms })
+    }
+
+    /// Ends the job without an effect; the notification stays `unproven`, with the reason.
+    async fn give_up(
+        &self,
+        job: &Job,
+        notification: Option<Notification>,
+        fence: Fence,
+        why: &str,
+    ) -> Result<End, LedgerError> {
+        tracing::warn!(job = %job.id, why, "a notification was not confirmed");
+        let mut commit = Commit::of(job.merchant);
+        commit.finish = Some(fence);
+        commit.notification = notification.map(|mut notification| {
+            why.clone_into(&mut notification.reason);
+            notification
+        });
+        match self.ledger.store.commit(commit).await {
+            Ok(_) | Err(StoreError::Conflict(_)) => Ok(End::Finished),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn refused(failure: Failure) -> Answered {
+    match failure.retry {
+        Retry::Later(after_ms) => Answered::Later { why: failure.why, after_ms },
+        Retry::LookUp => Answered::Later { why: failure.why, after_ms: None },
+        Retry::Never => Answered::Never(format!("the provider's API does not confirm it: {}", failure.why)),
+    }
+}
+
+/// A payment that we do not know, as a target to ask about.
+fn stub(reference: &PaymentRef, now: i64) -> Target {
+    Target {
+        number: 0,
+        reference: reference.reference.clone(),
+        provider_id: reference.provider_id.clone(),
+        operation_key: None,
+        amount: Money::new(0, Currency::RUB),
+        state: State::Pending,
+        created_at: now,
+    }
+}
+
+/// Whether the API's fact is about the payment that was asked about.
+fn same_payment(fact: &Fact, told: &Fact) -> bool {
+    let (ours, asked) = (fact.payment(), told.payment());
+    match (&ours.provider_id, &asked.provider_id) {
+        (Some(ours), Some(asked)) => ours == asked,
+        _ => ours.reference.is_some() && ours.reference == asked.reference,
+    }
+}
+
+const fn state_of(fact: &Fact) -> Option<State> {
+    match fact {
+        Fact::Payment(fact) => Some(fact.state),
+        _ => None,
+    }
+}
+
+const fn rank(state: State) -> u8 {
+    match state {
+        State::Pending => 0,
+        State::WaitingForCapture => 1,
+        State::Succeeded | State::Canceled => 2,
+    }
+}
+
+/// Whether the API is behind what the notification said: an earlier state, or a refund that it does not show.
+fn behind(told: &Fact, facts: &[(Fact, Proven)]) -> bool {
+    match told {
+        Fact::Payment(told) => {
+            let said = facts.iter().filter_map(|(fact, _)| state_of(fact)).map(rank).max();
+            said.is_none_or(|said| said < rank(told.state))
+        }
+        Fact::Refund(_) => !facts.iter().any(|(fact, _)| matches!(fact, Fact::Refund(_))),
+        _ => false,
+    }
+}
+
+/// The notification's record with what came of it.
+fn finished(record: &Notification, earlier: &[Decision], decision: &Decision) -> Notification {
+    let mut notification = record.clone();
+    let outcomes = earlier.iter().map(|decision| decision.outcome);
+    notification.outcome = outcomes.fold(decision.outcome, ledger::weightier);
+    let mut reasons: Vec<&str> =
+        earlier.iter().chain([decision]).map(|decision| decision.reason.as_str()).collect();
+    reasons.dedup();
+    notification.reason = format!("confirmed by the provider's API: {}", reasons.join("; "));
+    notification.proof = Some(Proven::Confirmed.word().to_owned());
+    notification
+}

@@ -1,0 +1,3 @@
+//! What happens later, besides delivering: one file per kind of job of the durable queue.
+
+pub mod confirm;

@@ -1,0 +1,292 @@
+//! From a believed fact to one durable step: look the payment up, decide, write; decide again when something changed
+//! meanwhile. Intake, the confirming job and our own operations all go through here.
+
+use std::sync::Arc;
+
+use kassir_providers::{Fact, Provider};
+use serde_json::value::RawValue;
+
+use crate::clock::SharedClock;
+use crate::domain::apply::{self, Decision, Rules, Verdict};
+use crate::domain::config::Integration;
+use crate::domain::event::Proven;
+use crate::domain::fanout::{self, Making};
+use crate::domain::ids::{DeliveryId, EventId, IntegrationId, JobId, MerchantId};
+use crate::domain::job::{Job, Lane, Task};
+use crate::domain::notification::{Notification, NotificationOutcome};
+use crate::domain::payment::Payment;
+use crate::limits::CONFLICT_RETRIES_MAX;
+use crate::registry::{MerchantView, Registry, RegistryError};
+use crate::store::{Claimed, Commit, Conflict, Fence, Found, LookUp, PaymentWrite, Store, StoreError, Tally};
+
+/// Where new deliveries go that a commit leased to this process. An optimisation that may be lost: what nobody sends
+/// is due again when its lease ends.
+pub trait HandOver: Send + Sync {
+    /// Takes leased deliveries.
+    fn hand_over(&self, work: Vec<Claimed>);
+    /// There may be due work now.
+    fn wake(&self);
+    /// Who leases, and for how many milliseconds; `None` when this process sends nothing.
+    fn lease(&self) -> Option<(String, u64)>;
+}
+
+/// Nobody sends in this process.
+pub struct NoHandOver;
+
+impl HandOver for NoHandOver {
+    fn hand_over(&self, _: Vec<Claimed>) {}
+    fn wake(&self) {}
+    fn lease(&self) -> Option<(String, u64)> {
+        None
+    }
+}
+
+/// Why a fact could not be entered.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The store or a credential.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The merchant or integration was deleted meanwhile.
+    #[error("the integration was deleted")]
+    Gone,
+    /// The job is no longer ours.
+    #[error("the lease on the job was lost")]
+    LostLease,
+}
+
+impl From<StoreError> for LedgerError {
+    fn from(error: StoreError) -> LedgerError {
+        match error {
+            StoreError::Conflict(Conflict::Lease) => LedgerError::LostLease,
+            error => LedgerError::Registry(error.into()),
+        }
+    }
+}
+
+/// Gives a notification's record its outcome before it is written: the answer depends on the verdict.
+pub type Finisher<'a> = dyn Fn(&Decision) -> Notification + Send + Sync + 'a;
+
+/// A fact to be entered.
+pub struct Entry<'a> {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Through which integration.
+    pub integration: IntegrationId,
+    /// The fact.
+    pub fact: &'a Fact,
+    /// How it was proved.
+    pub proven: Proven,
+    /// The provider's body as JSON.
+    pub payload: Option<&'a RawValue>,
+    /// Makes the inbound log's record; `None` when there is none, or another fact of the notification carries it.
+    pub notification: Option<&'a Finisher<'a>>,
+    /// The job that this finishes.
+    pub finish: Option<Fence>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Entered {
+    /// What was decided.
+    pub decision: Decision,
+    /// The payment's number, if there is one.
+    pub payment: Option<u32>,
+    /// The event, if there was one.
+    pub event: Option<EventId>,
+}
+
+/// The ledger.
+pub struct Ledger {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// What is set up.
+    pub registry: Arc<Registry>,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Where new deliveries go.
+    pub hand_over: Arc<dyn HandOver>,
+}
+
+impl Ledger {
+    /// Enters a fact: one look-up and one durable write, again from the start when something changed meanwhile.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; nothing is known to be written then, and entering the same fact again is safe.
+    pub async fn enter(&self, entry: &Entry<'_>) -> Result<Entered, LedgerError> {
+        let mut view = self.registry.merchant_at_hand(entry.merchant).await?.ok_or(LedgerError::Gone)?;
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let found = self.store.look_up(&look_up(entry)).await?;
+            if found.config_version != view.config.version {
+                view = self.registry.reload(entry.merchant).await?.ok_or(LedgerError::Gone)?;
+                continue;
+            }
+            match self.try_enter(entry, &view, &found).await {
+                Err(LedgerError::Registry(RegistryError::Store(StoreError::Conflict(_)))) => {}
+                result => return result,
+            }
+        }
+        Err(StoreError::Unavailable("the payment keeps changing; try again".to_owned()).into())
+    }
+
+    async fn try_enter(
+        &self,
+        entry: &Entry<'_>,
+        view: &MerchantView,
+        found: &Found,
+    ) -> Result<Entered, LedgerError> {
+        let (integration, _) = view.integration(entry.integration).ok_or(LedgerError::Gone)?;
+        let provider = Registry::provider(integration).ok_or(LedgerError::Gone)?;
+        let rules = rules(integration, provider, self.clock.now());
+        let payment = chosen(&rules, entry.fact, found);
+        let mut decision = apply::apply(&rules, payment, entry.fact);
+        if let (Some(change), Some(payload)) = (&mut decision.change, entry.payload)
+            && change.is_new
+        {
+            fanout::fill_from_payload(integration, payload, &mut change.payment);
+        }
+        if decision.wait && entry.finish.is_some() {
+            // The job that asked goes on asking: nothing is written.
+            return Ok(Entered { decision, payment: payment.map(|payment| payment.number), event: None });
+        }
+        let mut commit = Commit::of(entry.merchant);
+        commit.config_version = Some(view.config.version);
+        commit.finish = entry.finish;
+        let mut notification = entry.notification.map(|finish| finish(&decision));
+        let event =
+            self.write_change(&decision, &mut commit, view, integration, entry, notification.as_ref());
+        if let Some(notification) = &mut notification {
+            notification.payment = payment.map(|payment| payment.number).or(notification.payment);
+            notification.event = event.or(notification.event);
+            let key = format!("notification.{}.{}", notification.outcome.word(), notification.provider);
+            commit.tallies.push(Tally { key, by: 1 });
+            if decision.wait {
+                commit.jobs.push((self.waiting_job(entry, notification), 0));
+            }
+        }
+        commit.notification = notification;
+        let woken = !commit.jobs.is_empty();
+        let number = payment.map(|payment| payment.number);
+        if is_empty(&commit) {
+            return Ok(Entered { decision, payment: number, event });
+        }
+        let committed = self.store.commit(commit).await?;
+        if !committed.leased.is_empty() {
+            self.hand_over.hand_over(committed.leased);
+        }
+        if woken {
+            self.hand_over.wake();
+        }
+        Ok(Entered { decision, payment: committed.payment.map(|(number, _)| number).or(number), event })
+    }
+
+    fn write_change(
+        &self,
+        decision: &Decision,
+        commit: &mut Commit,
+        view: &MerchantView,
+        integration: &Integration,
+        entry: &Entry<'_>,
+        notification: Option<&Notification>,
+    ) -> Option<EventId> {
+        let change = decision.change.as_ref()?;
+        let making = Making {
+            config: &view.config,
+            integration,
+            proven: entry.proven,
+            notification: notification.map(|notification| notification.id),
+            payload: entry.payload,
+            at: self.clock.now(),
+        };
+        let event = decision.happened.as_ref().map(|happened| {
+            let event = fanout::event(&making, EventId(self.clock.id()), &change.payment, happened);
+            commit.deliveries = fanout::deliveries(&making, &event, || DeliveryId(self.clock.id()));
+            commit
+                .tallies
+                .push(Tally { key: format!("event.{}.{}", event.state.word(), integration.provider), by: 1 });
+            event
+        });
+        let payment = change.payment.clone();
+        let links = change.links.clone();
+        commit.payment = Some(if change.is_new {
+            PaymentWrite::New { payment, links }
+        } else {
+            PaymentWrite::Update { payment, links }
+        });
+        commit.lease = self.hand_over.lease();
+        let id = event.as_ref().map(|event| event.id);
+        commit.events.extend(event);
+        id
+    }
+
+    fn waiting_job(&self, entry: &Entry<'_>, notification: &Notification) -> Job {
+        let payload = entry.payload.map_or_else(|| "null".to_owned(), |payload| payload.get().to_owned());
+        Job {
+            id: JobId(self.clock.id()),
+            merchant: entry.merchant,
+            lane: Lane::Integration(entry.integration),
+            task: Task::Confirm {
+                notification: notification.id,
+                facts: vec![entry.fact.clone()],
+                proven: Some(entry.proven),
+                payload,
+            },
+            attempts: 0,
+            created_at: self.clock.now(),
+        }
+    }
+}
+
+fn is_empty(commit: &Commit) -> bool {
+    commit.notification.is_none()
+        && commit.payment.is_none()
+        && commit.events.is_empty()
+        && commit.jobs.is_empty()
+        && commit.finish.is_none()
+}
+
+fn look_up(entry: &Entry<'_>) -> LookUp {
+    let reference = entry.fact.payment();
+    LookUp {
+        merchant: entry.merchant,
+        integration: entry.integration,
+        provider_ids: reference.provider_id.iter().cloned().collect(),
+        numbers: apply::number_of(reference).into_iter().collect(),
+    }
+}
+
+/// What decisions for an integration are made with.
+#[must_use]
+pub fn rules<'a>(integration: &'a Integration, provider: &dyn Provider, now: i64) -> Rules<'a> {
+    let attempts_share_reference = provider.about().capabilities.attempts_share_reference;
+    Rules { integration, attempts_share_reference, now }
+}
+
+/// The payment that a fact is about.
+#[must_use]
+pub fn chosen<'a>(rules: &Rules<'_>, fact: &Fact, found: &'a Found) -> Option<&'a Payment> {
+    let reference = fact.payment();
+    let by_id = reference.provider_id.as_ref().and_then(|id| found.by_provider_id.get(id));
+    let by_number = apply::number_of(reference).and_then(|number| found.by_number.get(&number));
+    apply::choose(rules, reference, by_id, by_number)
+}
+
+/// The outcome that says most, when a notification holds several facts.
+#[must_use]
+pub fn weightier(a: NotificationOutcome, b: NotificationOutcome) -> NotificationOutcome {
+    use NotificationOutcome as O;
+    const ORDER: [O; 6] = [O::Ignored, O::Duplicate, O::Accepted, O::Unproven, O::Mismatch, O::Rejected];
+    let rank = |outcome: O| ORDER.iter().position(|each| *each == outcome).unwrap_or(0);
+    if rank(b) > rank(a) { b } else { a }
+}
+
+/// A verdict as the provider's adapter takes it.
+#[must_use]
+pub fn outcome(verdict: Verdict) -> kassir_providers::Outcome<'static> {
+    match verdict {
+        Verdict::Accepted => kassir_providers::Outcome::Accepted,
+        Verdict::Duplicate => kassir_providers::Outcome::Duplicate,
+        Verdict::Refused(refusal) => kassir_providers::Outcome::Refused(refusal),
+        Verdict::Told(state) => kassir_providers::Outcome::Told(state),
+    }
+}

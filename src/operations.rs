@@ -1,0 +1,97 @@
+//! Performs a provider's operation: takes the steps that its adapter gives as data, one request after the other.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kassir_providers::operation::{Context, Target, Wish};
+use kassir_providers::{Account, Call, Done, Failure, Fault, Operation, Provider, Reply, Retry, Step};
+
+use crate::domain::payment::Payment;
+use crate::limits::OPERATION_STEPS_MAX;
+
+/// Makes requests to providers' APIs: the outbound client, or a test's.
+#[async_trait]
+pub trait Caller: Send + Sync {
+    /// Makes one request.
+    ///
+    /// # Errors
+    /// Words for a person when there was no reply, and whether the request may have arrived.
+    async fn call(&self, call: Call) -> Result<Reply, NoReply>;
+}
+
+/// There was no reply.
+#[derive(Debug, Clone)]
+pub struct NoReply {
+    /// What happened.
+    pub why: String,
+    /// Whether the provider may have got the request all the same.
+    pub may_have_arrived: bool,
+}
+
+/// Performs operations.
+#[derive(Clone)]
+pub struct Operations {
+    caller: Arc<dyn Caller>,
+}
+
+impl Operations {
+    /// Operations through a client.
+    #[must_use]
+    pub fn new(caller: Arc<dyn Caller>) -> Operations {
+        Operations { caller }
+    }
+
+    /// Performs one operation to its end.
+    ///
+    /// # Errors
+    /// The [`Failure`] with its cause, whose fault it is and whether to try again.
+    pub async fn run(
+        &self,
+        provider: &dyn Provider,
+        account: &Account,
+        wish: Wish,
+        context: Context,
+    ) -> Result<Done, Failure> {
+        let changes_something = !matches!(wish, Wish::Status(_) | Wish::RefundStatus { .. } | Wish::Probe);
+        let operation = Operation { context, wish };
+        let mut step = provider.begin(&operation, account);
+        for _ in 0..OPERATION_STEPS_MAX {
+            match step {
+                Step::Done(done) => return Ok(*done),
+                Step::Failed(failure) => return Err(failure),
+                Step::Send { call, memo } => {
+                    let reply = self.caller.call(*call).await.map_err(|no_reply| {
+                        let retry = if changes_something && no_reply.may_have_arrived {
+                            Retry::LookUp
+                        } else {
+                            Retry::Later(None)
+                        };
+                        Failure {
+                            why: format!("{} can't be reached: {}", provider.about().title.en, no_reply.why),
+                            code: None,
+                            fault: Fault::Provider,
+                            retry,
+                        }
+                    })?;
+                    step = provider.next(&operation, &memo, &reply, account);
+                }
+            }
+        }
+        let why = format!("the operation did not end after {OPERATION_STEPS_MAX} requests");
+        Err(Failure::never(Fault::Us, why))
+    }
+}
+
+/// A payment as the target of an operation.
+#[must_use]
+pub fn target(payment: &Payment) -> Target {
+    Target {
+        number: payment.number,
+        reference: payment.reference.clone(),
+        provider_id: payment.provider_id.clone(),
+        operation_key: payment.operation_key.clone(),
+        amount: payment.amount,
+        state: payment.state,
+        created_at: payment.created_at,
+    }
+}
