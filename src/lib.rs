@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod limits;
 pub mod operations;
+pub mod payments;
 pub mod registry;
 pub mod secrets;
 pub mod store;

@@ -1,0 +1,489 @@
+//! Our own operations on payments: create, capture, cancel, refund. Each is written down before the provider is
+//! asked, with an idempotency key that a repetition finds again, and what the provider answers goes through the
+//! ledger like any other word of it.
+
+use std::sync::Arc;
+
+use kassir_providers::operation::{Contact, Context, Create, OrderLine, Wish};
+use kassir_providers::{
+    Account, Done, Fact, Failure, Fault, Link, Mode, Money, PaymentRef, Provider, Retry, State,
+};
+use serde_json::{Map, Value};
+
+use crate::domain::apply::Happened;
+use crate::domain::config::Integration;
+use crate::domain::event::{EventState, Proven};
+use crate::domain::fanout::{self, Making};
+use crate::domain::ids::{DeliveryId, EventId, IntegrationId, MerchantId};
+use crate::domain::payment::{Origin, Payment};
+use crate::ledger::{Entry, Ledger, LedgerError};
+use crate::limits::CONFLICT_RETRIES_MAX;
+use crate::operations::{Operations, target};
+use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
+use crate::secrets::Vault;
+use crate::store::{Commit, Conflict, PaymentWrite, StoreError, Tally};
+
+/// A payment to be created.
+#[derive(Clone, Debug)]
+pub struct NewPayment {
+    /// Through which integration.
+    pub integration: IntegrationId,
+    /// Amount.
+    pub amount: Money,
+    /// Order lines.
+    pub order: Vec<OrderLine>,
+    /// The payer.
+    pub contact: Option<Contact>,
+    /// Words for the payer; made from the order when empty.
+    pub description: String,
+    /// Where the payer's browser goes afterwards.
+    pub return_url: Option<String>,
+    /// Hold now, capture later; `None` means the integration's setting `manual_capture`.
+    pub hold: Option<bool>,
+    /// The caller's own data.
+    pub metadata: Map<String, Value>,
+    /// The payer's e-mail.
+    pub email: Option<String>,
+    /// Receipt data in the provider's own form.
+    pub receipt: Option<Value>,
+    /// Ask the provider to keep the method for later charges.
+    pub save_method: bool,
+    /// Charge this saved method instead of asking the payer.
+    pub saved_method: Option<String>,
+}
+
+/// Why an operation did not work.
+#[derive(Debug, thiserror::Error)]
+pub enum PaymentError {
+    /// There is no such thing.
+    #[error("there is no {0}")]
+    NotFound(&'static str),
+    /// The request can't be right.
+    #[error("{detail}")]
+    Invalid {
+        /// JSON pointer into the request.
+        pointer: &'static str,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The provider refused, or can't be reached; the payment's number, where there is one.
+    #[error("{}", .0.why)]
+    Provider(Failure, Option<u32>),
+    /// The store or a credential.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<StoreError> for PaymentError {
+    fn from(error: StoreError) -> PaymentError {
+        PaymentError::Ledger(error.into())
+    }
+}
+
+impl From<RegistryError> for PaymentError {
+    fn from(error: RegistryError) -> PaymentError {
+        PaymentError::Ledger(error.into())
+    }
+}
+
+/// The service.
+pub struct Payments {
+    /// Where facts go.
+    pub ledger: Arc<Ledger>,
+    /// How providers are asked.
+    pub operations: Operations,
+    /// Opens the inbound token, for the address that a provider is told to notify.
+    pub vault: Arc<Vault>,
+    /// Prefix of inbound URLs.
+    pub public_url: String,
+}
+
+impl Payments {
+    /// Creates a payment: registers it, asks the provider for a pay link, and emits `pending`.
+    ///
+    /// # Errors
+    /// [`PaymentError`]. When the provider refuses, the payment stays, canceled, with the reason.
+    pub async fn create(&self, merchant: MerchantId, new: NewPayment) -> Result<Payment, PaymentError> {
+        let view = self.view(merchant).await?;
+        let (integration, account) = view.integration(new.integration).ok_or(PaymentError::Invalid {
+            pointer: "/integration_id",
+            detail: "there is no such integration of this merchant".to_owned(),
+        })?;
+        let provider = Registry::provider(integration).ok_or(PaymentError::NotFound("provider"))?;
+        let hold = new.hold.unwrap_or(integration.settings.manual_capture);
+        check(provider, &new, hold)?;
+        let payment = self.register(integration, &new, hold).await?;
+        let create = Box::new(Create {
+            number: payment.number,
+            amount: payment.amount,
+            description: payment.description.clone(),
+            order: payment.order.clone(),
+            contact: payment.contact.clone(),
+            email: payment.email.clone(),
+            return_url: payment.return_url.clone(),
+            notify_url: self.notify_url(integration),
+            hold,
+            save_method: new.save_method,
+            metadata: payment.metadata.clone(),
+            receipt: new.receipt,
+        });
+        let wish = match new.saved_method {
+            Some(saved_method) => Wish::Charge { create, saved_method },
+            None => Wish::Create(create),
+        };
+        let context = self.context(merchant, &payment, "create");
+        match self.operations.run(provider, account, wish, context).await {
+            Ok(done) => self.created(&view, payment, done).await,
+            Err(failure) => Err(self.not_created(payment, failure).await),
+        }
+    }
+
+    /// Captures a held payment, all or part of it.
+    ///
+    /// # Errors
+    /// [`PaymentError`].
+    pub async fn capture(
+        &self,
+        merchant: MerchantId,
+        number: u32,
+        amount: Option<i64>,
+    ) -> Result<Payment, PaymentError> {
+        let payment = self.load(merchant, number).await?;
+        if payment.state != State::WaitingForCapture {
+            return Err(wrong_state("captured", &payment, "only one that is waiting_for_capture can be"));
+        }
+        let amount = part(&payment, amount, payment.amount.minor)?;
+        let wish = Wish::Capture { payment: target(&payment), amount, receipt: None };
+        self.operate(payment, wish, "capture", amount).await
+    }
+
+    /// Cancels an unpaid or held payment.
+    ///
+    /// # Errors
+    /// [`PaymentError`].
+    pub async fn cancel(&self, merchant: MerchantId, number: u32) -> Result<Payment, PaymentError> {
+        let payment = self.load(merchant, number).await?;
+        if !matches!(payment.state, State::Pending | State::WaitingForCapture) {
+            return Err(wrong_state("canceled", &payment, "a succeeded one must be refunded"));
+        }
+        let wish = Wish::Cancel(target(&payment));
+        self.operate(payment, wish, "cancel", None).await
+    }
+
+    /// Gives money back, all that is left or part of it.
+    ///
+    /// # Errors
+    /// [`PaymentError`].
+    pub async fn refund(
+        &self,
+        merchant: MerchantId,
+        number: u32,
+        amount: Option<i64>,
+    ) -> Result<Payment, PaymentError> {
+        let payment = self.load(merchant, number).await?;
+        if payment.state != State::Succeeded {
+            return Err(wrong_state("refunded", &payment, "only one that succeeded can be"));
+        }
+        let left = payment.refundable();
+        let amount = part(&payment, amount, left)?.or(Some(Money::new(left, payment.amount.currency)));
+        let wish = Wish::Refund { payment: target(&payment), amount, reason: None, receipt: None };
+        self.operate(payment, wish, "refund", amount).await
+    }
+
+    async fn operate(
+        &self,
+        payment: Payment,
+        wish: Wish,
+        what: &str,
+        amount: Option<Money>,
+    ) -> Result<Payment, PaymentError> {
+        let view = self.view(payment.merchant).await?;
+        let (integration, account) =
+            view.integration(payment.integration).ok_or(PaymentError::NotFound("integration"))?;
+        let provider = Registry::provider(integration).ok_or(PaymentError::NotFound("provider"))?;
+        // The same request again, before anything changed, is the same operation at the provider.
+        let suffix = amount.map_or(0, |amount| amount.minor);
+        let what = format!("{what}-{suffix}-{}", payment.refunds.len());
+        let context = self.context(payment.merchant, &payment, &what);
+        let done = self
+            .operations
+            .run(provider, account, wish, context)
+            .await
+            .map_err(|failure| PaymentError::Provider(failure, Some(payment.number)))?;
+        self.enter_facts(&payment, &done).await?;
+        self.load(payment.merchant, payment.number).await
+    }
+
+    async fn view(&self, merchant: MerchantId) -> Result<Arc<MerchantView>, PaymentError> {
+        self.ledger.registry.merchant(merchant).await?.ok_or(PaymentError::NotFound("merchant"))
+    }
+
+    async fn load(&self, merchant: MerchantId, number: u32) -> Result<Payment, PaymentError> {
+        self.ledger.store.payment(merchant, number).await?.ok_or(PaymentError::NotFound("payment"))
+    }
+
+    fn context(&self, merchant: MerchantId, payment: &Payment, what: &str) -> Context {
+        // Unique over everything that shares a provider's account: the merchant's id tells installations apart.
+        let seed = format!("{merchant}/{}/{what}", payment.number);
+        let digest = crate::secrets::token_hash(&seed);
+        let idempotency_key = digest.get(..40).unwrap_or(&digest).to_owned();
+        Context { now: self.ledger.clock.now(), idempotency_key }
+    }
+
+    fn notify_url(&self, integration: &Integration) -> Option<String> {
+        let token = integration.tokens.first()?;
+        let token = self.vault.open(&token_owner(integration.id), &token.sealed).ok()?;
+        Some(format!("{}/webhooks/{}/{}", self.public_url, integration.provider, token.expose()))
+    }
+
+    async fn register(
+        &self,
+        integration: &Integration,
+        new: &NewPayment,
+        hold: bool,
+    ) -> Result<Payment, PaymentError> {
+        let now = self.ledger.clock.now();
+        let mut payment = Payment {
+            number: 0,
+            version: 0,
+            merchant: integration.merchant,
+            integration: integration.id,
+            provider: integration.provider.clone(),
+            origin: Origin::Api,
+            state: State::Pending,
+            expired_by_us: false,
+            amount: new.amount,
+            captured: None,
+            refunds: Vec::new(),
+            provider_id: None,
+            reference: None,
+            operation_key: None,
+            saved_method: None,
+            method: None,
+            pay_url: None,
+            hold,
+            test: integration.settings.mode == Some(Mode::Test),
+            description: new.description.clone(),
+            order: new.order.clone(),
+            contact: new.contact.clone(),
+            email: new.email.clone(),
+            return_url: new.return_url.clone(),
+            metadata: new.metadata.clone(),
+            reason: None,
+            expires_at: None,
+            created_at: now,
+            updated_at: now,
+        };
+        let mut commit = Commit::of(payment.merchant);
+        commit.payment = Some(PaymentWrite::New { payment: Box::new(payment.clone()), links: Vec::new() });
+        let committed = self.ledger.store.commit(commit).await?;
+        let (number, version) = committed.payment.ok_or(PaymentError::NotFound("payment"))?;
+        payment.number = number;
+        payment.version = version;
+        if payment.description.is_empty() {
+            payment.description = describe(&payment);
+        }
+        Ok(payment)
+    }
+
+    /// Writes down what the provider gave, with the `pending` event, in one step.
+    async fn created(
+        &self,
+        view: &Arc<MerchantView>,
+        registered: Payment,
+        done: Done,
+    ) -> Result<Payment, PaymentError> {
+        let mut view = Arc::clone(view);
+        let mut payment = registered.clone();
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            fill(&mut payment, &done, self.ledger.clock.now());
+            match self.write_created(&view, &payment).await {
+                Ok(version) => {
+                    payment.version = version;
+                    self.enter_facts(&payment, &done).await?;
+                    return self.load(payment.merchant, payment.number).await;
+                }
+                Err(StoreError::Conflict(Conflict::Config)) => {
+                    self.ledger.registry.forget(payment.merchant);
+                    view = self.view(payment.merchant).await?;
+                }
+                // A notification was quicker than we.
+                Err(StoreError::Conflict(_)) => payment = self.load(payment.merchant, payment.number).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Unavailable("the payment keeps changing; look it up".to_owned()).into())
+    }
+
+    async fn write_created(&self, view: &MerchantView, payment: &Payment) -> Result<u64, StoreError> {
+        let integration =
+            view.config.integration(payment.integration).ok_or(StoreError::NotFound("integration"))?;
+        let mut commit = Commit::of(payment.merchant);
+        commit.config_version = Some(view.config.version);
+        let making = Making {
+            config: &view.config,
+            integration,
+            proven: Proven::Confirmed,
+            notification: None,
+            payload: None,
+            at: self.ledger.clock.now(),
+        };
+        // A notification may have been quicker: then subscribers know more than "pending" already.
+        if payment.state == State::Pending {
+            let happened = Happened { state: EventState::Pending, amount: payment.amount, refund: None };
+            let event = fanout::event(&making, EventId(self.ledger.clock.id()), payment, &happened);
+            commit.deliveries = fanout::deliveries(&making, &event, || DeliveryId(self.ledger.clock.id()));
+            commit.tallies.push(Tally { key: format!("event.pending.{}", payment.provider), by: 1 });
+            commit.events.push(event);
+            commit.lease = self.ledger.hand_over.lease();
+        }
+        let links = payment.provider_id.iter().cloned().collect();
+        commit.payment = Some(PaymentWrite::Update { payment: Box::new(payment.clone()), links });
+        let committed = self.ledger.store.commit(commit).await?;
+        if !committed.leased.is_empty() {
+            self.ledger.hand_over.hand_over(committed.leased);
+        }
+        Ok(committed.payment.map_or(payment.version, |(_, version)| version))
+    }
+
+    async fn not_created(&self, mut payment: Payment, failure: Failure) -> PaymentError {
+        let number = payment.number;
+        // With an unknown outcome the payment stays open: a notification may still come.
+        if failure.retry != Retry::LookUp {
+            payment.state = State::Canceled;
+            payment.expired_by_us = true;
+        }
+        payment.reason = Some(format!("not created: {}", failure.why));
+        payment.updated_at = self.ledger.clock.now();
+        let mut commit = Commit::of(payment.merchant);
+        commit.payment = Some(PaymentWrite::Update { payment: Box::new(payment), links: Vec::new() });
+        if let Err(error) = self.ledger.store.commit(commit).await {
+            tracing::warn!(%error, number, "a payment that the provider refused could not be closed");
+        }
+        PaymentError::Provider(failure, Some(number))
+    }
+
+    /// Enters what the provider's answer says beyond `pending`.
+    async fn enter_facts(&self, payment: &Payment, done: &Done) -> Result<(), PaymentError> {
+        for fact in &done.facts {
+            if matches!(fact, Fact::Payment(fact) if fact.state == State::Pending) {
+                continue;
+            }
+            let fact = addressed(fact, payment);
+            let entry = Entry {
+                merchant: payment.merchant,
+                integration: payment.integration,
+                fact: &fact,
+                proven: Proven::Confirmed,
+                payload: done.payload.as_deref(),
+                notification: None,
+                finish: None,
+            };
+            self.ledger.enter(&entry).await?;
+        }
+        Ok(())
+    }
+}
+
+/// An answer's fact is about the payment that was asked for, even where the provider names it only by its own new id.
+fn addressed(fact: &Fact, payment: &Payment) -> Fact {
+    let mut fact = fact.clone();
+    let own = PaymentRef {
+        provider_id: payment.provider_id.clone(),
+        reference: payment.reference.clone().or_else(|| Some(payment.number.to_string())),
+    };
+    let reference = match &mut fact {
+        Fact::Payment(fact) => &mut fact.payment,
+        Fact::Refund(fact) => &mut fact.payment,
+        Fact::Question(fact) => &mut fact.payment,
+        Fact::Note(fact) => &mut fact.payment,
+    };
+    if reference.provider_id.is_none() || payment.provider_id.is_some() {
+        *reference = own;
+    } else {
+        reference.reference = own.reference;
+    }
+    fact
+}
+
+fn fill(payment: &mut Payment, done: &Done, now: i64) {
+    if let Some(id) = &done.provider_id {
+        payment.provider_id = Some(id.clone());
+    }
+    if let Some(key) = &done.operation_key {
+        payment.operation_key = Some(key.clone());
+    }
+    payment.pay_url = match &done.link {
+        Some(Link::Url(url)) => Some(url.clone()),
+        Some(Link::Form { action, fields }) => {
+            // A provider whose form is taken by GET as well: the link says the same.
+            let query = kassir_providers::form::build(
+                fields.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+            );
+            Some(format!("{action}{}{query}", if action.contains('?') { '&' } else { '?' }))
+        }
+        None => payment.pay_url.take(),
+    };
+    payment.updated_at = now;
+}
+
+fn describe(payment: &Payment) -> String {
+    let names: Vec<&str> = payment.order.iter().map(|line| line.name.as_str()).collect();
+    if names.is_empty() { format!("№ {}", payment.number) } else { names.join(", ") }
+}
+
+fn check(provider: &dyn Provider, new: &NewPayment, hold: bool) -> Result<(), PaymentError> {
+    let about = provider.about();
+    let invalid = |pointer, detail: String| Err(PaymentError::Invalid { pointer, detail });
+    let can = about.capabilities;
+    if !can.create && new.saved_method.is_none() {
+        return invalid("/integration_id", format!("payments can't be created at {}", about.title.en));
+    }
+    if new.saved_method.is_some() && !can.charge {
+        return invalid("/saved_method", format!("{} can't charge a saved method", about.title.en));
+    }
+    if hold && !can.hold {
+        return invalid("/hold", format!("{} can't hold a payment", about.title.en));
+    }
+    if new.amount.minor <= 0 {
+        return invalid("/amount", "must be more than 0, in minor units (kopecks, cents)".to_owned());
+    }
+    let code = new.amount.currency.code();
+    if !about.currencies.is_empty() && !about.currencies.contains(&code) {
+        let known = about.currencies.join(", ");
+        return invalid("/currency", format!("{} takes {known}, not {code}", about.title.en));
+    }
+    if new.amount.currency.exponent().is_none() {
+        return invalid("/currency", format!("the minor unit of {code} is not known"));
+    }
+    Ok(())
+}
+
+fn wrong_state(what: &str, payment: &Payment, rule: &str) -> PaymentError {
+    let why = format!("the payment is {} and can't be {what}: {rule}", payment.state.word());
+    PaymentError::Provider(Failure::never(Fault::Caller, why), Some(payment.number))
+}
+
+fn part(payment: &Payment, amount: Option<i64>, most: i64) -> Result<Option<Money>, PaymentError> {
+    let Some(minor) = amount else { return Ok(None) };
+    if minor <= 0 || minor > most {
+        let most = Money::new(most, payment.amount.currency);
+        let detail = format!("must be more than 0 and at most {} ({most})", most.minor);
+        return Err(PaymentError::Invalid { pointer: "/amount", detail });
+    }
+    Ok(Some(Money::new(minor, payment.amount.currency)))
+}
+
+/// Whether an account's credentials work, by the provider's own check where it has one.
+///
+/// # Errors
+/// The provider's [`Failure`].
+pub async fn probe(
+    operations: &Operations,
+    provider: &dyn Provider,
+    account: &Account,
+    now: i64,
+) -> Result<(), Failure> {
+    let context = Context { now, idempotency_key: format!("probe-{now}") };
+    operations.run(provider, account, Wish::Probe, context).await.map(|_| ())
+}
