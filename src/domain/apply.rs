@@ -216,6 +216,7 @@ fn check_amount(
     let held = payment.hold || payment.state == State::WaitingForCapture;
     let fits = match (rules.integration.settings.amount_check, check) {
         (AmountPolicy::Off, _) => true,
+        (_, AmountCheck::AfterFee(millionths)) => told.minor >= after_fee(registered.minor, millionths),
         (AmountPolicy::AtLeast, _) | (AmountPolicy::Equal, AmountCheck::AtLeast) => {
             told.minor >= registered.minor
         }
@@ -227,6 +228,12 @@ fn check_amount(
         (AmountPolicy::Equal, AmountCheck::Equal | AmountCheck::Ignore) => told.minor == registered.minor,
     };
     if fits { Ok(Some(told)) } else { wrong(Refusal::WrongAmount, format!("{told} instead of {registered}")) }
+}
+
+/// The least that is left of a price after a fee of so many millionths, with one minor unit for rounding.
+fn after_fee(price: i64, millionths: u32) -> i64 {
+    let fee = i128::from(price) * i128::from(millionths) / 1_000_000;
+    i64::try_from(i128::from(price) - fee - 1).unwrap_or(price)
 }
 
 fn first_seen(rules: &Rules<'_>, fact: &PaymentFact) -> Decision {
@@ -341,7 +348,8 @@ fn follow(rules: &Rules<'_>, payment: &Payment, fact: &PaymentFact) -> Decision 
             next.expired_by_us = false;
             next.reason.clone_from(&fact.reason);
             next.updated_at = rules.now;
-            let paid = told.filter(|_| fact.amount_check != AmountCheck::AtLeast).unwrap_or(payment.amount);
+            let is_price = !matches!(fact.amount_check, AmountCheck::AtLeast | AmountCheck::AfterFee(_));
+            let paid = told.filter(|_| is_price).unwrap_or(payment.amount);
             if state == State::Succeeded {
                 next.captured = Some(paid.minor);
             }
