@@ -1,5 +1,6 @@
 //! Kassir: a multi-provider payment webhook router for messenger bots.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery;
@@ -13,4 +14,5 @@ pub mod payments;
 pub mod registry;
 pub mod secrets;
 pub mod store;
+pub mod telemetry;
 pub mod tls;

@@ -1,3 +1,5 @@
-//! Kassir: a multi-provider payment webhook router for messenger bots.
+//! The binary: parses the command line and runs the command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    kassir::cli::main()
+}

@@ -92,11 +92,17 @@ impl Config {
                 ));
             }
         }
-        table.try_into().map_err(|error: toml::de::Error| {
-            let path = error.to_string();
-            path.trim().replace('\n', " ")
-        })
+        let values = values(&table);
+        let config: Config =
+            table.try_into().map_err(|error: toml::de::Error| error.to_string().trim().replace('\n', " "))?;
+        Ok(Config { values, ..config })
     }
+}
+
+fn values(table: &toml::Table) -> serde_json::Map<String, serde_json::Value> {
+    let value =
+        |key: &super::keys::Key| get(table, key.path).and_then(|value| serde_json::to_value(value).ok());
+    KEYS.iter().filter_map(|key| Some((key.path.to_owned(), value(key)?))).collect()
 }
 
 fn get<'a>(table: &'a toml::Table, path: &str) -> Option<&'a toml::Value> {

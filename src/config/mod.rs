@@ -46,6 +46,9 @@ pub struct Config {
     pub retention: RetentionSection,
     /// Logs.
     pub log: LogSection,
+    /// The values as they were given.
+    #[serde(skip)]
+    values: serde_json::Map<String, serde_json::Value>,
 }
 
 /// `[store]`.
@@ -151,6 +154,12 @@ pub struct LogSection {
 }
 
 impl Config {
+    /// Every key's effective value by its dotted path, secrets included: only for showing with them hidden.
+    #[must_use]
+    pub fn effective(&self) -> serde_json::Map<String, serde_json::Value> {
+        self.values.clone()
+    }
+
     /// Prefix of the inbound URLs, without a slash at the end.
     #[must_use]
     pub fn public_url(&self) -> String {

@@ -1,0 +1,94 @@
+//! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+
+mod config;
+mod print;
+mod simulate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+
+/// Receives payment notifications of many providers, proves them, and delivers them as one kind of event.
+#[derive(Parser)]
+#[command(name = "kassir", version, propagate_version = true, max_term_width = 110)]
+struct Cli {
+    /// Configuration file; without it ./kassir.toml, if there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send a correctly signed notification as a provider would.
+    Simulate(Box<simulate::Arguments>),
+    /// Check or show the configuration.
+    Config {
+        #[command(subcommand)]
+        command: config::ConfigCommand,
+    },
+}
+
+/// How a command failed.
+#[derive(Debug)]
+pub enum Failed {
+    /// Wrong usage or configuration: exit code 2.
+    Usage(String),
+    /// It did not work: exit code 1.
+    Work(String),
+}
+
+impl From<ConfigError> for Failed {
+    fn from(error: ConfigError) -> Failed {
+        Failed::Usage(error.to_string())
+    }
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Failed {
+        Failed::Work(format!("{error:#}"))
+    }
+}
+
+impl From<std::io::Error> for Failed {
+    fn from(error: std::io::Error) -> Failed {
+        Failed::Work(error.to_string())
+    }
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    crate::tls::install();
+    let cli = Cli::parse();
+    let result = run(cli);
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed::Work(why)) => {
+            print::error(&why);
+            ExitCode::from(1)
+        }
+        Err(Failed::Usage(why)) => {
+            print::error(&why);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failed> {
+    let file = cli.config;
+    let load = || -> Result<Config, Failed> { Ok(crate::config::load(file.as_deref())?) };
+    match cli.command {
+        Command::Simulate(arguments) => block_on(simulate::run(*arguments)),
+        Command::Config { command } => config::run(&command, &load()?),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(work)
+}
