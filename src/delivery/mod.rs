@@ -1,5 +1,30 @@
 //! Delivery: due work is claimed from the store, sent, and settled.
+//!
+//! ```text
+//! worker   claim ──► deliver ──► send ──► outbound ──► the subscriber
+//!                       ▲                    │ outcome
+//!                       │        judge ◄─────┘
+//! store    settle ◄── settle (pure) ◄─┘ verdict
+//! ```
 
+mod config;
+mod custom_header;
+mod deliver;
+mod endpoint;
+mod jobs;
+pub mod judge;
+mod lanes;
 pub mod outbound;
 pub mod schedule;
+pub mod send;
+pub mod settle;
 pub mod signature;
+mod trouble;
+mod worker;
+
+pub use config::{DeliveryConfig, LEASE_MARGIN};
+pub use custom_header::{HeaderRefusal, check_custom_header};
+pub use endpoint::{EndpointSource, EndpointView, LiveKey, SourceError};
+pub use jobs::{JobEnd, JobHandler};
+pub use settle::request_replay;
+pub use worker::{Parts, Worker};

@@ -173,6 +173,12 @@ impl Outbound {
         Ok(Outbound { client, resolver, timeout, connect_timeout })
     }
 
+    /// Deadline of a request that brings none of its own.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Judges a URL by all that can be judged without asking for its host's addresses.
     ///
     /// # Errors

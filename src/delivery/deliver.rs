@@ -1,0 +1,132 @@
+//! A claimed delivery: loaded, attempted, settled.
+
+use super::endpoint::EndpointView;
+use super::judge::Verdict;
+use super::send::{ENDPOINT_TIMEOUT_MAX, attempt};
+use super::settle::{ending_tally, settle, stopped, tallies};
+use super::trouble::pause;
+use super::worker::{Leased, Worker};
+use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::event::Event;
+use crate::limits::CONFLICT_RETRIES_MAX;
+use crate::store::{Conflict, Settle, SettleEnd, StoreError};
+
+impl Worker {
+    pub(super) async fn deliver(&self, leased: &Leased, delivery: Delivery, event: &Event) {
+        let view = match self.parts.endpoints.get(delivery.merchant, delivery.endpoint).await {
+            Ok(Some(view)) => view,
+            Ok(None) => return self.stop(leased, delivery, DeliveryStatus::Canceled).await,
+            Err(error) => {
+                if let Some(left_out) = self.log.open(self.parts.clock.now()) {
+                    tracing::error!(endpoint = %delivery.endpoint, %error, left_out, "not sent; trying again");
+                }
+                return self.give_back(leased).await;
+            }
+        };
+        if !view.endpoint.enabled {
+            return self.stop(leased, delivery, DeliveryStatus::Held).await;
+        }
+        if !self.lanes.learn(leased.lane, view.endpoint.max_in_flight) {
+            return self.release(&[(leased.merchant, leased.fence)]).await;
+        }
+        let now = self.now(leased);
+        if leased.lease_until.saturating_sub(now) < longest_ms(&view, self) {
+            // This process stood still: somebody else may have the work by the time an attempt ends.
+            return self.release(&[(leased.merchant, leased.fence)]).await;
+        }
+        let verdict = attempt(&self.parts.outbound, &view, &delivery, event, now).await;
+        self.measure(&delivery, event, &verdict);
+        if let Err(error) = self.settle_attempt(leased, delivery, &verdict).await {
+            self.note_lost(leased, &error);
+        }
+    }
+
+    /// Settles an attempt; when a person changed the delivery meanwhile, on what it is now.
+    async fn settle_attempt(
+        &self,
+        leased: &Leased,
+        claimed: Delivery,
+        verdict: &Verdict,
+    ) -> Result<(), StoreError> {
+        let mut current = claimed.clone();
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let settled = settle(&claimed, current, verdict, self.now(leased), &self.parts.config.schedule);
+            let tallies = tallies(&settled);
+            let end =
+                SettleEnd::Delivery { delivery: Box::new(settled.delivery), attempt: Some(settled.attempt) };
+            let write = Settle { fence: leased.fence, merchant: leased.merchant, end, tallies };
+            match self.write(leased, write).await {
+                Err(StoreError::Conflict(Conflict::Delivery)) => {}
+                other => return other,
+            }
+            current = self.reload(leased, &claimed).await?;
+        }
+        Err(StoreError::Conflict(Conflict::Delivery))
+    }
+
+    async fn reload(&self, leased: &Leased, claimed: &Delivery) -> Result<Delivery, StoreError> {
+        loop {
+            match self.parts.store.delivery(claimed.merchant, claimed.id).await {
+                Ok(Some(delivery)) => return Ok(delivery),
+                Ok(None) => return Err(StoreError::NotFound("delivery")),
+                Err(error @ StoreError::Unavailable(_)) if self.now(leased) < leased.lease_until => {
+                    tokio::time::sleep(self.note_error("delivery", &error)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Takes a delivery that can't be attempted out of the queue.
+    async fn stop(&self, leased: &Leased, delivery: Delivery, status: DeliveryStatus) {
+        let mut current = delivery.clone();
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            let stopped = stopped(current, status, self.now(leased));
+            let write = Settle {
+                fence: leased.fence,
+                merchant: leased.merchant,
+                tallies: ending_tally(&stopped).into_iter().collect(),
+                end: SettleEnd::Delivery { delivery: Box::new(stopped), attempt: None },
+            };
+            let error = match self.write(leased, write).await {
+                Ok(()) => return,
+                Err(error) => error,
+            };
+            if !matches!(error, StoreError::Conflict(Conflict::Delivery)) {
+                return self.note_lost(leased, &error);
+            }
+            current = match self.reload(leased, &delivery).await {
+                Ok(current) => current,
+                Err(error) => return self.note_lost(leased, &error),
+            };
+        }
+    }
+
+    /// Gives work back whose endpoint can't be loaded, after a pause that keeps its place: no hot loop.
+    async fn give_back(&self, leased: &Leased) {
+        const ERRORS: u32 = 5;
+        tokio::time::sleep(pause(ERRORS)).await;
+        self.release(&[(leased.merchant, leased.fence)]).await;
+    }
+
+    fn measure(&self, delivery: &Delivery, event: &Event, verdict: &Verdict) {
+        metrics::counter!("kassir_delivery_attempts_total", "outcome" => verdict.word).increment(1);
+        metrics::histogram!("kassir_delivery_attempt_seconds")
+            .record(f64::from(verdict.duration_ms) / 1000.0);
+        let since = |at: i64| at.saturating_sub(event.created_at).max(0) as f64 / 1000.0;
+        if delivery.attempts == 0 {
+            metrics::histogram!("kassir_event_to_first_attempt_seconds").record(since(verdict.at));
+        }
+        if verdict.success && delivery.replay.is_none() {
+            let ended = verdict.at.saturating_add(i64::from(verdict.duration_ms));
+            metrics::histogram!("kassir_event_to_success_seconds").record(since(ended));
+        }
+    }
+}
+
+/// How much of a lease an attempt may need, milliseconds.
+fn longest_ms(view: &EndpointView, worker: &Worker) -> i64 {
+    let own = view.endpoint.timeout_s.map(|seconds| std::time::Duration::from_secs(u64::from(seconds)));
+    let longest = own.map_or(worker.parts.outbound.timeout(), |own| own.min(ENDPOINT_TIMEOUT_MAX));
+    i64::try_from(longest.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,331 @@
+//! The loop: claim due work, do it, settle it. It knows no provider and no web server.
+//!
+//! The store is the queue; what is in memory here (places, wake-ups, work handed over) may be lost at any moment: its
+//! lease runs out and the work is due again, for this router or another.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::config::{DeliveryConfig, LEASE_MARGIN};
+use super::endpoint::EndpointSource;
+use super::jobs::{JobEnd, JobHandler};
+use super::lanes::{Lanes, Place};
+use super::outbound::Outbound;
+use super::trouble::{LogGate, pause};
+use crate::clock::SharedClock;
+use crate::domain::ids::MerchantId;
+use crate::domain::job::Job;
+use crate::store::{ClaimAsk, Claimed, Fence, Material, Settle, SettleEnd, Store, StoreError};
+
+/// Work that is claimed at once.
+const CLAIM_MAX: usize = 64;
+/// When a job that took longer than its lease is run again.
+const JOB_TIMEOUT_AGAIN_MS: u64 = 30_000;
+/// Rounds of [`Worker::run_until_idle`].
+const IDLE_ROUNDS_MAX: usize = 100_000;
+
+/// What the worker works with.
+pub struct Parts {
+    /// The store, which is the queue.
+    pub store: Arc<dyn Store>,
+    /// The HTTP client.
+    pub outbound: Outbound,
+    /// Where endpoints come from.
+    pub endpoints: Arc<dyn EndpointSource>,
+    /// Who runs the other jobs.
+    pub jobs: Arc<dyn JobHandler>,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Settings.
+    pub config: DeliveryConfig,
+    /// The name of this process in leases.
+    pub owner: String,
+}
+
+/// The worker.
+pub struct Worker {
+    pub(super) parts: Parts,
+    pub(super) lanes: Arc<Lanes>,
+    pub(super) log: LogGate,
+    errors: AtomicU32,
+}
+
+/// Leased work and the times it goes by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leased {
+    pub merchant: MerchantId,
+    pub fence: Fence,
+    pub lane: crate::domain::job::Lane,
+    pub due: i64,
+    /// Unix milliseconds of the store's clock.
+    pub lease_until: i64,
+    /// The store's clock is ahead of ours by this much, milliseconds.
+    pub ahead: i64,
+}
+
+impl Worker {
+    /// A worker; it does nothing before it is run, stepped or handed work.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Worker> {
+        let lanes = Lanes::new(parts.config.concurrency, parts.config.per_lane);
+        Arc::new(Worker { parts, lanes, log: LogGate::new(), errors: AtomicU32::new(0) })
+    }
+
+    /// Looks at the queue now: there is new work. May be called from anywhere, and as often as one likes.
+    pub fn wake(&self) {
+        self.lanes.freed.notify_one();
+    }
+
+    /// How much is under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.lanes.in_flight()
+    }
+
+    /// Takes work that a commit leased to this process. What finds no place is given back to the queue. `now`: the
+    /// store's clock, Unix milliseconds, as the commit said.
+    pub fn hand_over(self: &Arc<Self>, work: Vec<Claimed>, now: i64) {
+        let (_, refused) = self.start(work, now);
+        if !refused.is_empty() {
+            let worker = Arc::clone(self);
+            tokio::spawn(async move { worker.release(&refused).await });
+        }
+    }
+
+    /// Works until `stop` says so (or is dropped); then takes nothing more, waits a while for what is under way, and
+    /// gives the rest back.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            let (pause, may_be_woken) = match self.look().await {
+                Ok(pause) => (pause, true),
+                // No wake-up shortens the pause after an error: there would be one for each new notification.
+                Err(error) => (self.note_error("claim", &error), false),
+            };
+            if pause.is_zero() {
+                continue;
+            }
+            tokio::select! {
+                ended = stop.wait_for(|stop| *stop) => { let _ = ended; break }
+                () = self.lanes.freed.notified(), if may_be_woken => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+        self.drain().await;
+    }
+
+    /// Claims what is due, starts it, and says how long to pause at the most.
+    async fn look(self: &Arc<Self>) -> Result<Duration, StoreError> {
+        let (claimed, next) = self.claim(CLAIM_MAX).await?;
+        let Some((work, now)) = claimed else { return Ok(self.parts.config.poll) };
+        let count = work.len();
+        let (_, refused) = self.start(work, now);
+        self.release(&refused).await;
+        if count >= CLAIM_MAX {
+            return Ok(Duration::ZERO);
+        }
+        // What is due and was not taken waits for a place: then a freed place wakes us.
+        let wait = next.map(|due| due.saturating_sub(now)).filter(|wait| *wait > 0);
+        let wait = wait.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+        Ok(wait.unwrap_or(self.parts.config.poll).min(self.parts.config.poll))
+    }
+
+    /// Claims as much as there are places for; `None` when there are none. Beside it, when the next work is due.
+    async fn claim(&self, max: usize) -> Result<(Option<(Vec<Claimed>, i64)>, Option<i64>), StoreError> {
+        let (free, room) = self.lanes.room();
+        if free == 0 {
+            return Ok((None, None));
+        }
+        let ask = ClaimAsk {
+            owner: self.parts.owner.clone(),
+            lease_ms: u64::try_from(self.parts.config.lease.as_millis()).unwrap_or(u64::MAX),
+            max: free.min(max),
+            per_lane: self.parts.config.per_lane,
+            room,
+        };
+        let claims = self.parts.store.claim(&ask).await?;
+        self.errors.store(0, Ordering::Relaxed);
+        Ok((Some((claims.work, claims.now)), claims.next_due))
+    }
+
+    /// Starts work for which there is a place; gives what is started, and the leases of the rest.
+    fn start(
+        self: &Arc<Self>,
+        work: Vec<Claimed>,
+        now: i64,
+    ) -> (Vec<JoinHandle<()>>, Vec<(MerchantId, Fence)>) {
+        let ahead = now.saturating_sub(self.parts.clock.now());
+        let (mut started, mut refused) = (Vec::new(), Vec::new());
+        for claimed in work {
+            let merchant = match &claimed.material {
+                Material::Delivery { delivery, .. } => delivery.merchant,
+                Material::Job(job) => job.merchant,
+            };
+            let Claimed { fence, lane, due, lease_until, material } = claimed;
+            let Some(place) = self.lanes.admit(lane, merchant, fence) else {
+                refused.push((merchant, fence));
+                continue;
+            };
+            let leased = Leased { merchant, fence, lane, due, lease_until, ahead };
+            let handle = tokio::spawn(Arc::clone(self).work(leased, material, place));
+            self.lanes.abort_with(fence.token, handle.abort_handle());
+            started.push(handle);
+        }
+        (started, refused)
+    }
+
+    async fn work(self: Arc<Self>, leased: Leased, material: Material, place: Place) {
+        metrics::gauge!("kassir_work_in_flight").set(self.lanes.in_flight() as f64);
+        let late = self.now(&leased).saturating_sub(leased.due).max(0);
+        metrics::histogram!("kassir_work_lateness_seconds").record(late as f64 / 1000.0);
+        let doing = async {
+            match material {
+                Material::Delivery { delivery, event } => self.deliver(&leased, *delivery, &event).await,
+                Material::Job(job) => self.job(&leased, *job).await,
+            }
+        };
+        if AssertUnwindSafe(doing).catch_unwind().await.is_err() {
+            tracing::error!(work = %leased.fence.work, "work ended in a panic; it is due again when its lease ends");
+        }
+        drop(place);
+        metrics::gauge!("kassir_work_in_flight").set(self.lanes.in_flight() as f64);
+    }
+
+    async fn job(&self, leased: &Leased, job: Job) {
+        let limit = self.parts.config.lease.saturating_sub(LEASE_MARGIN / 3);
+        let running = self.parts.jobs.run(job.clone(), leased.fence);
+        let end = match tokio::time::timeout(limit, running).await {
+            Ok(end) => end,
+            Err(_) => {
+                tracing::warn!(job = %job.id, "a job took longer than its lease; it is run again");
+                let job = Job { attempts: job.attempts.saturating_add(1), ..job };
+                JobEnd::Again { job: Box::new(job), in_ms: JOB_TIMEOUT_AGAIN_MS }
+            }
+        };
+        let (job, again_in) = match end {
+            JobEnd::Settled => return,
+            JobEnd::Done(job) => (job, None),
+            JobEnd::Again { job, in_ms } => (job, Some(in_ms)),
+        };
+        let settle = Settle {
+            fence: leased.fence,
+            merchant: leased.merchant,
+            end: SettleEnd::Job { job, again_in },
+            tallies: Vec::new(),
+        };
+        if let Err(error) = self.write(leased, settle).await {
+            self.note_lost(leased, &error);
+        }
+    }
+
+    /// Settles; while the store is not available, again and again until the lease ends: a result that is not written
+    /// means an event sent twice.
+    pub(super) async fn write(&self, leased: &Leased, settle: Settle) -> Result<(), StoreError> {
+        loop {
+            match self.parts.store.settle(settle.clone()).await {
+                Err(error @ StoreError::Unavailable(_)) => {
+                    let wait = self.note_error("settle", &error);
+                    if self.now(leased) >= leased.lease_until {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(wait).await;
+                }
+                other => {
+                    if other.is_ok() {
+                        self.errors.store(0, Ordering::Relaxed);
+                    }
+                    return other;
+                }
+            }
+        }
+    }
+
+    /// The store's clock, Unix milliseconds, as far as we know it.
+    pub(super) fn now(&self, leased: &Leased) -> i64 {
+        self.parts.clock.now().saturating_add(leased.ahead)
+    }
+
+    /// Counts an error of the store, writes a line now and then, and says how long to pause.
+    pub(super) fn note_error(&self, verb: &'static str, error: &StoreError) -> Duration {
+        metrics::counter!("kassir_worker_store_errors_total", "verb" => verb).increment(1);
+        if let Some(left_out) = self.log.open(self.parts.clock.now()) {
+            tracing::error!(verb, %error, left_out, "the store fails; trying again");
+        }
+        pause(self.errors.fetch_add(1, Ordering::Relaxed).saturating_add(1))
+    }
+
+    /// Says that a result could not be written.
+    pub(super) fn note_lost(&self, leased: &Leased, error: &StoreError) {
+        metrics::counter!("kassir_worker_results_lost_total").increment(1);
+        if let Some(left_out) = self.log.open(self.parts.clock.now()) {
+            let work = leased.fence.work;
+            tracing::warn!(%work, %error, left_out, "a result was not written; the work may be done again");
+        }
+    }
+
+    /// Gives work back. What can't be given back now is due again when its lease ends.
+    pub(super) async fn release(&self, work: &[(MerchantId, Fence)]) {
+        if work.is_empty() {
+            return;
+        }
+        if let Err(error) = self.parts.store.release(work).await {
+            let _ = self.note_error("release", &error);
+        }
+    }
+
+    async fn drain(&self) {
+        self.lanes.close();
+        let done = async {
+            loop {
+                let idle = self.lanes.idle.notified();
+                tokio::pin!(idle);
+                // Registers before looking, so that the last one's word is not missed.
+                idle.as_mut().enable();
+                if self.lanes.in_flight() == 0 {
+                    return;
+                }
+                idle.await;
+            }
+        };
+        if tokio::time::timeout(self.parts.config.drain, done).await.is_err() {
+            let rest = self.lanes.abort_all();
+            tracing::warn!(count = rest.len(), "stopping with work under way; it is given back to the queue");
+            self.release(&rest).await;
+        }
+    }
+
+    /// Claims what is due now and does it to the end; gives how much that was. For tests, which step a clock.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the claim.
+    pub async fn step(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let (claimed, _) = self.claim(usize::MAX).await?;
+        let Some((work, now)) = claimed else { return Ok(0) };
+        let (started, refused) = self.start(work, now);
+        self.release(&refused).await;
+        let count = started.len();
+        join_all(started).await;
+        Ok(count)
+    }
+
+    /// Steps until nothing is due; gives how much was done. For tests.
+    ///
+    /// # Errors
+    /// [`StoreError`] of a claim.
+    pub async fn run_until_idle(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let mut total = 0;
+        for _ in 0..IDLE_ROUNDS_MAX {
+            match self.step().await? {
+                0 => break,
+                count => total += count,
+            }
+        }
+        Ok(total)
+    }
+}
