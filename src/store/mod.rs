@@ -8,6 +8,7 @@
 //! the same behaviour.
 
 pub mod list;
+pub mod sqlite;
 
 use std::collections::HashMap;
 
@@ -101,7 +102,8 @@ pub enum ConfigChange {
     CreateMerchant(Merchant),
     /// Its name or first number.
     UpdateMerchant(Merchant),
-    /// The merchant and everything of it.
+    /// The merchant and everything of it: what is set up, its API tokens and what waits go at once, its records with
+    /// the next sweeps. The audit log stays.
     DeleteMerchant,
     /// A new or changed integration.
     PutIntegration(Box<Integration>),
@@ -149,7 +151,8 @@ pub enum PaymentWrite {
         /// Provider's ids that find it.
         links: Vec<String>,
     },
-    /// A changed one: `payment.version` is the version it was loaded with. Fails with [`Conflict::Payment`].
+    /// A changed one: `payment.version` is the version it was loaded with. Fails with [`Conflict::Payment`], or with
+    /// [`Conflict::PaymentExists`] when one of `links` belongs to another payment.
     Update {
         /// The record.
         payment: Box<Payment>,
@@ -283,7 +286,8 @@ pub struct Claims {
     pub work: Vec<Claimed>,
     /// The store's clock, Unix milliseconds.
     pub now: i64,
-    /// When the next work that was not taken is due, if there is any: also in the past, when lanes had no room.
+    /// When the next work that was not taken is due, if there is any: also in the past, when lanes had no room. Work
+    /// that is leased does not count.
     pub next_due: Option<i64>,
 }
 
@@ -390,11 +394,11 @@ pub trait Store: Send + Sync + 'static {
         change: ConfigChange,
         expected: Option<u64>,
     ) -> Result<u64>;
-    /// All that is set up for a merchant.
+    /// All that is set up for a merchant, integrations and endpoints in the order of their ids.
     async fn config(&self, merchant: MerchantId) -> Result<Option<MerchantConfig>>;
     /// Merchants, newest first.
     async fn merchants(&self, page: &Page) -> Result<Listed<Merchant>>;
-    /// Whose inbound URL this is, by the hash of its token.
+    /// Whose inbound URL this is, by the hash of its token; `None` from the moment the token ends.
     async fn find_token(&self, hash: &str) -> Result<Option<(MerchantId, IntegrationId)>>;
     /// A new or changed API token; [`Conflict::Exists`] when the hash belongs to another.
     async fn put_api_token(&self, token: &ApiToken) -> Result<()>;
@@ -402,20 +406,21 @@ pub trait Store: Send + Sync + 'static {
     async fn api_token(&self, hash: &str) -> Result<Option<ApiToken>>;
     /// API tokens, newest first.
     async fn api_tokens(&self, page: &Page) -> Result<Listed<ApiToken>>;
-    /// Ends an API token.
+    /// Ends an API token; one that is gone already is no error.
     async fn delete_api_token(&self, id: TokenId) -> Result<()>;
 
     // The money's path.
 
     /// Payments that a notification may be about. One round trip.
     async fn look_up(&self, ask: &LookUp) -> Result<Found>;
-    /// One atomic, durable step. One round trip.
+    /// One atomic, durable step; [`StoreError::NotFound`] when there is no such merchant. One round trip.
     async fn commit(&self, commit: Commit) -> Result<Committed>;
     /// Takes due work under a lease; work whose lease ran out is due again.
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims>;
     /// Ends a lease with its result. One round trip.
     async fn settle(&self, settle: Settle) -> Result<()>;
-    /// Gives leased work back unchanged: it is due at once. Leases that are lost are passed over.
+    /// Gives leased work back unchanged: it is due as it was before, that is at once. Leases that are lost are passed
+    /// over.
     async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()>;
     /// How much waits.
     async fn backlog(&self) -> Result<Backlog>;

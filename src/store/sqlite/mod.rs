@@ -1,0 +1,305 @@
+//! The embedded store: one SQLite file in WAL mode with `synchronous=FULL`, one thread that writes, a few
+//! connections that read.
+//!
+//! A verb is a function over a transaction ([`writer::Tx`]); this file only hands it over. Writes that wait together
+//! share one transaction and one fsync. Another process is kept out by a lock beside the file.
+
+mod claim;
+mod commit;
+mod config;
+mod error;
+mod file;
+mod lists;
+mod migrate;
+mod people;
+mod queue;
+mod readers;
+mod rows;
+mod settle;
+mod sweep;
+mod writer;
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+
+use super::{
+    Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter, Description,
+    EventFilter, Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result,
+    Settle, Store,
+};
+use crate::clock::SharedClock;
+use crate::domain::config::{Merchant, MerchantConfig};
+use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::event::Event;
+use crate::domain::ids::{DeliveryId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId};
+use crate::domain::notification::Notification;
+use crate::domain::payment::Payment;
+use crate::domain::people::{ApiToken, AuditEntry, Replay};
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Size that the file may have, in pages of 4 KiB; `None` is what the disk has. A full store refuses writes with
+    /// [`super::StoreError::Unavailable`] until something was swept.
+    pub max_pages: Option<u32>,
+}
+
+/// The embedded store.
+pub struct SqliteStore {
+    path: PathBuf,
+    clock: SharedClock,
+    writer: writer::Writer,
+    readers: readers::Readers,
+}
+
+impl SqliteStore {
+    /// Opens the store, makes it where there is none (folder 0700, files 0600), and brings an older one up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`super::StoreError::Unusable`] when another process has it, when a newer version or another program wrote
+    /// it, or when the file is damaged.
+    pub fn open(path: &Path, clock: SharedClock) -> Result<SqliteStore> {
+        SqliteStore::open_with(path, clock, Options::default())
+    }
+
+    /// [`SqliteStore::open`] with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`SqliteStore::open`].
+    pub fn open_with(path: &Path, clock: SharedClock, options: Options) -> Result<SqliteStore> {
+        let lock = file::prepare(path)?;
+        let mut conn =
+            file::open_writer(path, options.max_pages).map_err(|error| file::opening(path, error))?;
+        migrate::migrate(&mut conn, path)?;
+        let place = writer::Place {
+            path: path.to_owned(),
+            max_pages: options.max_pages,
+            clock: SharedClock::clone(&clock),
+            lock,
+        };
+        Ok(SqliteStore {
+            path: path.to_owned(),
+            clock,
+            writer: writer::Writer::start(place, conn)?,
+            readers: readers::Readers::new(path.to_owned()),
+        })
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn describe(&self) -> Description {
+        Description {
+            kind: "sqlite",
+            place: self.path.display().to_string(),
+            promise: "an accepted notification is fsynced, with its event and deliveries, in one transaction before \
+                      the provider hears of it; it survives a crash of Kassir, of the system, and a power failure \
+                      (of a disk that keeps what it says it has written)"
+                .to_owned(),
+            warnings: Vec::new(),
+        }
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.writer
+            .write(|tx| {
+                let sql = "UPDATE counter SET value = ?1 WHERE name = 'ready'";
+                rows::execute(tx.conn, sql, [tx.now]).map(drop)
+            })
+            .await
+    }
+
+    async fn now(&self) -> Result<i64> {
+        Ok(self.clock.now())
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn change_config(
+        &self,
+        merchant: MerchantId,
+        change: ConfigChange,
+        expected: Option<u64>,
+    ) -> Result<u64> {
+        self.writer.write(move |tx| config::change(tx, merchant, &change, expected)).await
+    }
+
+    async fn config(&self, merchant: MerchantId) -> Result<Option<MerchantConfig>> {
+        self.readers.read(move |conn| config::load(conn, merchant)).await
+    }
+
+    async fn merchants(&self, page: &Page) -> Result<Listed<Merchant>> {
+        let page = page.clone();
+        self.readers.read(move |conn| lists::merchants(conn, &page)).await
+    }
+
+    async fn find_token(&self, hash: &str) -> Result<Option<(MerchantId, IntegrationId)>> {
+        let (hash, now) = (hash.to_owned(), self.clock.now());
+        self.readers.read(move |conn| config::find_token(conn, &hash, now)).await
+    }
+
+    async fn put_api_token(&self, token: &ApiToken) -> Result<()> {
+        let token = token.clone();
+        self.writer.write(move |tx| config::put_api_token(tx, &token)).await
+    }
+
+    async fn api_token(&self, hash: &str) -> Result<Option<ApiToken>> {
+        let hash = hash.to_owned();
+        self.readers.read(move |conn| config::api_token(conn, &hash)).await
+    }
+
+    async fn api_tokens(&self, page: &Page) -> Result<Listed<ApiToken>> {
+        let page = page.clone();
+        self.readers.read(move |conn| lists::api_tokens(conn, &page)).await
+    }
+
+    async fn delete_api_token(&self, id: TokenId) -> Result<()> {
+        self.writer.write(move |tx| config::delete_api_token(tx, id)).await
+    }
+
+    async fn look_up(&self, ask: &LookUp) -> Result<Found> {
+        let ask = ask.clone();
+        self.readers.read(move |conn| commit::look_up(conn, &ask)).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed> {
+        self.writer.write(move |tx| commit::commit(tx, commit)).await
+    }
+
+    async fn claim(&self, ask: &ClaimAsk) -> Result<Claims> {
+        let ask = ask.clone();
+        self.writer.write(move |tx| claim::claim(tx, &ask)).await
+    }
+
+    async fn settle(&self, settle: Settle) -> Result<()> {
+        self.writer.write(move |tx| settle::settle(tx, settle)).await
+    }
+
+    async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()> {
+        let work = work.to_vec();
+        self.writer.write(move |tx| queue::release(tx, &work)).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog> {
+        let now = self.clock.now();
+        self.readers.read(move |conn| queue::backlog(conn, now)).await
+    }
+
+    async fn payment(&self, merchant: MerchantId, number: u32) -> Result<Option<Payment>> {
+        self.readers.read(move |conn| lists::payment(conn, merchant, number)).await
+    }
+
+    async fn payments(
+        &self,
+        merchant: MerchantId,
+        filter: &PaymentFilter,
+        page: &Page,
+    ) -> Result<Listed<Payment>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.readers.read(move |conn| lists::payments(conn, merchant, &filter, &page)).await
+    }
+
+    async fn event(&self, merchant: MerchantId, id: EventId) -> Result<Option<Event>> {
+        self.readers.read(move |conn| lists::event(conn, merchant, id)).await
+    }
+
+    async fn events(&self, merchant: MerchantId, filter: &EventFilter, page: &Page) -> Result<Listed<Event>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.readers.read(move |conn| lists::events(conn, merchant, &filter, &page)).await
+    }
+
+    async fn delivery(&self, merchant: MerchantId, id: DeliveryId) -> Result<Option<Delivery>> {
+        self.readers.read(move |conn| lists::delivery(conn, merchant, id)).await
+    }
+
+    async fn deliveries(
+        &self,
+        merchant: MerchantId,
+        filter: &DeliveryFilter,
+        page: &Page,
+    ) -> Result<Listed<Delivery>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.readers.read(move |conn| lists::deliveries(conn, merchant, &filter, &page)).await
+    }
+
+    async fn attempts(&self, merchant: MerchantId, id: DeliveryId) -> Result<Vec<Attempt>> {
+        self.readers.read(move |conn| lists::attempts(conn, merchant, id)).await
+    }
+
+    async fn notification(&self, merchant: MerchantId, id: NotificationId) -> Result<Option<Notification>> {
+        self.readers.read(move |conn| lists::notification(conn, merchant, id)).await
+    }
+
+    async fn notifications(
+        &self,
+        merchant: MerchantId,
+        filter: &NotificationFilter,
+        page: &Page,
+    ) -> Result<Listed<Notification>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.readers.read(move |conn| lists::notifications(conn, merchant, &filter, &page)).await
+    }
+
+    async fn tallies(&self, merchant: MerchantId, from: i64, to: i64) -> Result<Vec<(i64, String, i64)>> {
+        self.readers.read(move |conn| lists::tallies(conn, merchant, from, to)).await
+    }
+
+    async fn update_delivery(&self, delivery: Delivery) -> Result<()> {
+        self.writer.write(move |tx| settle::update_delivery(tx, delivery)).await
+    }
+
+    async fn put_replay(&self, replay: &Replay) -> Result<u64> {
+        let replay = replay.clone();
+        self.writer.write(move |tx| people::put_replay(tx, &replay)).await
+    }
+
+    async fn replay(&self, merchant: MerchantId, id: ReplayId) -> Result<Option<Replay>> {
+        self.readers.read(move |conn| lists::replay(conn, merchant, id)).await
+    }
+
+    async fn replays(&self, merchant: MerchantId, page: &Page) -> Result<Listed<Replay>> {
+        let page = page.clone();
+        self.readers.read(move |conn| lists::replays(conn, merchant, &page)).await
+    }
+
+    async fn audit_tail(&self, merchant: Option<MerchantId>) -> Result<String> {
+        self.readers.read(move |conn| people::audit_tail(conn, merchant)).await
+    }
+
+    async fn append_audit(&self, entry: &AuditEntry, tail: &str) -> Result<()> {
+        let (entry, tail) = (entry.clone(), tail.to_owned());
+        self.writer.write(move |tx| people::append_audit(tx, &entry, &tail)).await
+    }
+
+    async fn audit(&self, merchant: Option<MerchantId>, page: &Page) -> Result<Listed<AuditEntry>> {
+        let page = page.clone();
+        self.readers.read(move |conn| lists::audit(conn, merchant, &page)).await
+    }
+
+    async fn idempotency_begin(
+        &self,
+        scope: &str,
+        key: &str,
+        fingerprint: &str,
+        hold_ms: u64,
+    ) -> Result<Idempotency> {
+        let (scope, key, fingerprint) = (scope.to_owned(), key.to_owned(), fingerprint.to_owned());
+        self.writer.write(move |tx| people::idempotency_begin(tx, &scope, &key, &fingerprint, hold_ms)).await
+    }
+
+    async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()> {
+        let (scope, key) = (scope.to_owned(), key.to_owned());
+        self.writer.write(move |tx| people::idempotency_finish(tx, &scope, &key, answer.as_ref())).await
+    }
+
+    async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
+        let cutoffs = cutoffs.clone();
+        self.writer.write(move |tx| sweep::sweep(tx, &cutoffs, max)).await
+    }
+}

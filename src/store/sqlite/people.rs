@@ -1,0 +1,106 @@
+//! What people do: bulk replays, the audit log, idempotency keys.
+
+use rusqlite::{Connection, params};
+
+use super::super::{Conflict, Idempotency, Result, StoreError};
+use super::rows::{execute, int, one, text, to_text};
+use super::writer::Tx;
+use crate::domain::ids::MerchantId;
+use crate::domain::people::{AuditEntry, Replay};
+
+pub(super) fn put_replay(tx: &Tx<'_>, replay: &Replay) -> Result<u64> {
+    let version = replay.version.saturating_add(1);
+    let record = to_text(&Replay { version, ..replay.clone() })?;
+    let (merchant, id) = (replay.merchant.to_string(), replay.id.to_string());
+    let sql = if replay.version == 0 {
+        "INSERT INTO replay (merchant, id, version, record) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING"
+    } else {
+        "UPDATE replay SET version = ?3, record = ?4 WHERE merchant = ?1 AND id = ?2 AND version = ?3 - 1"
+    };
+    match execute(tx.conn, sql, params![merchant, id, int(version), record])? {
+        0 => Err(StoreError::Conflict(Conflict::Replay)),
+        _ => Ok(version),
+    }
+}
+
+/// The name of a log: a merchant's, or the router's own.
+fn log_of(merchant: Option<MerchantId>) -> String {
+    merchant.map_or(String::new(), |merchant| merchant.to_string())
+}
+
+pub(super) fn audit_tail(conn: &Connection, merchant: Option<MerchantId>) -> Result<String> {
+    let sql = "SELECT hash FROM audit WHERE merchant = ?1 ORDER BY seq DESC LIMIT 1";
+    Ok(text(conn, sql, [log_of(merchant)])?.unwrap_or_default())
+}
+
+pub(super) fn append_audit(tx: &Tx<'_>, entry: &AuditEntry, tail: &str) -> Result<()> {
+    if audit_tail(tx.conn, entry.merchant)? != tail {
+        return Err(StoreError::Conflict(Conflict::Audit));
+    }
+    let sql = "INSERT INTO audit (id, merchant, hash, record) VALUES (?1, ?2, ?3, ?4)";
+    execute(
+        tx.conn,
+        sql,
+        params![entry.id.to_string(), log_of(entry.merchant), entry.hash, to_text(entry)?],
+    )?;
+    Ok(())
+}
+
+struct Known {
+    fingerprint: String,
+    held_until: i64,
+    answer: Option<(u16, String)>,
+}
+
+pub(super) fn idempotency_begin(
+    tx: &Tx<'_>,
+    scope: &str,
+    key: &str,
+    fingerprint: &str,
+    hold_ms: u64,
+) -> Result<Idempotency> {
+    let sql = "SELECT fingerprint, held_until, status, body FROM idempotency WHERE scope = ?1 AND key = ?2";
+    let known = one(tx.conn, sql, [scope, key], |row| {
+        let status: Option<u16> = row.get(2)?;
+        let body: Option<String> = row.get(3)?;
+        Ok(Known { fingerprint: row.get(0)?, held_until: row.get(1)?, answer: status.zip(body) })
+    })?;
+    match known {
+        Some(known) if known.answer.is_some() || known.held_until > tx.now => {
+            if known.fingerprint != fingerprint {
+                return Ok(Idempotency::Mismatch);
+            }
+            Ok(match known.answer {
+                Some((status, body)) => Idempotency::Done { status, body },
+                None => Idempotency::Running,
+            })
+        }
+        // New, or its first request never came to an end.
+        _ => {
+            let sql = "INSERT OR REPLACE INTO idempotency (scope, key, fingerprint, held_until, at) \
+                       VALUES (?1, ?2, ?3, ?4, ?5)";
+            let held_until = tx.now.saturating_add(int(hold_ms));
+            execute(tx.conn, sql, params![scope, key, fingerprint, held_until, tx.now])?;
+            Ok(Idempotency::Fresh)
+        }
+    }
+}
+
+pub(super) fn idempotency_finish(
+    tx: &Tx<'_>,
+    scope: &str,
+    key: &str,
+    answer: Option<&(u16, String)>,
+) -> Result<()> {
+    match answer {
+        Some((status, body)) => {
+            let sql = "UPDATE idempotency SET status = ?3, body = ?4 WHERE scope = ?1 AND key = ?2";
+            execute(tx.conn, sql, params![scope, key, status, body])?;
+        }
+        None => {
+            let sql = "DELETE FROM idempotency WHERE scope = ?1 AND key = ?2 AND status IS NULL";
+            execute(tx.conn, sql, [scope, key])?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! The queue's entries and lanes: the few moves that commit, claim, settle and update are made of.
+//!
+//! A lane's row holds the due time of the first entry that waits in it, so that a claim finds the lanes whose turn
+//! it is without a look at the entries of the others. Leased entries don't count: a move into or out of a lease is
+//! what changes a lane.
+
+use rusqlite::{Connection, params};
+
+use super::super::{Backlog, Conflict, Fence, Result, StoreError};
+use super::rows::{execute, int, one, uint};
+use super::writer::Tx;
+use crate::domain::ids::MerchantId;
+use crate::domain::job::{Job, Lane, Task, WorkId};
+
+/// An entry as it is found.
+pub(super) struct Entry {
+    pub(super) lane: String,
+    pub(super) due: Option<i64>,
+    pub(super) leased: bool,
+    pub(super) token: i64,
+}
+
+/// A lease to be written.
+pub(super) struct Lease<'a> {
+    pub(super) owner: &'a str,
+    pub(super) until: i64,
+    pub(super) token: u64,
+}
+
+/// An entry to be written.
+pub(super) struct NewEntry<'a> {
+    pub(super) work: WorkId,
+    pub(super) merchant: MerchantId,
+    pub(super) lane: Lane,
+    pub(super) due: i64,
+    pub(super) job: Option<(&'a Job, String)>,
+}
+
+/// Takes the numbers of so many leases; gives the first of them.
+pub(super) fn take_tokens(tx: &Tx<'_>, count: usize) -> Result<u64> {
+    let count = int(u64::try_from(count).unwrap_or(u64::MAX));
+    let sql = "UPDATE counter SET value = value + ?1 WHERE name = 'fence' RETURNING value";
+    let last = one(tx.conn, sql, [count], |row| row.get::<_, i64>(0))?
+        .ok_or_else(|| StoreError::Corrupt("the counter of leases is gone".to_owned()))?;
+    Ok(uint(last.saturating_sub(count).saturating_add(1)))
+}
+
+/// The number of the last lease.
+pub(super) fn last_token(tx: &Tx<'_>) -> Result<i64> {
+    let sql = "SELECT value FROM counter WHERE name = 'fence'";
+    Ok(one(tx.conn, sql, [], |row| row.get(0))?.unwrap_or(0))
+}
+
+/// Adds an entry that is in the queue already at most as a conflict.
+pub(super) fn insert(tx: &Tx<'_>, entry: &NewEntry<'_>, lease: Option<&Lease<'_>>) -> Result<()> {
+    let lane = entry.lane.to_string();
+    let refers = entry.job.as_ref().and_then(|(job, _)| match &job.task {
+        Task::Confirm { notification, .. } => Some(notification.to_string()),
+        Task::Poll { .. } | Task::Replay { .. } => None,
+    });
+    let sql = "INSERT INTO queue (work, merchant, lane, due, lease_until, token, owner, refers, job) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    execute(
+        tx.conn,
+        sql,
+        params![
+            entry.work.to_string(),
+            entry.merchant.to_string(),
+            lane,
+            entry.due,
+            lease.map(|lease| lease.until),
+            lease.map_or(0, |lease| int(lease.token)),
+            lease.map(|lease| lease.owner),
+            refers,
+            entry.job.as_ref().map(|(_, text)| text),
+        ],
+    )?;
+    if lease.is_none() { lane_gains(tx, &lane, entry.due) } else { Ok(()) }
+}
+
+/// An entry that waits has come into a lane.
+pub(super) fn lane_gains(tx: &Tx<'_>, lane: &str, due: i64) -> Result<()> {
+    let sql = "INSERT INTO lane (lane, due) VALUES (?1, ?2) \
+               ON CONFLICT (lane) DO UPDATE SET due = excluded.due WHERE excluded.due < lane.due";
+    execute(tx.conn, sql, params![lane, due])?;
+    Ok(())
+}
+
+/// An entry that waited has left a lane or moved in it. `turn`: its new place among the lanes whose turn it is,
+/// `None` to keep the one it has.
+pub(super) fn lane_changes(tx: &Tx<'_>, lane: &str, turn: Option<i64>) -> Result<()> {
+    let first: Option<i64> = one(tx.conn, FIRST_OF_LANE, [lane], |row| row.get(0))?.flatten();
+    match first {
+        None => execute(tx.conn, "DELETE FROM lane WHERE lane = ?1", [lane])?,
+        Some(due) => {
+            let sql = "INSERT INTO lane (lane, due, turn) VALUES (?1, ?2, CASE WHEN ?2 <= ?3 THEN ?4 END) \
+                       ON CONFLICT (lane) DO UPDATE SET due = excluded.due, \
+                       turn = CASE WHEN excluded.due <= ?3 THEN coalesce(?4, lane.turn) END";
+            execute(tx.conn, sql, params![lane, due, tx.now, turn])?
+        }
+    };
+    Ok(())
+}
+
+pub(super) const FIRST_OF_LANE: &str = "SELECT min(due) FROM queue WHERE lane = ?1 AND lease_until IS NULL";
+
+/// An entry of the queue.
+pub(super) fn entry(tx: &Tx<'_>, merchant: MerchantId, work: WorkId) -> Result<Option<Entry>> {
+    let sql = "SELECT lane, due, lease_until IS NOT NULL, token FROM queue WHERE work = ?1 AND merchant = ?2";
+    one(tx.conn, sql, [work.to_string(), merchant.to_string()], |row| {
+        Ok(Entry { lane: row.get(0)?, due: row.get(1)?, leased: row.get(2)?, token: row.get(3)? })
+    })
+}
+
+/// The entry that a lease is about, if it is still the lease of its holder. One that ran out counts as long as
+/// nobody else took the work.
+pub(super) fn leased(tx: &Tx<'_>, merchant: MerchantId, fence: Fence) -> Result<Entry> {
+    entry(tx, merchant, fence.work)?
+        .filter(|entry| entry.leased && entry.token == int(fence.token))
+        .ok_or(StoreError::Conflict(Conflict::Lease))
+}
+
+/// Puts an entry (back) among those that wait.
+pub(super) fn wait(tx: &Tx<'_>, work: WorkId, lane: &str, due: i64) -> Result<()> {
+    let sql =
+        "UPDATE queue SET lane = ?2, due = ?3, lease_until = NULL, token = 0, owner = NULL WHERE work = ?1";
+    execute(tx.conn, sql, params![work.to_string(), lane, due])?;
+    lane_gains(tx, lane, due)
+}
+
+/// Takes an entry out of the queue. When it waited, its lane has to be told.
+pub(super) fn remove(tx: &Tx<'_>, work: WorkId) -> Result<()> {
+    execute(tx.conn, "DELETE FROM queue WHERE work = ?1", [work.to_string()])?;
+    Ok(())
+}
+
+/// Ends a lease without a result: the entry waits again as it did before, or leaves if that was decided meanwhile.
+pub(super) fn end_lease(tx: &Tx<'_>, work: WorkId, lane: &str, due: Option<i64>) -> Result<()> {
+    match due {
+        Some(due) => wait(tx, work, lane, due),
+        None => remove(tx, work),
+    }
+}
+
+/// Gives leased work back; leases that are lost are passed over.
+pub(super) fn release(tx: &Tx<'_>, work: &[(MerchantId, Fence)]) -> Result<()> {
+    for (merchant, fence) in work {
+        match leased(tx, *merchant, *fence) {
+            Ok(entry) => end_lease(tx, fence.work, &entry.lane, entry.due)?,
+            Err(StoreError::Conflict(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// How much waits.
+pub(super) fn backlog(conn: &Connection, now: i64) -> Result<Backlog> {
+    let count = |sql| Ok(one(conn, sql, [], |row| row.get::<_, i64>(0))?.map_or(0, uint));
+    let leased = one(conn, "SELECT count(*) FROM queue WHERE lease_until > ?1", [now], |row| row.get(0))?;
+    let sql = "SELECT min(due) FROM (SELECT min(due) AS due FROM lane \
+               UNION ALL SELECT min(due) FROM queue WHERE lease_until IS NOT NULL)";
+    let oldest: Option<Option<i64>> = one(conn, sql, [], |row| row.get(0))?;
+    Ok(Backlog {
+        waiting: count("SELECT count(*) FROM queue")?,
+        leased: leased.map_or(0, uint),
+        oldest_due: oldest.flatten(),
+    })
+}

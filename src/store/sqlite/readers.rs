@@ -1,0 +1,100 @@
+//! Reading: a few connections that can't write, on threads that may block.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use super::super::{Result, StoreError};
+use super::file::open_reader;
+
+/// Reads at once; a caller beyond that waits.
+const READERS_MAX: usize = 4;
+
+/// The connections.
+#[derive(Clone)]
+pub(super) struct Readers {
+    pool: Arc<Pool>,
+}
+
+struct Pool {
+    path: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+    closed: AtomicBool,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf) -> Readers {
+        let permits = Arc::new(Semaphore::new(READERS_MAX));
+        Readers {
+            pool: Arc::new(Pool {
+                path,
+                idle: Mutex::new(Vec::new()),
+                permits,
+                closed: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// Runs a read in one snapshot of the store.
+    pub(super) async fn read<T, F>(&self, run: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let permit = Arc::clone(&self.pool.permits).acquire_owned().await.map_err(|_| closed())?;
+        let pool = Arc::clone(&self.pool);
+        tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let conn = pool.take()?;
+            let result = snapshot(&conn, run);
+            // After an error of the file a fresh connection is the better one.
+            if !matches!(result, Err(StoreError::Unavailable(_) | StoreError::Corrupt(_))) {
+                pool.put_back(conn);
+            }
+            result
+        })
+        .await
+        .map_err(|error| StoreError::Unavailable(format!("the read ended early: {error}")))?
+    }
+
+    /// Waits for the reads under way and closes all connections.
+    pub(super) async fn close(&self) {
+        self.pool.closed.store(true, Ordering::SeqCst);
+        let all = u32::try_from(READERS_MAX).unwrap_or(1);
+        if let Ok(permits) = self.pool.permits.acquire_many(all).await {
+            permits.forget();
+        }
+        self.pool.permits.close();
+        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Pool {
+    fn take(&self) -> Result<Connection> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(closed());
+        }
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(conn) => Ok(conn),
+            None => open_reader(&self.path),
+        }
+    }
+
+    fn put_back(&self, conn: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+    }
+}
+
+fn snapshot<T>(conn: &Connection, run: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+    let tx = conn.unchecked_transaction().map_err(super::error::from_sqlite)?;
+    run(&tx)
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}

@@ -1,0 +1,235 @@
+//! The one thread that writes. It takes what waits, runs it in one transaction (each verb in a savepoint of its
+//! own, so that a verb that fails undoes only itself), commits once, and only then answers: many callers share one
+//! fsync, and nobody hears of success before the disk has it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::super::{Result, StoreError};
+use super::error::{from_sqlite, is_lasting};
+use super::file::{FileLock, open_writer};
+use crate::clock::SharedClock;
+
+/// Verbs that wait for the writer; a caller beyond that waits for room.
+const WAITING_MAX: usize = 1024;
+/// Verbs that share one transaction at the most.
+const BATCH_MAX: usize = 256;
+
+/// What a verb writes with.
+pub(super) struct Tx<'a> {
+    pub(super) conn: &'a Connection,
+    /// The store's clock, Unix milliseconds.
+    pub(super) now: i64,
+}
+
+/// A verb on its way: it runs, and is answered once its fate is known.
+trait Job: Send {
+    /// Whether it succeeded, so that its writes stay.
+    fn run(&mut self, tx: &Tx<'_>) -> Ran;
+    /// `lost`: why the transaction did not become durable.
+    fn answer(self: Box<Self>, lost: Option<&StoreError>);
+}
+
+enum Ran {
+    Well,
+    Badly,
+}
+
+struct Verb<T, F> {
+    run: Option<F>,
+    result: Option<Result<T>>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+impl<T, F> Job for Verb<T, F>
+where
+    T: Send,
+    F: FnOnce(&Tx<'_>) -> Result<T> + Send,
+{
+    fn run(&mut self, tx: &Tx<'_>) -> Ran {
+        let Some(run) = self.run.take() else { return Ran::Badly };
+        let result = run(tx);
+        let ran = if result.is_ok() { Ran::Well } else { Ran::Badly };
+        self.result = Some(result);
+        ran
+    }
+
+    fn answer(self: Box<Self>, lost: Option<&StoreError>) {
+        // Also a conflict is void when the transaction is: it may be with a write that was undone.
+        let result = match (lost, self.result) {
+            (Some(why), _) => Err(why.clone()),
+            (None, Some(result)) => result,
+            (None, None) => Err(StoreError::Unavailable("the write did not run".to_owned())),
+        };
+        // A caller that is gone does not want to know.
+        let _ = self.reply.send(result);
+    }
+}
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The way to the writer's thread. The thread ends when all of these are gone, or on [`Writer::close`].
+#[derive(Clone)]
+pub(super) struct Writer {
+    to: mpsc::Sender<Message>,
+}
+
+impl Writer {
+    /// Starts the thread with a connection that is ready to write.
+    pub(super) fn start(place: Place, conn: Connection) -> Result<Writer> {
+        let (to, from) = mpsc::channel(WAITING_MAX);
+        std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || Thread { place, conn: Some(conn), from }.serve())
+            .map_err(|error| StoreError::Unusable(format!("the store's writer can't start: {error}")))?;
+        Ok(Writer { to })
+    }
+
+    /// Runs a verb; returns when it is durable or has failed.
+    pub(super) async fn write<T, F>(&self, run: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let verb = Verb { run: Some(run), result: None, reply };
+        self.to.send(Message::Job(Box::new(verb))).await.map_err(|_| closed())?;
+        answer
+            .await
+            .map_err(|_| StoreError::Unavailable("the store's writer dropped the write".to_owned()))?
+    }
+
+    /// Waits for the writes under way, then closes the file and gives its lock back.
+    pub(super) async fn close(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.to.send(Message::Close(reply)).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
+/// Where the writer's file is and what it needs to open it again.
+pub(super) struct Place {
+    pub(super) path: PathBuf,
+    pub(super) max_pages: Option<u32>,
+    pub(super) clock: SharedClock,
+    pub(super) lock: FileLock,
+}
+
+struct Thread {
+    place: Place,
+    /// `None` after an error that the connection should not outlive.
+    conn: Option<Connection>,
+    from: mpsc::Receiver<Message>,
+}
+
+impl Thread {
+    fn serve(mut self) {
+        let mut closing = None;
+        while let Some(first) = self.from.blocking_recv() {
+            let mut batch = Vec::new();
+            take(first, &mut batch, &mut closing);
+            while batch.len() < BATCH_MAX
+                && let Ok(next) = self.from.try_recv()
+            {
+                take(next, &mut batch, &mut closing);
+            }
+            self.write(batch);
+            if closing.is_some() {
+                // Whoever was waiting for room learns that the store is closed; what is inside is still written.
+                self.from.close();
+            }
+        }
+        let Thread { place: Place { lock, .. }, conn, from } = self;
+        drop(from);
+        // The file is closed before somebody else may open it.
+        drop(conn);
+        drop(lock);
+        if let Some(reply) = closing {
+            let _ = reply.send(());
+        }
+    }
+
+    fn write(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        if batch.is_empty() {
+            return;
+        }
+        let lost = match catch_unwind(AssertUnwindSafe(|| self.transact(&mut batch))) {
+            Ok(Ok(())) => None,
+            Ok(Err(why)) => Some(why),
+            Err(_) => {
+                self.conn = None;
+                Some(StoreError::Unavailable("the store's writer failed inside".to_owned()))
+            }
+        };
+        if let Some(why) = &lost {
+            tracing::error!(error = %why, verbs = batch.len(), "the store could not write");
+        }
+        for job in batch {
+            job.answer(lost.as_ref());
+        }
+    }
+
+    fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<()> {
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.reopen()?,
+        };
+        match run_batch(&conn, &self.place.clock, batch) {
+            Ok(()) => self.conn = Some(conn),
+            Err(error) => {
+                // A connection that can't even undo what it began is of no use.
+                let undone = conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok();
+                if undone && !is_lasting(&error) {
+                    self.conn = Some(conn);
+                }
+                return Err(from_sqlite(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// A fresh connection after an error of the disk. After a failed fsync the system may hold pages for written
+    /// that the disk never got; the checkpoint writes and syncs the log's content anew, and only if that works is
+    /// the file trusted with new writes.
+    fn reopen(&self) -> Result<Connection> {
+        let conn = open_writer(&self.place.path, self.place.max_pages)?;
+        conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+            .map_err(from_sqlite)?;
+        tracing::info!("the store's file is open again");
+        Ok(conn)
+    }
+}
+
+fn take(message: Message, batch: &mut Vec<Box<dyn Job>>, closing: &mut Option<oneshot::Sender<()>>) {
+    match message {
+        Message::Job(job) => batch.push(job),
+        Message::Close(reply) => *closing = Some(reply),
+    }
+}
+
+fn run_batch(conn: &Connection, clock: &SharedClock, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+    let run = |sql: &str| conn.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    run("BEGIN IMMEDIATE")?;
+    for job in batch.iter_mut() {
+        run("SAVEPOINT verb")?;
+        let tx = Tx { conn, now: clock.now() };
+        if let Ran::Badly = job.run(&tx) {
+            // SQLite ends the whole transaction by itself after some errors; then this fails, and with it the batch.
+            run("ROLLBACK TO verb")?;
+        }
+        run("RELEASE verb")?;
+    }
+    run("COMMIT")?;
+    Ok(())
+}

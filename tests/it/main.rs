@@ -1,0 +1,6 @@
+//! The integration tests: one binary, a module per topic.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+#[macro_use]
+mod store_suite;
+mod sqlite;

@@ -1,0 +1,107 @@
+//! What every store promises, as one suite: `store_suite!(name, factory)` makes a test of each property below.
+//!
+//! A factory is an `async fn() -> Bench`: a fresh store that takes its time from the bench's clock.
+
+pub mod commit;
+pub mod conflict;
+pub mod samples;
+pub mod setup;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use kassir::clock::ManualClock;
+use kassir::store::{Conflict, Store, StoreError};
+
+/// When the benches' clocks start, Unix milliseconds: on an hour.
+pub const START: i64 = 1_767_225_600_000;
+
+/// What stands behind a store under test.
+#[async_trait]
+pub trait Backend: Send {
+    /// The same store opened again after it was closed, or by another process where several may have it.
+    async fn reopen(&mut self, clock: Arc<ManualClock>) -> Arc<dyn Store>;
+}
+
+/// A store under test.
+pub struct Bench {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Its time.
+    pub clock: Arc<ManualClock>,
+    backend: Box<dyn Backend>,
+}
+
+impl Bench {
+    /// A bench around a fresh store whose clock stands at [`START`].
+    pub fn new(store: Arc<dyn Store>, clock: Arc<ManualClock>, backend: Box<dyn Backend>) -> Bench {
+        Bench { store, clock, backend }
+    }
+
+    /// Closes the store and opens it again.
+    pub async fn restart(&mut self) {
+        self.store.close().await;
+        self.store = self.backend.reopen(Arc::clone(&self.clock)).await;
+    }
+}
+
+/// The conflict that a verb met.
+#[track_caller]
+pub fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Conflict {
+    match result {
+        Err(StoreError::Conflict(conflict)) => conflict,
+        other => panic!("a conflict was expected, not {other:?}"),
+    }
+}
+
+/// Makes a test of each property for a store.
+macro_rules! store_suite {
+    ($name:ident, $factory:path) => {
+        store_suite! { @tests $name, $factory,
+            setup {
+                a_merchant_lives_and_dies
+                every_change_moves_the_version
+                a_stale_change_is_refused
+                tokens_find_their_integration
+                a_token_belongs_to_one_integration
+                an_expired_token_finds_nothing
+                api_tokens
+                what_a_deleted_merchant_leaves_goes
+                it_describes_itself_and_is_ready
+            }
+            commit {
+                a_new_payment_with_all_that_follows
+                numbers_are_given_in_order_and_never_twice
+                numbers_start_where_the_merchant_says
+                numbers_end
+                payments_are_found_by_link_and_number
+                links_are_of_one_integration
+                an_update_needs_the_version_it_was_loaded_with
+                further_links_find_the_payment
+                a_notification_is_changed_by_its_id
+                a_stale_configuration_is_refused
+                nothing_for_a_merchant_that_is_not_there
+                all_or_nothing
+                a_job_is_finished_once
+                tallies_add_up_by_the_hour
+                it_is_all_there_after_a_restart
+            }
+            conflict {
+                one_of_many_makes_the_payment
+                one_of_many_updates_the_payment
+                one_of_many_changes_the_configuration
+                no_work_is_claimed_twice
+            }
+        }
+    };
+    (@tests $name:ident, $factory:path, $($topic:ident { $($property:ident)* })*) => {
+        mod $name {
+            $(mod $topic {
+                $(#[tokio::test]
+                async fn $property() {
+                    $crate::store_suite::$topic::$property($factory().await).await;
+                })*
+            })*
+        }
+    };
+}
