@@ -29,6 +29,7 @@ pub mod outcome;
 pub mod sources;
 pub mod unitpay;
 pub mod yookassa;
+pub mod yoomoney;
 
 pub use about::About;
 pub use account::{Account, Mode, Secret, Settings};
@@ -77,6 +78,7 @@ pub trait Provider: Send + Sync {
 #[rustfmt::skip] // one a line
 pub static ALL: &[&dyn Provider] = &[
     &yookassa::YooKassa,
+    &yoomoney::YooMoney,
     &cloudpayments::CloudPayments,
     &liqpay::LiqPay,
     &unitpay::Unitpay,
