@@ -27,6 +27,7 @@ pub mod money;
 pub mod operation;
 pub mod outcome;
 pub mod sources;
+pub mod uapay;
 pub mod unitpay;
 pub mod yookassa;
 pub mod yoomoney;
@@ -81,6 +82,7 @@ pub static ALL: &[&dyn Provider] = &[
     &yoomoney::YooMoney,
     &cloudpayments::CloudPayments,
     &liqpay::LiqPay,
+    &uapay::Uapay,
     &unitpay::Unitpay,
 ];
 
