@@ -3,4 +3,8 @@
 
 #[macro_use]
 mod store_suite;
+mod authority;
+mod outbound_addresses;
+mod outbound_receivers;
 mod sqlite;
+mod subscriber;

@@ -101,6 +101,15 @@ impl Guard {
                 "it contains spaces, control characters or backslashes".to_owned(),
             ));
         }
+        // Browsers find a host in `https:host` and `https:///host` too; nobody means it.
+        if text.split_once(':').is_some_and(|(_, rest)| !rest.starts_with("//") || rest.starts_with("///")) {
+            return Err(UrlRefusal::Syntax("it must be of the form https://host/path".to_owned()));
+        }
+        let authority = text.split(['/', '?', '#']).nth(2).unwrap_or_default();
+        // Also an empty name, of which the URL's reader leaves no trace.
+        if authority.contains('@') {
+            return Err(UrlRefusal::UserInfo);
+        }
         let mut url = Url::parse(text).map_err(|error| UrlRefusal::Syntax(error.to_string()))?;
         url.set_fragment(None);
         self.check(&url)?;

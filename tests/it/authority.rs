@@ -1,0 +1,67 @@
+//! A certificate authority of the tests' own.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// A CA whose certificate lies in a file.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    file: tempfile::NamedTempFile,
+}
+
+impl Authority {
+    /// Makes one.
+    pub fn new() -> Authority {
+        kassir::tls::install();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Authority of the tests");
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(issuer.pem().as_bytes()).unwrap();
+        Authority { issuer, file }
+    }
+
+    /// For `outbound.ca_file`.
+    pub fn ca_file(&self) -> std::path::PathBuf {
+        self.file.path().to_path_buf()
+    }
+
+    /// A server's side with a valid certificate for a name or address.
+    pub fn server(&self, name: &str) -> Arc<ServerConfig> {
+        self.signed(CertificateParams::new(vec![name.to_owned()]).unwrap())
+    }
+
+    /// The same, but the certificate ended years ago.
+    pub fn expired(&self, name: &str) -> Arc<ServerConfig> {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2019, 1, 1);
+        params.not_after = date_time_ymd(2020, 1, 1);
+        self.signed(params)
+    }
+
+    /// A server's side with a certificate that nobody else signed.
+    pub fn self_signed(name: &str) -> Arc<ServerConfig> {
+        kassir::tls::install();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        config(&params.self_signed(&key).unwrap(), &key)
+    }
+
+    fn signed(&self, params: CertificateParams) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().unwrap();
+        config(&params.signed_by(&key, &self.issuer).unwrap(), &key)
+    }
+}
+
+fn config(certificate: &Certificate, key: &KeyPair) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let chain = vec![certificate.der().clone()];
+    Arc::new(ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap())
+}

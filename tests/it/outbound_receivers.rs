@@ -1,0 +1,241 @@
+//! Receivers that are slow, broken, hostile or badly set up: each request ends in time, with exact words, and with
+//! bounded reading.
+
+use std::time::Duration;
+
+use kassir::delivery::outbound::{FailureKind, Outbound, OutboundConfig, OutboundRequest, Outcome};
+use kassir_providers::Method;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+
+use crate::authority::Authority;
+use crate::subscriber::{Act, Subscriber};
+
+const READ_MAX: usize = 64 * 1024;
+
+fn outbound(authority: Option<&Authority>) -> Outbound {
+    Outbound::build(&OutboundConfig {
+        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        allow_http: true,
+        ca_file: authority.map(Authority::ca_file),
+        timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(3),
+    })
+    .unwrap()
+}
+
+fn post(url: &str) -> OutboundRequest {
+    OutboundRequest {
+        method: Method::Post,
+        url: url.to_owned(),
+        headers: vec![("x-a".to_owned(), "b".to_owned())],
+        body: b"{}".to_vec(),
+        timeout: None,
+        response_max: READ_MAX,
+    }
+}
+
+fn failure(outcome: &Outcome) -> (FailureKind, &str) {
+    let failure = outcome.failure.as_ref().unwrap();
+    (failure.kind, failure.text.as_str())
+}
+
+async fn sent(act: Act, timeout: Option<Duration>) -> Outcome {
+    let subscriber = Subscriber::http().await;
+    subscriber.script([act]);
+    outbound(None).send(OutboundRequest { timeout, ..post(&subscriber.url("/hook")) }).await
+}
+
+#[tokio::test]
+async fn a_good_answer() {
+    let subscriber = Subscriber::http().await;
+    subscriber.script([Act::answer(200, &[("X-Kind", "good")], "ok")]);
+    let outcome = outbound(None).send(post(&subscriber.url("/hook?a=1"))).await;
+    assert_eq!((outcome.status, outcome.body.as_slice()), (Some(200), b"ok".as_slice()));
+    assert_eq!((outcome.header("x-kind"), outcome.truncated), (Some("good"), false));
+    assert_eq!(outcome.remote_ip, Some("127.0.0.1".parse().unwrap()));
+    let seen = &subscriber.seen()[0];
+    assert_eq!(
+        (seen.line.as_str(), seen.header("x-a"), seen.body.as_slice()),
+        ("POST /hook?a=1", "b", b"{}".as_slice())
+    );
+}
+
+#[tokio::test]
+async fn connections_are_used_again() {
+    let subscriber = Subscriber::http().await;
+    let outbound = outbound(None);
+    for _ in 0..5 {
+        assert_eq!(outbound.send(post(&subscriber.url("/"))).await.status, Some(200));
+    }
+    assert_eq!(subscriber.connections(), 1);
+}
+
+#[tokio::test]
+async fn slow_receivers_end_at_the_deadline() {
+    let deadline = Duration::from_millis(300);
+    for act in [Act::Hang, Act::DripHead] {
+        let outcome = sent(act.clone(), Some(deadline)).await;
+        assert_eq!(outcome.status, None, "{act:?}");
+        assert_eq!(failure(&outcome), (FailureKind::AnswerTimeout, "no answer within 0.3 s"), "{act:?}");
+        assert!((300..3_000).contains(&outcome.duration_ms), "{outcome:?}");
+    }
+    let outcome = sent(Act::DripBody, Some(deadline)).await;
+    assert_eq!(outcome.status, Some(200), "the status came in time");
+    assert_eq!(failure(&outcome), (FailureKind::BodyTimeout, "the answer's body did not end within 0.3 s"));
+    assert!(!outcome.body.is_empty(), "what came of the body is kept");
+    assert!((300..3_000).contains(&outcome.duration_ms), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn endless_bodies_are_cut_off() {
+    let subscriber = Subscriber::http().await;
+    subscriber.script([Act::EndlessBody]);
+    let outcome = outbound(None).send(post(&subscriber.url("/"))).await;
+    assert_eq!((outcome.status, outcome.body.len(), outcome.truncated), (Some(200), READ_MAX, true));
+    assert_eq!(outcome.failure, None);
+    assert!(subscriber.written() < 16 * 1024 * 1024, "{}", subscriber.written());
+}
+
+#[tokio::test]
+async fn nothing_is_inflated() {
+    let packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0];
+    let act = Act::answer(200, &[("content-encoding", "gzip")], packed.clone());
+    let outcome = sent(act, None).await;
+    assert_eq!((outcome.status, outcome.body), (Some(200), packed));
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    let other = Subscriber::http().await;
+    for status in [301, 302, 303, 307, 308] {
+        for place in [other.url("/"), "http://169.254.169.254/".to_owned(), "file:///etc/passwd".to_owned()] {
+            let outcome = sent(Act::answer(status, &[("location", &place)], ""), None).await;
+            assert_eq!((outcome.status, outcome.failure.is_none()), (Some(status), true));
+            assert_eq!(outcome.header("location"), Some(place.as_str()));
+        }
+    }
+    assert_eq!(other.connections(), 0);
+}
+
+#[tokio::test]
+async fn broken_answers() {
+    use FailureKind::{Body, Closed, Protocol};
+    let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(10 * 1024 * 1024));
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: a\r\n".repeat(10_000));
+    for (act, kind) in [
+        (Act::Close, Closed),
+        (Act::Raw(b"HTTP/1.1 2".to_vec()), Closed),
+        (Act::Raw(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()), Protocol),
+        (Act::Raw(b"HTTP/1.1 200 OK\r\nbad header\0: x\r\n\r\n".to_vec()), Protocol),
+        (Act::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n".to_vec()), Protocol),
+        (Act::Raw(many.into_bytes()), Protocol),
+        (Act::BrokenBody, Body),
+    ] {
+        let outcome = sent(act, None).await;
+        assert_eq!(failure(&outcome).0, kind, "{outcome:?}");
+        assert_eq!(outcome.status.is_some(), kind == Body);
+    }
+    // The receiver is still writing when we hang up: it may see that as a reset, and so may we.
+    let outcome = sent(Act::Raw(long.into_bytes()), None).await;
+    assert!(matches!(failure(&outcome).0, Protocol | Closed), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn odd_but_proper_answers() {
+    let early =
+        b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let outcome = sent(Act::Raw(early.to_vec()), None).await;
+    assert_eq!((outcome.status, outcome.body.as_slice()), (Some(200), b"ok".as_slice()));
+    let bytes = b"HTTP/1.1 200 OK\r\nx-odd: \xff\x1b[31m\r\ncontent-length: 0\r\n\r\n";
+    let outcome = sent(Act::Raw(bytes.to_vec()), None).await;
+    if outcome.status.is_some() {
+        assert!(!outcome.header("x-odd").unwrap().contains('\u{1b}'));
+    } else {
+        assert_eq!(failure(&outcome).0, FailureKind::Protocol);
+    }
+    for status in [204, 304, 410, 429, 500, 599] {
+        assert_eq!(sent(Act::status(status), None).await.status, Some(status));
+    }
+}
+
+#[tokio::test]
+async fn no_connection() {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let outcome = outbound(None).send(post(&format!("http://127.0.0.1:{port}/"))).await;
+    assert_eq!(failure(&outcome), (FailureKind::Connect, "the connection was refused"));
+    assert!(!failure(&outcome).0.may_have_arrived());
+}
+
+#[tokio::test]
+async fn headers_that_are_none_are_not_sent() {
+    let subscriber = Subscriber::http().await;
+    for (name, value) in [("a b", "c"), ("a", "b\r\nc: d"), ("", "x")] {
+        let headers = vec![(name.to_owned(), value.to_owned())];
+        let outcome = outbound(None).send(OutboundRequest { headers, ..post(&subscriber.url("/")) }).await;
+        assert_eq!(failure(&outcome).0, FailureKind::Request);
+        assert!(!failure(&outcome).1.contains("c: d"), "no value is shown");
+    }
+    assert_eq!(subscriber.connections(), 0);
+}
+
+#[tokio::test]
+async fn certificates() {
+    let authority = Authority::new();
+    let outbound = outbound(Some(&authority));
+    let good = Subscriber::https(authority.server("127.0.0.1")).await;
+    assert_eq!(outbound.send(post(&good.url("/"))).await.status, Some(200));
+    for (tls, words) in [
+        (authority.expired("127.0.0.1"), "TLS: the certificate has expired"),
+        (authority.server("other.example"), "TLS: the certificate is for another name"),
+        (
+            Authority::self_signed("127.0.0.1"),
+            "TLS: the certificate's issuer is not trusted (self-signed, or an intermediate certificate is missing)",
+        ),
+    ] {
+        let subscriber = Subscriber::https(tls).await;
+        let outcome = outbound.send(post(&subscriber.url("/"))).await;
+        assert_eq!(failure(&outcome), (FailureKind::Tls, words));
+        assert_eq!(subscriber.seen().len(), 0);
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let plain = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        stream
+    });
+    let outcome = outbound.send(post(&url)).await;
+    drop(plain.await.unwrap());
+    assert_eq!(failure(&outcome), (FailureKind::Tls, "TLS: the server does not speak TLS on this port"));
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let outbound = Outbound::build(&OutboundConfig {
+        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        connect_timeout: Duration::from_millis(200),
+        ..OutboundConfig::default()
+    })
+    .unwrap();
+    let outcome = outbound.send(post(&format!("https://127.0.0.1:{port}/"))).await;
+    assert_eq!(failure(&outcome), (FailureKind::ConnectTimeout, "no connection within 0.2 s"));
+}
+
+#[test]
+fn a_wrong_ca_file_is_named() {
+    for content in ["", "not a certificate"] {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        let config = OutboundConfig { ca_file: Some(file.path().to_path_buf()), ..OutboundConfig::default() };
+        let error = Outbound::build(&config).err().unwrap().to_string();
+        assert!(error.starts_with("outbound.ca_file /"), "{error}");
+    }
+    let config = OutboundConfig { ca_file: Some("/nowhere".into()), ..OutboundConfig::default() };
+    assert!(Outbound::build(&config).err().unwrap().to_string().starts_with("outbound.ca_file /nowhere"));
+}
