@@ -26,6 +26,7 @@ pub mod liqpay;
 pub mod money;
 pub mod operation;
 pub mod outcome;
+pub mod robokassa;
 pub mod sources;
 pub mod uapay;
 pub mod unitpay;
@@ -80,6 +81,7 @@ pub trait Provider: Send + Sync {
 pub static ALL: &[&dyn Provider] = &[
     &yookassa::YooKassa,
     &yoomoney::YooMoney,
+    &robokassa::Robokassa,
     &cloudpayments::CloudPayments,
     &liqpay::LiqPay,
     &uapay::Uapay,

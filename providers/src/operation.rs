@@ -198,6 +198,8 @@ pub struct Done {
     pub provider_id: Option<String>,
     /// Another id that later operations need.
     pub operation_key: Option<String>,
+    /// The provider's id of a refund that is under way: what became of it is asked with [`Wish::RefundStatus`].
+    pub refund_id: Option<String>,
     /// Where the payer goes.
     pub link: Option<Link>,
     /// What the provider said, in the words of a notification.

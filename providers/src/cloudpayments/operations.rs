@@ -309,7 +309,8 @@ fn refund_state(payment: &Target, id: &str, answered: Answered) -> Step {
         let why = format!("refund {id} is under way: {}", status.as_deref().unwrap_or("no result yet"));
         Fact::Note(Note { what: "refund.pending".to_owned(), why, payment: reference(payment) })
     });
-    finished(answered, vec![fact])
+    let pending = matches!(fact, Fact::Note(_)).then(|| id.to_owned());
+    Step::done(Done { refund_id: pending, facts: vec![fact], payload: Some(answered.raw), ..Done::default() })
 }
 
 fn finished(answered: Answered, facts: Vec<Fact>) -> Step {

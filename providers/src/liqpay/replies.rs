@@ -104,7 +104,7 @@ fn told(mut wire: Wire, raw: Raw, order: &str, account: &Account) -> Result<Step
         wire.read(account).map_err(|why| unclear(format!("LiqPay's answer can't be read: {why}")))?;
     let link = text(&wire.redirect_to).filter(|url| is_link(url)).map(Link::Url);
     let provider_id = text(&wire.payment_id);
-    Ok(Step::done(Done { provider_id, operation_key: None, link, facts: reading.facts, payload: raw }))
+    Ok(Step::done(Done { provider_id, link, facts: reading.facts, payload: raw, ..Done::default() }))
 }
 
 fn asked(wire: Wire, raw: Raw, order: &str, account: &Account) -> Result<Step, Failure> {
@@ -157,6 +157,7 @@ fn billed(wire: &Wire, raw: Raw) -> Result<Step, Failure> {
         link: Some(Link::Url(link)),
         facts: Vec::new(),
         payload: raw,
+        ..Done::default()
     }))
 }
 

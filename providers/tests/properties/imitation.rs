@@ -1,7 +1,7 @@
 //! `imitate` makes what `receive` reads: every kind × state × amount, back to the last minor unit.
 
 use kassir_providers::operation::Sample;
-use kassir_providers::{AmountCheck, Currency, Fact, Money, Proof, Provider, Received, State, Sum};
+use kassir_providers::{AmountCheck, Currency, Fact, Money, Proof, Received, State, Sum};
 use serde_json::Map;
 
 use crate::support::{Failures, Fixture, fixtures, providers};
@@ -11,11 +11,21 @@ const AMOUNTS: [i64; 6] = [1000, 1050, 149_990, 100_000_000, 1999, 435];
 
 const STATES: [State; 4] = [State::Pending, State::WaitingForCapture, State::Succeeded, State::Canceled];
 
-fn samples(provider: &dyn Provider) -> Vec<Sample> {
-    let about = provider.about();
+/// The currency of the fixture's own facts (an account may have one currency only), else one of the provider's.
+fn currency(fixture: &Fixture) -> Currency {
+    let facts = fixture.receive().map(|received| received.facts).unwrap_or_default();
+    let money = facts.iter().filter_map(amount).find_map(|sum| match sum {
+        Sum::Money(money) => Some(money.currency),
+        Sum::InPaymentCurrency(_) => None,
+    });
+    let about = fixture.provider.about();
     let code =
         if about.currencies.contains(&"RUB") { "RUB" } else { about.currencies.first().unwrap_or(&"RUB") };
-    let currency: Currency = code.parse().expect("a currency");
+    money.unwrap_or_else(|| code.parse().expect("a currency"))
+}
+
+fn samples(fixture: &Fixture) -> Vec<Sample> {
+    let (about, currency) = (fixture.provider.about(), currency(fixture));
     let kinds = std::iter::once(None).chain(about.kinds.iter().map(|kind| Some(kind.name.to_owned())));
     let mut all = Vec::new();
     for kind in kinds {
@@ -100,7 +110,7 @@ fn imitations_are_read_back_to_the_last_minor_unit() {
             .iter()
             .filter(|other| other.slug == fixture.slug && other.is_good())
             .all(|other| other.expect.proof.as_deref() == Some("signed"));
-        for sample in samples(provider) {
+        for sample in samples(&fixture) {
             let place = format!(
                 "{} imitate({}, {:?}{}, {})",
                 fixture.place,
@@ -144,7 +154,7 @@ fn imitations_are_read_back_to_the_last_minor_unit() {
 fn what_can_not_be_imitated_is_said_in_words() {
     let mut failures = Failures::of("imitate refuses in words");
     for fixture in accounts() {
-        let samples = samples(fixture.provider);
+        let samples = samples(&fixture);
         let mut odd = samples.first().cloned().expect("there are samples");
         odd.kind = Some("no-such-kind".to_owned());
         let said = fixture.provider.imitate(&odd, &fixture.account);
