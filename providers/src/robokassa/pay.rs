@@ -256,7 +256,7 @@ mod tests {
         assert!(
             url.contains("&Receipt=%257B%2522items%2522%253A%255B%257B%2522name%2522%253A%2522%25D0%259F")
         );
-        let large = Pay { receipt: Some(receipt(&json).repeat(5)), ..own_urls() };
+        let large = Pay { receipt: Some(receipt(&json).repeat(8)), ..own_urls() };
         assert!(matches!(large.link("https://auth.robokassa.ru", "x"), Link::Form { .. }));
     }
 

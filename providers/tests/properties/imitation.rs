@@ -110,7 +110,7 @@ fn imitations_are_read_back_to_the_last_minor_unit() {
             .iter()
             .filter(|other| other.slug == fixture.slug && other.is_good())
             .all(|other| other.expect.proof.as_deref() == Some("signed"));
-        for sample in samples(&fixture) {
+        for sample in samples(fixture) {
             let place = format!(
                 "{} imitate({}, {:?}{}, {})",
                 fixture.place,
@@ -154,7 +154,7 @@ fn imitations_are_read_back_to_the_last_minor_unit() {
 fn what_can_not_be_imitated_is_said_in_words() {
     let mut failures = Failures::of("imitate refuses in words");
     for fixture in accounts() {
-        let samples = samples(&fixture);
+        let samples = samples(fixture);
         let mut odd = samples.first().cloned().expect("there are samples");
         odd.kind = Some("no-such-kind".to_owned());
         let said = fixture.provider.imitate(&odd, &fixture.account);
