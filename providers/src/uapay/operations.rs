@@ -132,11 +132,10 @@ fn created(said: Said) -> Result<Step, Failure> {
         .filter(|url| url.starts_with("https://") || url.starts_with("http://"))
         .ok_or_else(|| unreadable("the invoice has no paymentPageUrl"))?;
     Ok(Step::done(Done {
-        provider_id: None,
         operation_key: Some(id),
         link: Some(Link::Url(link)),
-        facts: Vec::new(),
         payload: Some(said.raw),
+        ..Done::default()
     }))
 }
 
@@ -178,9 +177,9 @@ fn shown(mut memo: Memo, said: Said, operation: &Operation, account: &Account) -
         Ok(Step::done(Done {
             provider_id: payment.id.clone(),
             operation_key: Some(memo.invoice.clone()),
-            link: None,
             facts: payment.read().facts,
             payload: Some(said.raw.clone()),
+            ..Done::default()
         }))
     };
     let refuse = |why: &str| {
@@ -294,8 +293,8 @@ fn acted(memo: &Memo, said: Said, operation: &Operation, account: &Account) -> R
     Ok(Step::done(Done {
         provider_id: payment.id,
         operation_key: payment.invoice,
-        link: None,
         facts: vec![fact],
         payload: Some(said.raw),
+        ..Done::default()
     }))
 }
