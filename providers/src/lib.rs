@@ -29,6 +29,7 @@ pub mod outcome;
 pub mod robokassa;
 pub mod sources;
 pub mod uapay;
+pub mod uniteller;
 pub mod unitpay;
 pub mod yookassa;
 pub mod yoomoney;
@@ -85,6 +86,7 @@ pub static ALL: &[&dyn Provider] = &[
     &cloudpayments::CloudPayments,
     &liqpay::LiqPay,
     &uapay::Uapay,
+    &uniteller::Uniteller,
     &unitpay::Unitpay,
 ];
 
