@@ -56,6 +56,8 @@ mod tests {
     const PASSWORD: &str = "Qm7xT2pLw9ZrK4vN8sBd3HfJ6yGc5aEuQm7xT2pLw9ZrK4vN8sBd3HfJ6yGc5aEuQm7xT2pLw9ZrK4vN";
     const SHOP: &str = "00012345";
 
+    type Sent = &'static [(&'static str, &'static str)];
+
     fn form(shop: &str, order: &str, sum: &str, sent: &[(&str, &str)], password: &str) -> String {
         let find = |name: &str| sent.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         of_form(shop, order, sum, find, password)
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn pay_form() {
-        let cases: [(&str, &str, &[(&str, &str)], &str); 6] = [
+        let cases: [(&str, &str, Sent, &str); 6] = [
             ("order-1001", "10.50", &[], "7F7ABEEA2AE0341485F07D422ECECC2F"),
             ("order-1001", "10.5", &[], "6C314DBBE73A494A3E6FC604A68B2ED7"),
             (
