@@ -2,10 +2,16 @@
 //!
 //! A factory is an `async fn() -> Bench`: a fresh store that takes its time from the bench's clock.
 
+pub mod audit;
+pub mod claim;
 pub mod commit;
 pub mod conflict;
+pub mod delivery;
+pub mod list;
+pub mod round_trip;
 pub mod samples;
 pub mod setup;
+pub mod sweep;
 
 use std::sync::Arc;
 
@@ -91,6 +97,71 @@ macro_rules! store_suite {
                 one_of_many_updates_the_payment
                 one_of_many_changes_the_configuration
                 no_work_is_claimed_twice
+            }
+            claim {
+                nothing_before_its_time
+                the_first_attempt_is_due_at_once
+                a_lease_from_the_commit
+                a_lease_runs_out
+                a_late_settle_is_refused
+                an_expired_lease_that_nobody_took_still_counts
+                released_work_is_due_at_once
+                tokens_grow
+                the_longest_due_comes_first
+                lanes_take_turns
+                a_long_lane_hides_no_other
+                no_lane_is_forgotten
+                room_bounds_a_lane
+                a_claim_is_bounded
+                the_next_due_time_is_told
+                jobs_come_back_as_they_were
+                a_job_is_tried_again
+                the_backlog_is_counted
+                leases_outlive_a_restart
+            }
+            delivery {
+                an_attempt_is_kept_and_the_next_is_queued
+                a_delivered_one_leaves_the_queue
+                only_the_newest_attempts_are_kept
+                a_replay_queues_what_was_over
+                a_cancel_takes_it_out_of_the_queue
+                a_change_in_flight_meets_the_settle
+                a_cancel_in_flight_holds_when_the_lease_runs_out
+                a_stale_change_is_refused
+                a_held_one_is_not_queued
+                a_later_delivery_of_an_old_event
+                settling_counts
+            }
+            list {
+                pages_go_to_the_end
+                payments_by_every_filter
+                events_by_every_filter
+                deliveries_by_every_filter
+                notifications_by_every_filter
+                lists_keep_merchants_apart
+                replays
+            }
+            audit {
+                the_log_is_a_chain
+                logs_are_apart
+                one_of_many_appends
+                idempotency_keys
+                an_idempotency_key_that_was_left_behind
+            }
+            sweep {
+                what_waits_stays
+                events_go_with_their_deliveries
+                notifications_go_by_their_kind
+                payments_go_when_over_and_bare
+                counters_and_keys_go
+                a_sweep_is_bounded
+            }
+            round_trip {
+                every_field_comes_back
+                odd_text_comes_back
+                large_fields_come_back
+                a_body_keeps_its_bytes
+                any_text_comes_back
             }
         }
     };

@@ -1,5 +1,4 @@
 //! Records to put into a store.
-#![allow(dead_code)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
