@@ -10,13 +10,15 @@
 //! 1. its file `src/<slug>.rs`, in the order: facts with links → declaration ([`About`]) → wire structs → state
 //!    table as one `match` → receive → answer → operations → imitate;
 //! 2. its fixtures in `fixtures/<slug>/`, taken from the provider's documentation, never from `imitate`;
-//! 3. its line in [`ALL`].
+//! 3. its line in [`ALL`];
+//! 4. its page, written by `UPDATE_DOCS=1 cargo test -p kassir-providers --test docs`.
 
 pub mod about;
 pub mod account;
 pub mod cloudpayments;
 pub mod date;
 pub mod digest;
+pub mod docs;
 pub mod fact;
 pub mod form;
 pub mod http;
