@@ -27,33 +27,33 @@ const REFUNDED: &str = "refunded:";
 pub(super) fn begin(operation: &Operation, account: &Account) -> Result<Step, Failure> {
     let api = Api { operation, account };
     Ok(match &operation.wish {
-        Wish::Create(create) => api.send("/orders/create", &order(create)?, ""),
+        Wish::Create(create) => api.act("/orders/create", &order(create)?),
         Wish::Status(target) => match &target.provider_id {
-            Some(id) => api.send("/payments/get", &json!({"TransactionId": transaction(id)?}), GET),
-            None => api.send("/payments/find", &json!({"InvoiceId": target.order_number()}), FIND),
+            Some(id) => api.ask("/payments/get", &json!({"TransactionId": transaction(id)?}), GET),
+            None => api.ask("/payments/find", &json!({"InvoiceId": target.order_number()}), FIND),
         },
         Wish::RefundStatus { refund_id, .. } => {
-            api.send("/payments/get", &json!({"TransactionId": transaction(refund_id)?}), "")
+            api.ask("/payments/get", &json!({"TransactionId": transaction(refund_id)?}), "")
         }
         Wish::Capture { payment, amount, receipt } => {
             let amount = within(*amount, payment, "was held")?;
             let mut body = object(json!({"TransactionId": paid(payment)?, "Amount": number(amount)?}));
             data(&mut body, &Map::new(), receipt.as_ref());
-            api.send("/payments/confirm", &Value::Object(body), "")
+            api.act("/payments/confirm", &Value::Object(body))
         }
         Wish::Cancel(payment) => api.cancel(payment)?,
         Wish::Refund { payment, amount, receipt, .. } => {
             let amount = within(*amount, payment, "was paid")?;
             let mut body = object(json!({"TransactionId": paid(payment)?, "Amount": number(amount)?}));
             data(&mut body, &Map::new(), receipt.as_ref());
-            api.send("/payments/refund", &Value::Object(body), "")
+            api.act("/payments/refund", &Value::Object(body))
         }
         Wish::Charge { create, saved_method } => {
             let path = if create.hold { "/payments/tokens/auth" } else { "/payments/tokens/charge" };
-            api.send(path, &charge(create, saved_method)?, "")
+            api.act(path, &charge(create, saved_method)?)
         }
-        Wish::CancelSubscription { id } => api.send("/subscriptions/cancel", &json!({"Id": id}), ""),
-        Wish::Subscriptions { id: Some(id) } => api.send("/subscriptions/get", &json!({"Id": id}), ""),
+        Wish::CancelSubscription { id } => api.act("/subscriptions/cancel", &json!({"Id": id})),
+        Wish::Subscriptions { id: Some(id) } => api.ask("/subscriptions/get", &json!({"Id": id}), ""),
         Wish::Subscriptions { id: None } => {
             return Err(Failure::never(
                 Fault::Caller,
@@ -61,7 +61,7 @@ pub(super) fn begin(operation: &Operation, account: &Account) -> Result<Step, Fa
             ));
         }
         Wish::Period { .. } => return Err(Failure::unsupported("list of payments by period; ask for each")),
-        Wish::Probe => api.send("/test", &json!({}), ""),
+        Wish::Probe => api.ask("/test", &json!({}), ""),
     })
 }
 
@@ -78,12 +78,13 @@ pub(super) fn next(
             retry: Retry::LookUp,
             ..failure
         })?;
-        return Ok(refund_state(payment, id, answered));
+        return refund_state(payment, id, answered, true)
+            .map_err(|failure| Failure { retry: Retry::LookUp, ..failure });
     }
     let answered = reply::read(reply)?;
     match &operation.wish {
         Wish::Status(target) => api.status(target, memo, answered),
-        Wish::RefundStatus { payment, refund_id } => Ok(refund_state(payment, refund_id, answered)),
+        Wish::RefundStatus { payment, refund_id } => refund_state(payment, refund_id, answered, false),
         Wish::Charge { .. } => charged(answered),
         _ if !answered.success => Err(answered.refused()),
         Wish::Create(_) => created(answered),
@@ -95,7 +96,7 @@ pub(super) fn next(
                         "the refund was accepted, but the answer has no number of it",
                     )
                 })?;
-            Ok(api.send(
+            Ok(api.ask(
                 "/payments/get",
                 &json!({"TransactionId": transaction(&id)?}),
                 &format!("{REFUNDED}{id}"),
@@ -118,19 +119,21 @@ struct Api<'a> {
 }
 
 impl Api<'_> {
-    fn send(&self, path: &str, body: &Value, memo: &str) -> Step {
+    fn call(&self, path: &str, body: &Value) -> Call {
         let url = format!("{}{path}", self.account.base(ABOUT.api_base));
-        let call = Call::post(url, "application/json", body.to_string())
+        Call::post(url, "application/json", body.to_string())
             .basic(self.account.text("public_id"), self.account.text("api_secret"))
-            .header("x-request-id", self.request_id(memo));
-        Step::Send { call: Box::new(call), memo: memo.to_owned() }
     }
 
-    /// The same for each repetition of one call, another for each further call of the operation: the provider keeps
-    /// results by this id alone.
-    fn request_id(&self, memo: &str) -> String {
-        let key = &self.operation.context.idempotency_key;
-        if memo.is_empty() { key.clone() } else { format!("{key}-{}", memo.replace(':', "-")) }
+    /// A call that changes something; the provider gives the first answer again when the key is repeated.
+    fn act(&self, path: &str, body: &Value) -> Step {
+        let key = self.operation.context.idempotency_key.clone();
+        Step::send(self.call(path, body).header("x-request-id", key))
+    }
+
+    /// A question. It has no `X-Request-ID`: with one, a repeated question would get an answer that is an hour old.
+    fn ask(&self, path: &str, body: &Value, memo: &str) -> Step {
+        Step::Send { call: Box::new(self.call(path, body)), memo: memo.to_owned() }
     }
 
     fn cancel(&self, payment: &Target) -> Result<Step, Failure> {
@@ -140,9 +143,9 @@ impl Api<'_> {
             }
             (State::Canceled, _) => Err(Failure::never(Fault::Caller, "the payment is canceled already")),
             (State::WaitingForCapture, _) => {
-                Ok(self.send("/payments/void", &json!({"TransactionId": paid(payment)?}), ""))
+                Ok(self.act("/payments/void", &json!({"TransactionId": paid(payment)?})))
             }
-            (State::Pending, Some(link)) => Ok(self.send("/orders/cancel", &json!({"Id": link}), "")),
+            (State::Pending, Some(link)) => Ok(self.act("/orders/cancel", &json!({"Id": link}))),
             (State::Pending, None) => Err(Failure::never(
                 Fault::Caller,
                 "nothing was paid yet and the pay link was not made here, so there is nothing to cancel",
@@ -156,7 +159,7 @@ impl Api<'_> {
         if let Some(page) = memo.strip_prefix(LIST) {
             return self.listed(target, page.parse().unwrap_or(PAGES_MAX), answered);
         }
-        let find = |path, memo| self.send(path, &json!({"InvoiceId": target.order_number()}), memo);
+        let find = |path, memo| self.ask(path, &json!({"InvoiceId": target.order_number()}), memo);
         if answered.not_found() {
             return Ok(match memo {
                 FIND => find("/v2/payments/find", FIND_ANY),
@@ -185,7 +188,7 @@ impl Api<'_> {
             "TimeZone": "UTC",
             "Statuses": ["Authorized", "Completed", "Cancelled"],
         });
-        self.send("/v2/payments/list", &body, &format!("{LIST}{page}"))
+        self.ask("/v2/payments/list", &body, &format!("{LIST}{page}"))
     }
 
     fn listed(&self, target: &Target, page: u32, answered: Answered) -> Result<Step, Failure> {
@@ -300,17 +303,22 @@ fn charged(answered: Answered) -> Result<Step, Failure> {
 /// Refusals after which a method must not be charged again (the provider's recommendation for repeated charges).
 const NEVER_AGAIN: [&str; 8] = ["5001", "5003", "5005", "5012", "5017", "5033", "5034", "5057"];
 
-/// A refund by card is done at once; by SBP its result comes with the Refund notification.
-fn refund_state(payment: &Target, id: &str, answered: Answered) -> Step {
-    let model = answered.model.as_ref();
-    let known = model.and_then(|model| reply::refund(model, id, reference(payment)).ok().flatten());
-    let fact = known.unwrap_or_else(|| {
-        let status = answered.member("Status");
-        let why = format!("refund {id} is under way: {}", status.as_deref().unwrap_or("no result yet"));
-        Fact::Note(Note { what: "refund.pending".to_owned(), why, payment: reference(payment) })
-    });
-    let pending = matches!(fact, Fact::Note(_)).then(|| id.to_owned());
-    Step::done(Done { refund_id: pending, facts: vec![fact], payload: Some(answered.raw), ..Done::default() })
+/// A refund by card is done at once; by SBP its result comes with the Refund notification. Whether the transaction is
+/// a refund of this payment is clear when the number is from the answer to our own request (`ours`).
+fn refund_state(payment: &Target, id: &str, answered: Answered, ours: bool) -> Result<Step, Failure> {
+    let Some(model) = &answered.model else { return Err(answered.refused()) };
+    let note = |what: &str, why: String| {
+        Fact::Note(Note { what: what.to_owned(), why, payment: reference(payment) })
+    };
+    let (fact, refund_id) = if !ours && !reply::is_refund_of(model, payment) {
+        (note("refund.unknown", format!("transaction {id} is no refund of this payment")), None)
+    } else if let Some(fact) = reply::refund(model, id, reference(payment))? {
+        (fact, None)
+    } else {
+        let status = answered.member("Status").unwrap_or_default();
+        (note("refund.pending", format!("refund {id} is under way: {status}")), Some(id.to_owned()))
+    };
+    Ok(Step::done(Done { refund_id, facts: vec![fact], payload: Some(answered.raw), ..Done::default() }))
 }
 
 fn finished(answered: Answered, facts: Vec<Fact>) -> Step {

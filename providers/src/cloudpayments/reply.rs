@@ -8,7 +8,7 @@ use crate::fact::{AmountCheck, Fact, Note, PaymentFact, PaymentRef, RefundFact, 
 use crate::http::Reply;
 use crate::json;
 use crate::money::{Currency, Money};
-use crate::operation::{Failure, Fault, Retry};
+use crate::operation::{Failure, Fault, Retry, Target};
 
 /// Longest message of the provider that is shown, characters.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -105,6 +105,17 @@ pub(super) fn is_payment(model: &Value) -> bool {
         && json::member(model, "Type").is_none_or(|kind| kind == "0" || kind == "Payment")
 }
 
+/// Whether a transaction is a refund of this payment: it points back at it, or is at least no payment and of the same
+/// order. (A payment's own transaction is `Completed`, too, and must not pass for the refund of itself.)
+pub(super) fn is_refund_of(model: &Value, payment: &Target) -> bool {
+    let is_payout = json::member(model, "Type").is_some_and(|kind| kind == "2" || kind == "CardPayout");
+    let of_payment = match json::member(model, "OriginalTransactionId") {
+        Some(original) => payment.provider_id == Some(original),
+        None => json::member(model, "InvoiceId") == Some(payment.order_number()),
+    };
+    !is_payment(model) && !is_payout && of_payment
+}
+
 /// What a payment's transaction says.
 ///
 /// # Errors
@@ -183,5 +194,5 @@ fn money(model: &Value) -> Result<Money, Failure> {
         .and_then(|code| code.parse().ok())
         .ok_or_else(|| unreadable("no currency".to_owned()))?;
     let amount = json::member(model, "Amount").unwrap_or_default();
-    Money::parse(&amount, currency).map_err(|error| unreadable(error.to_string()))
+    Money::parse_number(&amount, currency).map_err(|error| unreadable(error.to_string()))
 }

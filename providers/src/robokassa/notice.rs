@@ -18,7 +18,7 @@ const BODY_LEN_MAX: usize = 64 * 1024;
 
 /// The compact token in a body: bare, as a JSON string, or in base64 (integrators report all three).
 pub(super) fn token(body: &[u8]) -> Option<String> {
-    if body.len() > BODY_LEN_MAX {
+    if body.len() > BODY_LEN_MAX || body.contains(&b'&') {
         return None;
     }
     let text = std::str::from_utf8(body).ok()?.trim();
