@@ -16,11 +16,11 @@ pub(super) fn next(operation: &Operation, reply: &Reply, account: &Account) -> S
     let step = match &operation.wish {
         Wish::Create(_) => read(reply, Unclear::LookUp).and_then(|(wire, raw)| billed(&wire, raw)),
         Wish::Charge { create, .. } => read(reply, Unclear::LookUp)
-            .and_then(|(wire, raw)| told(wire, raw, &create.number.to_string(), account)),
+            .and_then(|(wire, raw)| told(wire, raw, &create.number.to_string(), None, account)),
         Wish::Status(target) | Wish::RefundStatus { payment: target, .. } => read(reply, Unclear::Later)
-            .and_then(|(wire, raw)| asked(wire, raw, &target.order_number(), account)),
+            .and_then(|(wire, raw)| asked(wire, raw, &target.order_number(), Some(target.state), account)),
         Wish::Capture { payment, .. } => read(reply, Unclear::LookUp)
-            .and_then(|(wire, raw)| told(wire, raw, &payment.order_number(), account)),
+            .and_then(|(wire, raw)| told(wire, raw, &payment.order_number(), None, account)),
         Wish::Cancel(target) => {
             read(reply, Unclear::LookUp).and_then(|(wire, raw)| canceled(&wire, raw, target, account))
         }
@@ -28,11 +28,11 @@ pub(super) fn next(operation: &Operation, reply: &Reply, account: &Account) -> S
             refunded(wire, raw, payment, *amount, &operation.context.idempotency_key, account)
         }),
         Wish::CancelSubscription { id } => {
-            read(reply, Unclear::LookUp).and_then(|(wire, raw)| told(wire, raw, id, account))
+            read(reply, Unclear::LookUp).and_then(|(wire, raw)| told(wire, raw, id, None, account))
         }
         Wish::Subscriptions { id } => {
             let id = id.as_deref().unwrap_or("");
-            read(reply, Unclear::Later).and_then(|(wire, raw)| asked(wire, raw, id, account))
+            read(reply, Unclear::Later).and_then(|(wire, raw)| asked(wire, raw, id, None, account))
         }
         Wish::Period { .. } => listed(reply, account),
         Wish::Probe => read(reply, Unclear::Later).and_then(|(wire, _)| probed(&wire)),
@@ -95,26 +95,44 @@ fn about_order(wire: &mut Wire, order: &str) -> Result<(), Failure> {
     }
 }
 
-/// The payment object of an answer.
-fn told(mut wire: Wire, raw: Raw, order: &str, account: &Account) -> Result<Step, Failure> {
+/// The payment object of an answer; `known` is the state that we know of, when that was the question.
+fn told(
+    mut wire: Wire,
+    raw: Raw,
+    order: &str,
+    known: Option<State>,
+    account: &Account,
+) -> Result<Step, Failure> {
     accepted(&wire)?;
     about_order(&mut wire, order)?;
-    let unclear = |why| Failure { why, code: None, fault: Fault::Provider, retry: Retry::LookUp };
-    let reading =
-        wire.read(account).map_err(|why| unclear(format!("LiqPay's answer can't be read: {why}")))?;
+    let facts = match known {
+        Some(known) => wire.read_knowing(known, account),
+        None => wire.read(account).map(|reading| reading.facts),
+    };
+    let facts = facts.map_err(|why| Failure {
+        why: format!("LiqPay's answer can't be read: {why}"),
+        code: None,
+        fault: Fault::Provider,
+        retry: Retry::LookUp,
+    })?;
     let link = text(&wire.redirect_to).filter(|url| is_link(url)).map(Link::Url);
-    let provider_id = text(&wire.payment_id);
-    Ok(Step::done(Done { provider_id, link, facts: reading.facts, payload: raw, ..Done::default() }))
+    Ok(Step::done(Done { provider_id: text(&wire.payment_id), link, facts, payload: raw, ..Done::default() }))
 }
 
-fn asked(wire: Wire, raw: Raw, order: &str, account: &Account) -> Result<Step, Failure> {
+fn asked(
+    wire: Wire,
+    raw: Raw,
+    order: &str,
+    known: Option<State>,
+    account: &Account,
+) -> Result<Step, Failure> {
     if is_refused(&wire) && wire.error_code().as_deref() == Some(errors::NOT_FOUND) {
         let why = "LiqPay has no payment with this order number: nobody has begun to pay";
         let payment = PaymentRef { provider_id: None, reference: Some(order.to_owned()) };
         let note = Note { what: errors::NOT_FOUND.to_owned(), why: why.to_owned(), payment };
         return Ok(Step::done(Done { facts: vec![Fact::Note(note)], payload: raw, ..Done::default() }));
     }
-    told(wire, raw, order, account)
+    told(wire, raw, order, known, account)
 }
 
 /// The payments of a period; one that can't be read does not hide the others.
@@ -222,13 +240,18 @@ fn refunded(
         wire.currency = Some(target.amount.currency.code().into());
     }
     let so_far = wire.refund_so_far(account).unwrap_or(None);
-    let fact = match so_far {
-        _ if is_promise(&wire) => promise(&wire),
-        Some(fact) => fact,
-        None => wire.refund(key, amount, account),
+    let refund = match so_far {
+        Some(fact) if !is_promise(&wire) => fact,
+        _ => wire.refund(key, amount, account),
     };
     let provider_id = text(&wire.payment_id);
-    Ok(Step::done(Done { provider_id, facts: vec![fact], payload: raw, ..Done::default() }))
+    let done = Done { provider_id, payload: raw, ..Done::default() };
+    Ok(Step::done(match refund {
+        Fact::Refund(refund) if is_promise(&wire) => {
+            Done { refund_id: Some(refund.id), facts: vec![promise(&wire)], ..done }
+        }
+        refund => Done { facts: vec![refund], ..done },
+    }))
 }
 
 fn probed(wire: &Wire) -> Result<Step, Failure> {

@@ -274,12 +274,11 @@ impl Wire {
     /// `reversed`: a refund, or the release of a hold that was never captured.
     fn returned(&self, account: &Account) -> Result<Reading, String> {
         let refund = self.refund_so_far(account)?;
-        let is_partial = match (&refund, self.sum(&self.amount)?) {
-            (Some(Fact::Refund(refund)), Some(amount)) => refund.amount.as_ref() != Some(&amount),
-            _ => false,
-        };
-        if self.was_held() && self.completion_date.is_none() && !is_partial {
-            return Ok(self.state(State::Canceled, account)?.into());
+        if self.was_held() && self.completion_date.is_none() && self.is_whole(refund.as_ref())? {
+            return Ok(Reading {
+                facts: vec![self.state(State::Canceled, account)?],
+                ask: Some("a hold was returned: only if it was captured before, this is a refund"),
+            });
         }
         match refund {
             Some(refund) => Ok(refund.into()),
@@ -288,6 +287,33 @@ impl Wire {
                 ask: Some("LiqPay tells a refund without its sum, which need not be the whole payment"),
             }),
         }
+    }
+
+    /// Whether a refund is of the whole payment, as far as the object says.
+    fn is_whole(&self, refund: Option<&Fact>) -> Result<bool, String> {
+        Ok(match (refund, self.sum(&self.amount)?) {
+            (Some(Fact::Refund(refund)), Some(amount)) => refund.amount.as_ref() == Some(&amount),
+            _ => true,
+        })
+    }
+
+    /// [`Wire::read`] of a payment whose state we know: it tells a refund from a release, and money that came and went
+    /// unnoticed is no success.
+    ///
+    /// # Errors
+    /// As [`Wire::read`].
+    pub fn read_knowing(&self, known: State, account: &Account) -> Result<Vec<Fact>, String> {
+        let reading = self.read(account)?;
+        let is_returned = text(&self.status).is_some_and(|status| meaning(&status) == Meaning::Returned);
+        if !is_returned || reading.facts.iter().any(|fact| matches!(fact, Fact::Note(_))) {
+            return Ok(reading.facts);
+        }
+        let refund = self.refund_so_far(account)?;
+        if known != State::Succeeded && self.is_whole(refund.as_ref())? {
+            return Ok(vec![self.state(State::Canceled, account)?]);
+        }
+        let refund = refund.unwrap_or_else(|| self.refund("reversed", None, account));
+        Ok(vec![self.state(State::Succeeded, account)?, refund])
     }
 
     /// A notification with `action=refund`: its `amount` may be the refund's, so only `refund_amount` counts.

@@ -177,7 +177,7 @@ fn shown(mut memo: Memo, said: Said, operation: &Operation, account: &Account) -
         Ok(Step::done(Done {
             provider_id: payment.id.clone(),
             operation_key: Some(memo.invoice.clone()),
-            facts: payment.read().facts,
+            facts: payment.read_knowing(target.state),
             payload: Some(said.raw.clone()),
             ..Done::default()
         }))

@@ -171,6 +171,15 @@ impl Payment {
         }
     }
 
+    /// The facts of a payment whose state we know: what was only held, or paid and returned unnoticed, is canceled.
+    pub fn read_knowing(&self, known: State) -> Vec<Fact> {
+        match (self.weight(), known) {
+            (Weight::Returned, State::Succeeded) => vec![self.state(State::Succeeded, None), self.returned()],
+            (Weight::Returned, _) => vec![self.state(State::Canceled, Some(self.payment_status.clone()))],
+            _ => self.read().facts,
+        }
+    }
+
     pub fn reference(&self) -> PaymentRef {
         PaymentRef { provider_id: self.id.clone(), reference: self.reference.clone() }
     }

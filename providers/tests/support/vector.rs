@@ -59,6 +59,8 @@ struct ResultData {
     form_fields: Option<Vec<(String, String)>>,
     provider_id: Option<String>,
     operation_key: Option<String>,
+    /// Of a refund that is under way; not compared when absent.
+    refund_id: Option<String>,
     facts: Option<String>,
     failed: Option<FailedData>,
 }
@@ -279,6 +281,9 @@ fn done_differences(done: &Done, expected: &ResultData) -> Vec<String> {
     compare("link", format!("{:?}", done.link), format!("{link:?}"));
     compare("provider_id", format!("{:?}", done.provider_id), format!("{:?}", expected.provider_id));
     compare("operation_key", format!("{:?}", done.operation_key), format!("{:?}", expected.operation_key));
+    if expected.refund_id.is_some() {
+        compare("refund_id", format!("{:?}", done.refund_id), format!("{:?}", expected.refund_id));
+    }
     let text = expected.facts.as_deref().unwrap_or("[]");
     let wanted = facts(text).unwrap_or_else(|error| panic!("{error}"));
     let json = |facts| serde_json::to_string(facts).unwrap_or_default();
