@@ -1,5 +1,6 @@
 //! Kassir: a multi-provider payment webhook router for messenger bots.
 
+pub mod api;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -9,6 +10,8 @@ pub mod intake;
 pub mod jobs;
 pub mod ledger;
 pub mod limits;
+pub mod manage;
+pub mod nearest;
 pub mod operations;
 pub mod payments;
 pub mod registry;

@@ -1,5 +1,7 @@
 //! Every configuration key, once: its default, its type and what it means.
 
+use crate::nearest::distance;
+
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -187,28 +189,6 @@ pub fn nearest(unknown: &str) -> Option<&'static str> {
         .min()
         .filter(|(distance, _)| *distance <= 4.max(unknown.len() / 3))
         .map(|(_, path)| path)
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(100).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.chars().take(100).enumerate() {
-        let mut diagonal = i;
-        let mut before = i.saturating_add(1);
-        for (slot, right) in row.iter_mut().skip(1).zip(&b) {
-            let cost = usize::from(left != *right);
-            let value =
-                (diagonal.saturating_add(cost)).min(before.saturating_add(1)).min(slot.saturating_add(1));
-            diagonal = *slot;
-            *slot = value;
-            before = value;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i.saturating_add(1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// The example file: every key with its default and what it means.

@@ -1,0 +1,211 @@
+//! `/merchants/{m}/endpoints`.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::Need;
+use super::context::{Body, Context};
+use super::deliveries::AttemptView;
+use super::idempotency::once;
+use super::integrations::page_of;
+use super::problem::{Problem, Result};
+use super::reply::{List, Reply};
+use super::schema::{EmptyInput, EndpointInput, MerchantPath, PageQuery, RecordPath, RotationInput};
+use crate::domain::Endpoint;
+use crate::domain::config::Success;
+use crate::domain::ids::EndpointId;
+use crate::manage::time;
+
+/// An old signing secret that still signs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OldSecretView {
+    /// RFC 3339: when it ends.
+    expires_at: String,
+}
+
+/// A subscriber's URL.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EndpointView {
+    /// `ep_…`
+    id: String,
+    /// Where to.
+    url: String,
+    /// For people.
+    description: String,
+    /// Which states it gets.
+    states: Vec<&'static str>,
+    /// Only events of these providers; empty means all.
+    providers: Vec<String>,
+    /// Only events of these integrations; empty means all.
+    integration_ids: Vec<String>,
+    /// Names of the custom headers; their values are never shown.
+    headers: Vec<String>,
+    /// `200` or `2xx`.
+    success: &'static str,
+    /// Own deadline of an attempt, seconds.
+    timeout_s: Option<u32>,
+    /// Most attempts per second.
+    rate_per_s: Option<u32>,
+    /// Most attempts under way at once per router.
+    max_in_flight: Option<u32>,
+    /// Events of one payment one after the other.
+    ordered: bool,
+    /// Off: events are kept as `held`.
+    enabled: bool,
+    /// Why it is off, when Kassir turned it off.
+    disabled_reason: Option<String>,
+    /// Old signing secrets that still sign beside the present one.
+    old_secrets: Vec<OldSecretView>,
+    /// RFC 3339.
+    created_at: String,
+    /// RFC 3339.
+    updated_at: String,
+    /// The signing secret (Standard Webhooks), `whsec_…`: only in the answer that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+fn view(endpoint: &Endpoint, now: i64) -> EndpointView {
+    let old = endpoint.secrets.iter().filter_map(|secret| secret.expires_at).filter(|end| *end > now);
+    EndpointView {
+        id: endpoint.id.to_string(),
+        url: endpoint.url.clone(),
+        description: endpoint.description.clone(),
+        states: endpoint.states.iter().map(|state| state.word()).collect(),
+        providers: endpoint.providers.clone(),
+        integration_ids: endpoint.integrations.iter().map(ToString::to_string).collect(),
+        headers: endpoint.headers.keys().cloned().collect(),
+        success: match endpoint.success {
+            Success::Exactly200 => "200",
+            Success::Any2xx => "2xx",
+        },
+        timeout_s: endpoint.timeout_s,
+        rate_per_s: endpoint.rate_per_s,
+        max_in_flight: endpoint.max_in_flight,
+        ordered: endpoint.ordered,
+        enabled: endpoint.enabled,
+        disabled_reason: endpoint.disabled_reason.clone(),
+        old_secrets: old.map(|end| OldSecretView { expires_at: time::show(end) }).collect(),
+        created_at: time::show(endpoint.created_at),
+        updated_at: time::show(endpoint.updated_at),
+        secret: None,
+    }
+}
+
+/// Creates an endpoint. Its signing secret is in this answer only.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(post, path = "/api/v1/merchants/{m}/endpoints", tag = "endpoints", operation_id = "create_endpoint",
+    params(MerchantPath), request_body = EndpointInput, responses((status = 201, body = EndpointView)))]
+pub async fn create(context: Context, body: Body) -> Result<Reply> {
+    let merchant = context.merchant(Need::Write).await?;
+    context.no_params()?;
+    let members = body.members()?;
+    let inner = context.clone();
+    once(&context, &body, async move {
+        let manage = inner.manage();
+        let (made, secret) = manage.create_endpoint(&inner.caller.actor, &merchant, members).await?;
+        let secret = Some(secret.expose().to_owned());
+        Ok(Reply::json(201, &EndpointView { secret, ..view(&made, manage.clock.now()) }))
+    })
+    .await
+}
+
+/// Lists endpoints.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(get, path = "/api/v1/merchants/{m}/endpoints", tag = "endpoints", operation_id = "list_endpoints",
+    params(MerchantPath, PageQuery), responses((status = 200, body = List<EndpointView>)))]
+pub async fn list(context: Context) -> Result<Reply> {
+    let merchant = context.merchant(Need::Read).await?;
+    let mut params = context.params()?;
+    let page = params.page::<EndpointId>();
+    params.finish()?;
+    let now = context.manage().clock.now();
+    let listed = page_of(&merchant.config.endpoints, &page, |row| row.id.to_string());
+    Ok(Reply::list(listed, |row| view(&row, now)))
+}
+
+/// Shows an endpoint.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(get, path = "/api/v1/merchants/{m}/endpoints/{id}", tag = "endpoints",
+    operation_id = "show_endpoint", params(RecordPath), responses((status = 200, body = EndpointView)))]
+pub async fn show(context: Context) -> Result<Reply> {
+    let merchant = context.merchant(Need::Read).await?;
+    context.no_params()?;
+    let found = merchant.config.endpoint(context.id("endpoint")?);
+    let found = found.ok_or_else(|| Problem::not_found("endpoint", context.part("id")))?;
+    Ok(Reply::ok(&view(found, context.manage().clock.now())))
+}
+
+/// Changes an endpoint.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(patch, path = "/api/v1/merchants/{m}/endpoints/{id}", tag = "endpoints",
+    operation_id = "update_endpoint", params(RecordPath), request_body = EndpointInput,
+    responses((status = 200, body = EndpointView)))]
+pub async fn update(context: Context, body: Body) -> Result<Reply> {
+    let merchant = context.merchant(Need::Write).await?.config.merchant.id;
+    context.no_params()?;
+    let id = context.id("endpoint")?;
+    let manage = context.manage();
+    let changed = manage.update_endpoint(&context.caller.actor, merchant, id, body.members()?).await?;
+    Ok(Reply::ok(&view(&changed, manage.clock.now())))
+}
+
+/// Deletes an endpoint; its deliveries stay in the record, those that wait are canceled.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(delete, path = "/api/v1/merchants/{m}/endpoints/{id}", tag = "endpoints",
+    operation_id = "delete_endpoint", params(RecordPath), responses((status = 204)))]
+pub async fn delete(context: Context) -> Result<Reply> {
+    let merchant = context.merchant(Need::Write).await?.config.merchant.id;
+    context.no_params()?;
+    let id = context.id("endpoint")?;
+    context.manage().delete_endpoint(&context.caller.actor, merchant, id).await?;
+    Ok(Reply::nothing())
+}
+
+/// Gives an endpoint a new signing secret, in this answer only; old ones sign beside it for a while.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(post, path = "/api/v1/merchants/{m}/endpoints/{id}/rotate-secret", tag = "endpoints",
+    operation_id = "rotate_secret", params(RecordPath), request_body = RotationInput,
+    responses((status = 200, body = EndpointView)))]
+pub async fn rotate_secret(context: Context, body: Body) -> Result<Reply> {
+    let merchant = context.merchant(Need::Write).await?.config.merchant.id;
+    context.no_params()?;
+    let id = context.id("endpoint")?;
+    let members = body.members()?;
+    let inner = context.clone();
+    once(&context, &body, async move {
+        let manage = inner.manage();
+        let (changed, secret) = manage.rotate_secret(&inner.caller.actor, merchant, id, members).await?;
+        let secret = Some(secret.expose().to_owned());
+        Ok(Reply::ok(&EndpointView { secret, ..view(&changed, manage.clock.now()) }))
+    })
+    .await
+}
+
+/// Sends one marked sample event now and answers with the attempt. It is sent even when the endpoint is off.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(post, path = "/api/v1/merchants/{m}/endpoints/{id}/test", tag = "endpoints",
+    operation_id = "test_endpoint", params(RecordPath), request_body = EmptyInput,
+    responses((status = 200, body = AttemptView)))]
+pub async fn test(context: Context, body: Body) -> Result<Reply> {
+    let merchant = context.merchant(Need::Write).await?;
+    context.no_params()?;
+    let id = context.id("endpoint")?;
+    body.members()?.finish()?;
+    let attempt = context.manage().test_endpoint(&context.caller.actor, &merchant, id).await?;
+    Ok(Reply::ok(&AttemptView::from(attempt)))
+}

@@ -1,0 +1,117 @@
+//! `/merchants`.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::auth::Need;
+use super::context::{Body, Context};
+use super::idempotency::once;
+use super::problem::Result;
+use super::reply::{List, Reply};
+use super::schema::{MerchantInput, MerchantPath, PageQuery};
+use crate::domain::Merchant;
+use crate::domain::ids::MerchantId;
+use crate::manage::time;
+use crate::store::Listed;
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MerchantView {
+    /// `mer_…`
+    id: String,
+    /// For people.
+    name: String,
+    /// Number of its first payment.
+    first_payment: u32,
+    /// RFC 3339.
+    created_at: String,
+}
+
+fn view(merchant: &Merchant) -> MerchantView {
+    MerchantView {
+        id: merchant.id.to_string(),
+        name: merchant.name.clone(),
+        first_payment: merchant.first_payment,
+        created_at: time::show(merchant.created_at),
+    }
+}
+
+/// Creates a merchant (admin).
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(post, path = "/api/v1/merchants", tag = "merchants", operation_id = "create_merchant",
+    request_body = MerchantInput, responses((status = 201, body = MerchantView)))]
+pub async fn create(context: Context, body: Body) -> Result<Reply> {
+    context.caller.admin()?;
+    context.no_params()?;
+    let members = body.members()?;
+    let inner = context.clone();
+    once(&context, &body, async move {
+        let merchant = inner.manage().create_merchant(&inner.caller.actor, members).await?;
+        Ok(Reply::json(201, &view(&merchant)))
+    })
+    .await
+}
+
+/// Lists the merchants that the token may see.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(get, path = "/api/v1/merchants", tag = "merchants", operation_id = "list_merchants",
+    params(PageQuery), responses((status = 200, body = List<MerchantView>)))]
+pub async fn list(context: Context) -> Result<Reply> {
+    let mut params = context.params()?;
+    let page = params.page::<MerchantId>();
+    params.finish()?;
+    let listed = match context.caller.merchant {
+        None if context.caller.sees_all() => context.store().merchants(&page).await?,
+        None => Listed { rows: Vec::new(), next: None },
+        Some(own) => {
+            let merchant = context.manage().merchant(own).await?.config.merchant.clone();
+            let before = page.before.is_none_or(|before| own.to_string() < before);
+            Listed { rows: before.then_some(merchant).into_iter().collect(), next: None }
+        }
+    };
+    Ok(Reply::list(listed, |merchant| view(&merchant)))
+}
+
+/// Shows a merchant.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(get, path = "/api/v1/merchants/{m}", tag = "merchants", operation_id = "show_merchant",
+    params(MerchantPath), responses((status = 200, body = MerchantView)))]
+pub async fn show(context: Context) -> Result<Reply> {
+    let merchant = context.merchant(Need::Read).await?;
+    context.no_params()?;
+    Ok(Reply::ok(&view(&merchant.config.merchant)))
+}
+
+/// Changes a merchant.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(patch, path = "/api/v1/merchants/{m}", tag = "merchants", operation_id = "update_merchant",
+    params(MerchantPath), request_body = MerchantInput, responses((status = 200, body = MerchantView)))]
+pub async fn update(context: Context, body: Body) -> Result<Reply> {
+    let merchant = context.merchant(Need::Write).await?;
+    context.no_params()?;
+    let id = merchant.config.merchant.id;
+    let merchant = context.manage().update_merchant(&context.caller.actor, id, body.members()?).await?;
+    Ok(Reply::ok(&view(&merchant)))
+}
+
+/// Deletes a merchant and everything of it (admin).
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(delete, path = "/api/v1/merchants/{m}", tag = "merchants", operation_id = "delete_merchant",
+    params(MerchantPath), responses((status = 204)))]
+pub async fn delete(context: Context) -> Result<Reply> {
+    let merchant = context.merchant(Need::Write).await?;
+    context.caller.admin()?;
+    context.no_params()?;
+    context.manage().delete_merchant(&context.caller.actor, merchant.config.merchant.id).await?;
+    Ok(Reply::nothing())
+}

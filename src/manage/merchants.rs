@@ -1,0 +1,83 @@
+//! Merchants.
+
+use super::{Actor, ManageError, Manager, Members, NAME_MAX, Result};
+use crate::domain::Merchant;
+use crate::domain::ids::MerchantId;
+use crate::limits;
+use crate::store::ConfigChange;
+
+impl Manager {
+    /// Creates a merchant from `{"name", "first_payment"?}`.
+    ///
+    /// # Errors
+    /// [`ManageError`].
+    pub async fn create_merchant(&self, actor: &Actor, mut body: Members) -> Result<Merchant> {
+        let name = body.required_text("name", NAME_MAX);
+        let first_payment = first_payment(&mut body);
+        body.finish()?;
+        let merchant = Merchant {
+            id: MerchantId(self.clock.id()),
+            name: name.unwrap_or_default(),
+            first_payment: first_payment.unwrap_or(1),
+            created_at: self.clock.now(),
+        };
+        // The router's own log: the merchant's does not exist yet.
+        self.note(actor, None, "merchant.create", merchant.id, &merchant.name).await?;
+        let change = ConfigChange::CreateMerchant(merchant.clone());
+        self.store.change_config(merchant.id, change, None).await?;
+        self.registry.forget(merchant.id);
+        Ok(merchant)
+    }
+
+    /// Changes a merchant by `{"name"?, "first_payment"?}`.
+    ///
+    /// # Errors
+    /// [`ManageError`].
+    pub async fn update_merchant(&self, actor: &Actor, id: MerchantId, body: Members) -> Result<Merchant> {
+        for attempt in 0..limits::CONFLICT_RETRIES_MAX {
+            let view = self.merchant(id).await?;
+            let mut merchant = view.config.merchant.clone();
+            let mut body = body.clone();
+            if let Some(name) = body.text("name", NAME_MAX) {
+                if name.trim().is_empty() {
+                    body.wrong("name", "must not be empty");
+                }
+                merchant.name = name;
+            }
+            if let Some(first) = first_payment(&mut body) {
+                merchant.first_payment = first;
+            }
+            body.finish()?;
+            if attempt == 0 {
+                self.note(actor, Some(id), "merchant.update", id, &merchant.name).await?;
+            }
+            let change = ConfigChange::UpdateMerchant(merchant.clone());
+            match self.store.change_config(id, change, Some(view.config.version)).await {
+                Err(error) if super::is_config_conflict(&error) => self.registry.forget(id),
+                other => {
+                    other?;
+                    self.registry.forget(id);
+                    return Ok(merchant);
+                }
+            }
+        }
+        Err(super::too_busy())
+    }
+
+    /// Deletes a merchant and everything of it.
+    ///
+    /// # Errors
+    /// [`ManageError`].
+    pub async fn delete_merchant(&self, actor: &Actor, id: MerchantId) -> Result<()> {
+        let view = self.merchant(id).await?;
+        // The router's own log: the merchant's goes with it.
+        self.note(actor, None, "merchant.delete", id, &view.config.merchant.name).await?;
+        let done = self.store.change_config(id, ConfigChange::DeleteMerchant, None).await;
+        self.registry.forget(id);
+        done.map(|_| ()).map_err(ManageError::from)
+    }
+}
+
+fn first_payment(body: &mut Members) -> Option<u32> {
+    body.count("first_payment", 1..=limits::PAYMENT_NUMBER_MAX)
+}
