@@ -186,6 +186,19 @@ mod tests {
     }
 
     #[test]
+    fn only_rsa_keys_of_the_standard_algorithm_count() {
+        let pem = PUBLISHED.lines().filter(|line| !line.starts_with("-----")).collect::<String>();
+        let der = from_base64(&pem).unwrap();
+        let at = der.windows(RSA.len()).position(|bytes| bytes == RSA).unwrap();
+        let key_algorithm = der.windows(RSA.len()).rposition(|bytes| bytes == RSA).unwrap();
+        assert_eq!(at, key_algorithm);
+        let mut other = der.clone();
+        other[at + RSA.len() - 1] = 10;
+        assert!(certificate(&der).is_some());
+        assert!(certificate(&other).is_none());
+    }
+
+    #[test]
     fn lengths_are_the_shortest_ones() {
         assert_eq!(Der(&[0x02, 0x01, 0x05]).next(), Some((2, &[5][..])));
         for text in
