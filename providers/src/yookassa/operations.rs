@@ -104,7 +104,11 @@ fn try_next(operation: &Operation, memo: &str, reply: &Reply, account: &Account)
             expect_id(&object, refund_id)?;
             return refund_found(&object, account);
         }
-        Wish::Refund { .. } => refunded(&object)?,
+        Wish::Refund { payment, .. } => refunded(&object, payment_id(payment)?)?,
+        Wish::Capture { payment, .. } | Wish::Cancel(payment) => {
+            expect_id(&object, payment_id(payment)?)?;
+            paid(&object)?
+        }
         Wish::Status(target) => match (&target.provider_id, pages_read(memo)) {
             (None, Some(pages)) => return listed(&object, target, pages, account),
             (Some(id), _) => {
@@ -209,8 +213,11 @@ fn created(object: &Value) -> Result<Done, Failure> {
     }
 }
 
-fn refunded(object: &Value) -> Result<Done, Failure> {
+fn refunded(object: &Value, payment: &str) -> Result<Done, Failure> {
     let fact = objects::refund(object).map_err(|why| unreadable(&why))?;
+    if fact.payment().provider_id.as_deref() != Some(payment) {
+        return Err(unreadable("it is about another payment"));
+    }
     match (&fact, objects::status(object)) {
         (Fact::Note(note), "canceled") => {
             let reason = object.pointer("/cancellation_details/reason").and_then(Value::as_str).unwrap_or("");
