@@ -22,14 +22,12 @@ pub(super) fn imitate(sample: &Sample, account: &Account) -> Result<Request, Str
         return Err(format!("this point of sale takes {}: notifications say no currency", currency(account)));
     }
     let password = account.secret("password").ok_or("password is not set")?;
-    let (total, balance) = match status {
-        // Half is given back: the sample's amount is what went back.
-        "partly canceled" => {
-            let total = Money::new(sample.amount.minor.saturating_mul(2), sample.amount.currency);
-            (total.decimal(), sample.amount.decimal())
-        }
-        "canceled" => (sample.amount.decimal(), Money::new(0, sample.amount.currency).decimal()),
-        _ => (sample.amount.decimal(), sample.amount.decimal()),
+    let zero = Money::new(0, sample.amount.currency);
+    let total = sample.amount.decimal();
+    let balance = match status {
+        "canceled" => zero.decimal(),
+        "partly canceled" => Money { minor: sample.amount.minor / 2, ..zero }.decimal(),
+        _ => total.clone(),
     };
     let bill = sample.provider_id.clone().unwrap_or_else(|| bill_of(&sample.reference));
     let names = callback_fields(account);
@@ -56,23 +54,18 @@ pub(super) fn imitate(sample: &Sample, account: &Account) -> Result<Request, Str
 }
 
 fn status(sample: &Sample) -> Result<&'static str, String> {
-    let kind = sample.kind.as_deref();
     if sample.refund {
-        return match kind {
-            None | Some("partly canceled") => Ok("partly canceled"),
-            _ => {
-                Err("a full refund is told by canceled, like a released hold: only a part can be told apart"
-                    .to_owned())
-            }
-        };
+        return Err(
+            "Uniteller's notifications do not tell a refund from a released hold: results does".to_owned()
+        );
     }
-    match (kind, sample.state) {
+    match (sample.kind.as_deref(), sample.state) {
         (None | Some("waiting"), State::Pending) => Ok("waiting"),
         (None | Some("authorized"), State::WaitingForCapture) => Ok("authorized"),
         (None | Some("paid"), State::Succeeded) => Ok("paid"),
         (None | Some("canceled"), State::Canceled) => Ok("canceled"),
-        (Some("partly canceled"), _) => Err("partly canceled tells a refund, not a state".to_owned()),
-        (Some("waiting" | "authorized" | "paid" | "canceled"), state) => {
+        (Some("partly canceled"), State::WaitingForCapture) => Ok("partly canceled"),
+        (Some("waiting" | "authorized" | "paid" | "canceled" | "partly canceled"), state) => {
             Err(format!("that kind does not tell the state {}", state.word()))
         }
         (Some(other), _) => Err(format!(

@@ -9,7 +9,7 @@ use super::xml::Row;
 use super::{FPAY, WPAY, charge, create, is_fiscal, login, password, post};
 use crate::account::Account;
 use crate::digest::Hash;
-use crate::fact::{AmountCheck, Fact, PaymentFact, PaymentRef, State, Sum};
+use crate::fact::{AmountCheck, Fact, PaymentFact, PaymentRef, RefundFact, State, Sum};
 use crate::http::{Call, Reply};
 use crate::json;
 use crate::money::Money;
@@ -30,11 +30,8 @@ pub(super) fn begin(operation: &Operation, account: &Account) -> Result<Step, Fa
     match &operation.wish {
         Wish::Create(wanted) => create::begin(wanted, operation.context.now, account),
         Wish::Charge { create: wanted, saved_method } => charge::begin(wanted, saved_method, account),
-        Wish::Status(payment) => {
+        Wish::Status(payment) | Wish::RefundStatus { payment, .. } => {
             Ok(Step::send(results::of_order(&payment.order_number(), About::LastPayment, account)?))
-        }
-        Wish::RefundStatus { payment, .. } => {
-            send(results::of_order(&payment.order_number(), About::Refunds, account)?, REFUNDS)
         }
         Wish::Capture { payment, amount, receipt } => capture(payment, *amount, receipt.as_ref(), account),
         Wish::Cancel(payment) if payment.state == State::Succeeded => {
@@ -66,17 +63,17 @@ pub(super) fn next(
     match &operation.wish {
         Wish::Create(_) => create::read_link(reply),
         Wish::Charge { create: wanted, .. } => charge::read(wanted, reply, account),
-        Wish::Status(payment) => status(payment, operation.context.now, memo, reply, account),
-        Wish::RefundStatus { payment, .. } => {
-            let rows = results::rows(reply, Effect::Reads)?;
-            Ok(done(results::refunds(&rows, payment, None, account).into_iter().collect(), &rows))
+        Wish::Status(payment) | Wish::RefundStatus { payment, .. } => {
+            status(payment, operation.context.now, memo, reply, account)
         }
         Wish::Capture { payment, amount, .. } => captured(payment, *amount, memo, reply, account),
         Wish::Cancel(payment) => canceled(payment, reply, account),
-        Wish::Refund { payment, .. } => refunded(payment, memo, reply, account),
+        Wish::Refund { payment, amount, .. } => {
+            refunded(payment, *amount, &operation.context.idempotency_key, memo, reply, account)
+        }
         Wish::Period { .. } => {
-            let rows = results::rows(reply, Effect::Reads)?;
-            Ok(done(results::of_period_rows(&rows, account), &rows))
+            let facts = results::of_period_rows(&results::rows(reply, Effect::Reads)?, account);
+            Ok(Step::done(Done { facts, ..Done::default() }))
         }
         Wish::Probe => {
             results::rows(reply, Effect::Reads)?;
@@ -104,7 +101,8 @@ fn done(facts: Vec<Fact>, rows: &[Row]) -> Step {
         rows => Some(json::raw(&Value::Array(rows.iter().map(object).collect()))),
     };
     let mut ids = facts.iter().map(|fact| fact.payment().provider_id.clone());
-    let provider_id = if facts.len() == 1 { ids.next().flatten() } else { None };
+    let provider_id =
+        ids.next().flatten().filter(|first| ids.all(|id| id.as_ref().is_none_or(|id| id == first)));
     Step::done(Done { provider_id, facts, payload, ..Done::default() })
 }
 
@@ -112,11 +110,7 @@ fn status(payment: &Target, now: i64, memo: &str, reply: &Reply, account: &Accou
     let rows = results::rows(reply, Effect::Reads)?;
     if let Some(total) = memo.strip_prefix(PARTLY) {
         let total = Some(total).filter(|total| !total.is_empty());
-        let mut facts: Vec<Fact> = results::refunds(&rows, payment, total, account).into_iter().collect();
-        if payment.state != State::Succeeded {
-            facts.insert(0, state_of(payment, State::Succeeded, account));
-        }
-        return Ok(done(facts, &rows));
+        return Ok(done(results::of_partly(&rows, payment, total, account), &rows));
     }
     match results::of_target(&rows, payment, now, account)? {
         Told::Facts(facts) => Ok(done(facts, &rows)),
@@ -262,6 +256,8 @@ fn give_back(
     account: &Account,
 ) -> Result<Call, Failure> {
     let order = payment.order_number();
+    // A whole refund is asked for as such: not every acquirer gives back parts.
+    let amount = amount.filter(|amount| *amount != payment.amount);
     if !is_fiscal(account) {
         return unblock(&order, amount, account);
     }
@@ -300,36 +296,56 @@ fn canceled(payment: &Target, reply: &Reply, account: &Account) -> Result<Step, 
 }
 
 /// After a refund the order is looked up where that is possible, so that whoever finds the refund first tells it in the
-/// same words. The notification tells it otherwise.
-fn refunded(payment: &Target, memo: &str, reply: &Reply, account: &Account) -> Result<Step, Failure> {
+/// same words. What does not show yet (SBP) is told by the notification.
+fn refunded(
+    payment: &Target,
+    amount: Option<Money>,
+    key: &str,
+    memo: &str,
+    reply: &Reply,
+    account: &Account,
+) -> Result<Step, Failure> {
+    let reference = reference(payment);
+    let id = format!("{}-{key}", payment.order_number());
     if memo == REFUNDS {
         // The refund is done, whatever this look-up says.
         let rows = results::rows(reply, Effect::Reads).unwrap_or_default();
-        let facts = results::refunds(&rows, payment, None, account).into_iter().collect();
-        return Ok(done(facts, &rows));
+        return Ok(under_way(results::refunds(&rows, payment, None, account), id, reply));
     }
     if is_fiscal(account) {
         let answer = fiscal_answer(reply)?;
-        let balance = json::member(&answer, "Balance");
-        let left = balance.and_then(|text| Money::parse(&text, payment.amount.currency).ok());
-        let back = left.map(|left| payment.amount.minor.saturating_sub(left.minor)).filter(|back| *back > 0);
-        let fact = back.map(|back| {
-            results::refund(reference(payment), Money::new(back, payment.amount.currency), account)
+        let left = json::member(&answer, "Balance");
+        let left = left.and_then(|text| Money::parse(&text, payment.amount.currency).ok());
+        let fact = left.map(|left| match amount.filter(|_| left.minor > 0) {
+            None => results::refund(reference, None, account),
+            Some(amount) => Fact::Refund(RefundFact {
+                id: id.clone(),
+                payment: reference,
+                amount: Some(Sum::Money(amount)),
+                cumulative: false,
+                test: account.is_test(),
+            }),
         });
-        let payload = json::raw_body(&reply.body);
-        return Ok(Step::done(Done { facts: fact.into_iter().collect(), payload, ..Done::default() }));
+        return Ok(under_way(fact, id, reply));
     }
     let rows = check(reply)?;
     let whole = rows
         .iter()
         .any(|row| row.get("status").is_some_and(|status| status.eq_ignore_ascii_case("canceled")));
     if whole {
-        return Ok(done(vec![results::refund(reference(payment), payment.amount, account)], &rows));
+        return Ok(done(vec![results::refund(reference, None, account)], &rows));
     }
     match results::of_order(&payment.order_number(), About::Refunds, account) {
         Ok(call) => send(call, REFUNDS),
-        Err(_) => Ok(done(Vec::new(), &rows)),
+        Err(_) => Ok(under_way(None, id, reply)),
     }
+}
+
+/// A refund that the provider took; without a fact it is still under way.
+fn under_way(fact: Option<Fact>, id: String, reply: &Reply) -> Step {
+    let refund_id = fact.is_none().then_some(id);
+    let payload = json::raw_body(&reply.body);
+    Step::done(Done { refund_id, facts: fact.into_iter().collect(), payload, ..Done::default() })
 }
 
 /// The JSON of `/v2/cancel`.

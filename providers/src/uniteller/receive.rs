@@ -7,9 +7,7 @@ use super::signature::{plain, receipt};
 use super::{CALLBACK_FIELDS, callback_fields, currency, diagnosis};
 use crate::account::Account;
 use crate::digest;
-use crate::fact::{
-    AmountCheck, Fact, Note, PaymentFact, PaymentRef, Question, QuestionKind, RefundFact, State, Sum,
-};
+use crate::fact::{AmountCheck, Fact, Note, PaymentFact, PaymentRef, Question, QuestionKind, State, Sum};
 use crate::form::Form;
 use crate::http::{Method, Request};
 use crate::json;
@@ -245,13 +243,16 @@ fn prove_receipt(fields: &Fields, account: &Account) -> Result<(), Reject> {
     }
 }
 
-/// The state that each status of a notification tells. `results` has others.
-fn state(status: &str) -> Option<State> {
+/// The state that each status of a notification tells; `results` has others. What the notification leaves open is told as
+/// the least that it can mean, and looked up.
+fn state(status: &str, paid_only: bool) -> Option<State> {
     match status {
         "waiting" => Some(State::Pending),
-        // Perhaps a hold, perhaps paid: `results` knows.
-        "authorized" => Some(State::WaitingForCapture),
-        "paid" | "partly canceled" => Some(State::Succeeded),
+        // Perhaps a hold, perhaps paid.
+        "authorized" if paid_only => Some(State::Pending),
+        // A part of a hold, or of a payment.
+        "authorized" | "partly canceled" => Some(State::WaitingForCapture),
+        "paid" => Some(State::Succeeded),
         "canceled" => Some(State::Canceled),
         _ => None,
     }
@@ -264,7 +265,7 @@ fn told(fields: &Fields, signed: &Covered, account: &Account) -> (Fact, Proof) {
         reference: Some(fields.order.clone()),
     };
     let status = fields.status.to_ascii_lowercase();
-    let Some(state) = state(&status) else {
+    let Some(state) = state(&status, account.switch("paid_only")) else {
         let why = "a status that the technical order does not name; nothing follows from it".to_owned();
         return (
             Fact::Note(Note { what: fields.status.chars().take(40).collect(), why, payment }),
@@ -285,22 +286,6 @@ fn told(fields: &Fields, signed: &Covered, account: &Account) -> (Fact, Proof) {
                 .to_owned(),
         ),
     };
-    if status == "partly canceled" {
-        let back = match &sums {
-            Some((total, Some(balance))) => {
-                Some(Money::new(total.minor.saturating_sub(balance.minor), total.currency))
-            }
-            _ => None,
-        };
-        let refund = RefundFact {
-            id: back.map_or_else(|| format!("{}-part", fields.order), |back| refund_id(&fields.order, back)),
-            payment,
-            amount: back.map(Sum::Money),
-            cumulative: true,
-            test: account.is_test(),
-        };
-        return (Fact::Refund(refund), proof);
-    }
     let saved_method = match (signed.get(fields, "Card_IDP"), signed.get(fields, "Customer_IDP")) {
         (Some(card), Some(customer)) => Some(format!("card:{card}:{customer}")),
         _ => None,
@@ -346,11 +331,6 @@ fn sum(text: &str, currency: Currency) -> Option<Money> {
         && (1..=SUM_DIGITS_MAX).contains(&whole.len())
         && (whole == "0" || !whole.starts_with('0'));
     if has_shape { Money::parse(text, currency).ok() } else { None }
-}
-
-/// Refunds have no number in a notification: what was given back in all tells them apart, whoever found them.
-pub(super) fn refund_id(order: &str, total: Money) -> String {
-    format!("{order}-{}", total.minor)
 }
 
 /// `PaymentType` in words.

@@ -1,7 +1,7 @@
 //! `results`: the only proof of payment, says the technical order. At most one request per 5 seconds.
 
 use super::errors::{self, Effect, declined};
-use super::receive::{method, refund_id};
+use super::receive::method;
 use super::xml::{self, Row};
 use super::{FPAY, WPAY, is_fiscal, login, post};
 use crate::account::Account;
@@ -15,6 +15,8 @@ use crate::operation::{Failure, Fault, Target};
 pub(super) const PERIOD_DAYS: u32 = 7;
 /// Days after which a hold is lost at the acquirer.
 const HOLD_DAYS: i64 = 7;
+/// `PaymentType` of the fast payment system.
+const SBP: &str = "13";
 const COLUMNS: &str = "OrderNumber;Status;Response_Code;Message;Recommendation;Total;Currency;BillNumber;need_confirm;\
                        PaymentType;Date;Error_Code;Error_Comment";
 
@@ -29,8 +31,9 @@ pub(super) enum About {
 
 /// The request about one order.
 pub(super) fn of_order(order: &str, about: About, account: &Account) -> Result<Call, Failure> {
-    let kind = if about == About::Refunds { "3" } else { "0" };
-    ask(&[("ShopOrderNumber", order), ("PaymentsResults", kind), ("ShowPartlyCanceled", "1")], account)
+    // Beside its refunds the payment is told as it was without them: held or paid.
+    let (kind, partly) = if about == About::Refunds { ("3", "0") } else { ("0", "1") };
+    ask(&[("ShopOrderNumber", order), ("PaymentsResults", kind), ("ShowPartlyCanceled", partly)], account)
 }
 
 /// The request about a period, in Moscow's time.
@@ -127,7 +130,7 @@ fn meaning(status: &str, held: bool, paid_only: bool) -> Meaning {
 pub(super) enum Told {
     /// These facts.
     Facts(Vec<Fact>),
-    /// It is paid and a part was given back: its refunds are to be asked for. Holds the row's `Total`.
+    /// A part was released or given back: its refunds are to be asked for. Holds the row's `Total`.
     AskRefunds(Option<String>),
 }
 
@@ -147,22 +150,45 @@ pub(super) fn of_target(
         return Ok(Told::Facts(vec![fact(None, reference, state, None, reason, account)]));
     };
     let facts = of_row(row, reference.clone(), account)?;
-    let (held, paid) = (is_held(row), payment.state == State::Succeeded);
+    let paid = payment.state == State::Succeeded;
     let status = row.get("status").unwrap_or("");
-    Ok(match meaning(status, held, account.switch("paid_only")) {
+    Ok(match meaning(status, is_held(row), account.switch("paid_only")) {
         Meaning::Attempt if expired => {
             let reason = Some(declined(row, row.get("response_code").unwrap_or("")));
             Told::Facts(vec![fact(Some(row), reference, State::Canceled, None, reason, account)])
         }
-        Meaning::Back if paid => Told::Facts(vec![refund(reference, payment.amount, account)]),
+        Meaning::Back if paid => Told::Facts(given_back(row, reference, account)),
         Meaning::Back => Told::Facts(vec![fact(Some(row), reference, State::Canceled, None, None, account)]),
-        // Part of a hold was released: it is still a hold.
-        Meaning::PartBack if held && !paid => {
-            Told::Facts(vec![fact(Some(row), reference, State::WaitingForCapture, None, None, account)])
-        }
         Meaning::PartBack => Told::AskRefunds(row.get("total").map(ToOwned::to_owned)),
         _ => Told::Facts(facts),
     })
+}
+
+/// Reads what `results` says about an order of which a part went back: is it held or paid, and how much went back.
+/// SBP payments have no rows beside their refunds, and no holds.
+pub(super) fn of_partly(
+    rows: &[Row],
+    payment: &Target,
+    total_before: Option<&str>,
+    account: &Account,
+) -> Vec<Fact> {
+    let order = payment.order_number();
+    let reference = PaymentRef { provider_id: payment.provider_id.clone(), reference: Some(order.clone()) };
+    let main = payment_row(rows, &order);
+    let told =
+        main.map(|row| meaning(row.get("status").unwrap_or(""), is_held(row), account.switch("paid_only")));
+    let state = match told {
+        Some(Meaning::Back) if payment.state != State::Succeeded => State::Canceled,
+        Some(Meaning::State(state)) if payment.state != State::Succeeded => state,
+        _ => State::Succeeded,
+    };
+    // Only of a payment that nobody registered the price is wanted.
+    let amount = main.filter(|_| payment.number == 0).and_then(|row| amount(row).ok());
+    let mut facts = vec![fact(main, reference, state, amount, None, account)];
+    if state == State::Succeeded {
+        facts.extend(refunds(rows, payment, total_before, account));
+    }
+    facts
 }
 
 /// The refunds of an order, as one fact about all of them. Rows of refunds exist for cards only; for SBP the order's
@@ -175,10 +201,16 @@ pub(super) fn refunds(
 ) -> Option<Fact> {
     let order = payment.order_number();
     let currency = payment.amount.currency;
-    let reference = PaymentRef { provider_id: payment.provider_id.clone(), reference: Some(order.clone()) };
     let main = payment_row(rows, &order);
+    let reference = PaymentRef {
+        provider_id: payment
+            .provider_id
+            .clone()
+            .or_else(|| main.and_then(|row| row.get("billnumber")).map(ToOwned::to_owned)),
+        reference: Some(order.clone()),
+    };
     if main.is_some_and(|row| is(row, "Canceled")) {
-        return Some(refund(reference, payment.amount, account));
+        return Some(refund(reference, None, account));
     }
     let own = rows.iter().filter(|row| row.get("ordernumber") == Some(&order) && is(row, "Refund"));
     let mut back: i64 = 0;
@@ -186,11 +218,17 @@ pub(super) fn refunds(
         back = back.saturating_add(Money::parse(row.get("total")?, currency).ok()?.minor);
     }
     if back == 0 {
-        let is_partly = main.is_none_or(|row| is(row, "Partly canceled"));
-        let left = main.and_then(|row| row.get("total")).or(total_before).filter(|_| is_partly)?;
-        back = payment.amount.minor.saturating_sub(Money::parse(left, currency).ok()?.minor);
+        let by_sbp = main.filter(|row| row.get("paymenttype") == Some(SBP)).and_then(|row| row.get("total"));
+        let left = Money::parse(by_sbp.or(total_before)?, currency).ok()?;
+        back = payment.amount.minor.saturating_sub(left.minor);
     }
-    (back > 0).then(|| refund(reference, Money::new(back, currency), account))
+    (back > 0).then(|| refund(reference, Some(Money::new(back, currency)), account))
+}
+
+/// A payment that was paid and is given back as a whole.
+fn given_back(row: &Row, payment: PaymentRef, account: &Account) -> Vec<Fact> {
+    let paid = fact(Some(row), payment.clone(), State::Succeeded, None, None, account);
+    vec![paid, refund(payment, None, account)]
 }
 
 /// Facts of a period's rows. Whether money was released or given back depends on the payment, so such orders are only
@@ -272,12 +310,14 @@ fn fact(
     })
 }
 
-pub(super) fn refund(payment: PaymentRef, total: Money, account: &Account) -> Fact {
+/// A refund of so much in all; `None` is all that was paid (after a capture of a part that is less than the price).
+pub(super) fn refund(payment: PaymentRef, total: Option<Money>, account: &Account) -> Fact {
+    let order = payment.reference.as_deref().unwrap_or("");
     Fact::Refund(RefundFact {
-        id: refund_id(payment.reference.as_deref().unwrap_or(""), total),
+        id: total.map_or_else(|| format!("{order}-all"), |total| format!("{order}-{}", total.minor)),
         payment,
-        amount: Some(Sum::Money(total)),
-        cumulative: true,
+        amount: total.map(Sum::Money),
+        cumulative: total.is_some(),
         test: account.is_test(),
     })
 }
