@@ -151,6 +151,19 @@ proptest! {
     }
 
     #[test]
+    fn agrees_with_the_official_library(
+        id in "[A-Za-z0-9_-]{1,64}",
+        timestamp in 0_i64..4_000_000_000,
+        body in ".{0,200}",
+        raw in proptest::collection::vec(any::<u8>(), 24..=64),
+    ) {
+        let key = SigningKey::parse(&format!("whsec_{}", digest::base64(&raw))).unwrap();
+        let theirs = standardwebhooks::Webhook::new(key.text().expose()).unwrap();
+        let signed = theirs.sign(&id, timestamp, body.as_bytes()).unwrap();
+        prop_assert_eq!(key.sign(&id, timestamp, body.as_bytes()), signed);
+    }
+
+    #[test]
     fn no_input_panics(
         id in ".{0,20}", timestamp in ".{0,20}", signature in ".{0,60}", now in any::<i64>(),
     ) {

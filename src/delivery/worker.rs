@@ -4,12 +4,13 @@
 //! lease runs out and the work is due again, for this router or another.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -55,6 +56,7 @@ pub struct Worker {
     pub(super) lanes: Arc<Lanes>,
     pub(super) log: LogGate,
     errors: AtomicU32,
+    runtime: OnceLock<Handle>,
 }
 
 /// Leased work and the times it goes by.
@@ -75,7 +77,13 @@ impl Worker {
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Worker> {
         let lanes = Lanes::new(parts.config.concurrency, parts.config.per_lane);
-        Arc::new(Worker { parts, lanes, log: LogGate::new(), errors: AtomicU32::new(0) })
+        Arc::new(Worker {
+            parts,
+            lanes,
+            log: LogGate::new(),
+            errors: AtomicU32::new(0),
+            runtime: OnceLock::new(),
+        })
     }
 
     /// Looks at the queue now: there is new work. May be called from anywhere, and as often as one likes.
@@ -89,19 +97,26 @@ impl Worker {
         self.lanes.in_flight()
     }
 
-    /// Takes work that a commit leased to this process. What finds no place is given back to the queue. `now`: the
+    /// Takes work that a commit leased to this process; from within a tokio runtime. What finds no place is given back to the queue. `now`: the
     /// store's clock, Unix milliseconds, as the commit said.
     pub fn hand_over(self: &Arc<Self>, work: Vec<Claimed>, now: i64) {
         let (_, refused) = self.start(work, now);
         if !refused.is_empty() {
             let worker = Arc::clone(self);
-            tokio::spawn(async move { worker.release(&refused).await });
+            self.runtime().spawn(async move { worker.release(&refused).await });
         }
+    }
+
+    /// The runtime that the worker runs on. Work that a web server's thread hands over runs there too, and outlives
+    /// that thread.
+    fn runtime(&self) -> Handle {
+        self.runtime.get().cloned().unwrap_or_else(Handle::current)
     }
 
     /// Works until `stop` says so (or is dropped); then takes nothing more, waits a while for what is under way, and
     /// gives the rest back.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let _ = self.runtime.set(Handle::current());
         while !*stop.borrow() {
             let (pause, may_be_woken) = match self.look().await {
                 Ok(pause) => (pause, true),
@@ -173,7 +188,7 @@ impl Worker {
                 continue;
             };
             let leased = Leased { merchant, fence, lane, due, lease_until, ahead };
-            let handle = tokio::spawn(Arc::clone(self).work(leased, material, place));
+            let handle = self.runtime().spawn(Arc::clone(self).work(leased, material, place));
             self.lanes.abort_with(fence.token, handle.abort_handle());
             started.push(handle);
         }

@@ -4,6 +4,7 @@
 #[macro_use]
 mod store_suite;
 mod authority;
+mod delivery;
 mod outbound_addresses;
 mod outbound_receivers;
 mod sqlite;

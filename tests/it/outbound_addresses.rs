@@ -12,7 +12,7 @@ use kassir::delivery::outbound::{
 };
 use kassir_providers::Method;
 
-use crate::subscriber::Subscriber;
+use crate::subscriber::{Act, Subscriber};
 
 /// A name server that answers from a list, one answer after the other; the last one stays.
 struct Answers {
@@ -279,11 +279,18 @@ async fn of_a_mixed_answer_only_the_good_part_is_used() {
     let outcome = outbound.send(post(&format!("http://mixed.example:{}/", subscriber.port()))).await;
     assert_eq!(outcome.status, Some(200), "{outcome:?}");
     assert_eq!(outcome.remote_ip, Some("127.0.0.1".parse().unwrap()));
+    let hang = OutboundRequest {
+        timeout: Some(Duration::from_millis(200)),
+        ..post(&format!("http://one.example:{}/", subscriber.port()))
+    };
+    subscriber.script([Act::Hang]);
+    let outcome = outbound.send(hang).await;
+    assert_eq!((outcome.status, outcome.remote_ip), (None, Some("127.0.0.1".parse().unwrap())));
     let bad = Answers::new(&[&["10.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"]]);
     let outbound = Outbound::with_lookup(&config(&[]), bad).unwrap();
     let outcome = outbound.send(post(&format!("http://bad.example:{}/", subscriber.port()))).await;
     assert_eq!(outcome.failure.unwrap().kind, FailureKind::Forbidden);
-    assert_eq!(subscriber.connections(), 1);
+    assert_eq!(subscriber.connections(), 2);
 }
 
 #[tokio::test]

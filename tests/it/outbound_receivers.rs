@@ -78,13 +78,14 @@ async fn slow_receivers_end_at_the_deadline() {
         let outcome = sent(act.clone(), Some(deadline)).await;
         assert_eq!(outcome.status, None, "{act:?}");
         assert_eq!(failure(&outcome), (FailureKind::AnswerTimeout, "no answer within 0.3 s"), "{act:?}");
-        assert!((300..3_000).contains(&outcome.duration_ms), "{outcome:?}");
+        assert_eq!(outcome.remote_ip, Some("127.0.0.1".parse().unwrap()));
+        assert!((300..9_000).contains(&outcome.duration_ms), "{outcome:?}");
     }
     let outcome = sent(Act::DripBody, Some(deadline)).await;
     assert_eq!(outcome.status, Some(200), "the status came in time");
     assert_eq!(failure(&outcome), (FailureKind::BodyTimeout, "the answer's body did not end within 0.3 s"));
     assert!(!outcome.body.is_empty(), "what came of the body is kept");
-    assert!((300..3_000).contains(&outcome.duration_ms), "{outcome:?}");
+    assert!((300..9_000).contains(&outcome.duration_ms), "{outcome:?}");
 }
 
 #[tokio::test]

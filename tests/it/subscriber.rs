@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 /// What to do with a request.
@@ -28,6 +29,8 @@ pub enum Act {
     BrokenBody,
     /// No answer, the connection closed.
     Close,
+    /// An answer with this status, once the gate is opened.
+    Gate(Arc<Notify>, u16),
     /// These bytes, and then the connection closed.
     Raw(Vec<u8>),
 }
@@ -67,6 +70,7 @@ impl Seen {
 struct Shared {
     script: Mutex<VecDeque<Act>>,
     seen: Mutex<Vec<Seen>>,
+    arrived: Notify,
     connections: AtomicUsize,
     written: AtomicUsize,
 }
@@ -125,6 +129,17 @@ impl Subscriber {
         self.shared.seen.lock().unwrap().clone()
     }
 
+    /// Waits until so many requests came.
+    pub async fn wait_for(&self, count: usize) {
+        loop {
+            let arrived = self.shared.arrived.notified();
+            if self.shared.seen.lock().unwrap().len() >= count {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
     /// Connections so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
@@ -159,6 +174,7 @@ async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared) 
     let mut rest = Vec::new();
     while let Some(seen) = request(&mut stream, &mut rest).await {
         shared.seen.lock().unwrap().push(seen);
+        shared.arrived.notify_waiters();
         let act = shared.script.lock().unwrap().pop_front().unwrap_or_else(|| Act::status(200));
         if perform(act, &mut stream, shared).await.is_none() {
             return;
@@ -246,6 +262,11 @@ async fn perform(
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.ok()?;
             stream.shutdown().await.ok();
             None
+        }
+        Act::Gate(gate, status) => {
+            gate.notified().await;
+            let head = format!("HTTP/1.1 {status} Status\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.ok()
         }
         Act::Close => None,
         Act::Raw(bytes) => {

@@ -1,5 +1,6 @@
 //! The client itself: one deadline over everything, a bounded read of the answer, nothing followed or inflated.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use super::Url;
 use super::failure::{Failure, FailureKind};
 use super::guard::{Guard, UrlRefusal};
-use super::resolver::{GuardedResolver, Lookup, SystemLookup};
+use super::resolver::{DIALLED, GuardedResolver, Lookup, SystemLookup, note_dialled};
 use crate::clock::Stopwatch;
 
 /// Header lines of an answer that are read.
@@ -100,7 +101,7 @@ pub struct Outcome {
     pub truncated: bool,
     /// What went wrong: also beside a status, when the body did not end.
     pub failure: Option<Failure>,
-    /// The address that was connected to, where it is known.
+    /// The address that was connected to, or that a connection was tried to, where it is known.
     pub remote_ip: Option<IpAddr>,
     /// How long it took.
     pub duration_ms: u32,
@@ -210,8 +211,12 @@ impl Outbound {
         let timeout = request.timeout.unwrap_or(self.timeout);
         let max = request.response_max;
         let mut outcome = Outcome::default();
-        match self.head(request, timeout).await {
-            Ok(response) => {
+        let asking = DIALLED.scope(Cell::new(None), async {
+            let answer = self.head(request, timeout).await;
+            (answer, DIALLED.with(Cell::get))
+        });
+        match asking.await {
+            (Ok(response), _) => {
                 outcome.status = Some(response.status().as_u16());
                 outcome.remote_ip = response.remote_addr().map(|address| address.ip().to_canonical());
                 outcome.headers = headers_of(&response);
@@ -221,7 +226,10 @@ impl Outbound {
                     outcome.failure = Some(Failure::body_timeout(timeout));
                 }
             }
-            Err(failure) => outcome.failure = Some(failure),
+            (Err(failure), dialled) => {
+                outcome.remote_ip = dialled;
+                outcome.failure = Some(failure);
+            }
         }
         outcome.duration_ms = watch.elapsed_ms();
         outcome
@@ -230,6 +238,9 @@ impl Outbound {
     async fn head(&self, request: OutboundRequest, timeout: Duration) -> Result<reqwest::Response, Failure> {
         // Addresses in a URL never reach the resolver.
         let url = self.check_url(&request.url).map_err(|refusal| Failure::refused(&refusal))?;
+        if let Some(address) = super::guard::literal(url.host_str().unwrap_or_default()) {
+            note_dialled(address);
+        }
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,

@@ -1,5 +1,6 @@
 //! Names to addresses, with the forbidden ones left out: the addresses that were judged are the ones connected to.
 
+use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -31,6 +32,17 @@ impl Lookup for SystemLookup {
     }
 }
 
+tokio::task_local! {
+    /// The address that the request of this task goes to, where there is only one that it can be.
+    pub(super) static DIALLED: Cell<Option<IpAddr>>;
+}
+
+/// Remembers where the request of this task goes to, for the record of an attempt that gets no answer.
+pub(super) fn note_dialled(address: IpAddr) {
+    // A connection that another task waits for is no news here.
+    let _ = DIALLED.try_with(|dialled| dialled.set(Some(address.to_canonical())));
+}
+
 /// A resolver that keeps the rules.
 #[derive(Clone)]
 pub(super) struct GuardedResolver {
@@ -56,6 +68,9 @@ impl Resolve for GuardedResolver {
         let resolver = self.clone();
         Box::pin(async move {
             let addresses = resolver.allowed(name.as_str()).await?;
+            if let [only] = addresses.as_slice() {
+                note_dialled(*only);
+            }
             let addresses: Addrs = Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0)));
             Ok(addresses)
         })

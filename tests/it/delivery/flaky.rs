@@ -1,0 +1,246 @@
+//! A store that is not available now and then.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use kassir::domain::config::MerchantConfig;
+use kassir::domain::ids::{
+    DeliveryId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
+};
+use kassir::domain::people::{ApiToken, AuditEntry, Replay};
+use kassir::domain::{Attempt, Delivery, Event, Merchant, Notification, Payment};
+use kassir::store::*;
+use tokio::sync::Notify;
+
+/// A verb that can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    Claim,
+    Settle,
+}
+
+/// The store around another.
+pub struct Flaky {
+    store: Arc<dyn Store>,
+    /// How often a verb is still to fail, and how often it did.
+    faults: Mutex<HashMap<Verb, (usize, usize)>>,
+    changed: Notify,
+}
+
+impl Flaky {
+    pub fn around(store: Arc<dyn Store>) -> Arc<Flaky> {
+        Arc::new(Flaky { store, faults: Mutex::default(), changed: Notify::new() })
+    }
+
+    /// Lets the next calls of a verb fail.
+    pub fn fail(&self, verb: Verb, times: usize) {
+        self.faults.lock().unwrap().entry(verb).or_default().0 += times;
+    }
+
+    /// Waits until a verb has failed so often.
+    pub async fn failed(&self, verb: Verb, times: usize) {
+        loop {
+            let changed = self.changed.notified();
+            if self.faults.lock().unwrap().get(&verb).is_some_and(|(_, failed)| *failed >= times) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn fault(&self, verb: Verb) -> Result<()> {
+        let mut faults = self.faults.lock().unwrap();
+        let (left, failed) = faults.entry(verb).or_default();
+        if *left == 0 {
+            return Ok(());
+        }
+        *left -= 1;
+        *failed += 1;
+        self.changed.notify_waiters();
+        Err(StoreError::Unavailable("the test says so".to_owned()))
+    }
+}
+
+#[async_trait]
+impl Store for Flaky {
+    fn describe(&self) -> Description {
+        self.store.describe()
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.store.ready().await
+    }
+
+    async fn now(&self) -> Result<i64> {
+        self.store.now().await
+    }
+
+    async fn close(&self) {
+        self.store.close().await
+    }
+
+    async fn change_config(
+        &self,
+        merchant: MerchantId,
+        change: ConfigChange,
+        expected: Option<u64>,
+    ) -> Result<u64> {
+        self.store.change_config(merchant, change, expected).await
+    }
+
+    async fn config(&self, merchant: MerchantId) -> Result<Option<MerchantConfig>> {
+        self.store.config(merchant).await
+    }
+
+    async fn merchants(&self, page: &Page) -> Result<Listed<Merchant>> {
+        self.store.merchants(page).await
+    }
+
+    async fn find_token(&self, hash: &str) -> Result<Option<(MerchantId, IntegrationId)>> {
+        self.store.find_token(hash).await
+    }
+
+    async fn put_api_token(&self, token: &ApiToken) -> Result<()> {
+        self.store.put_api_token(token).await
+    }
+
+    async fn api_token(&self, hash: &str) -> Result<Option<ApiToken>> {
+        self.store.api_token(hash).await
+    }
+
+    async fn api_tokens(&self, page: &Page) -> Result<Listed<ApiToken>> {
+        self.store.api_tokens(page).await
+    }
+
+    async fn delete_api_token(&self, id: TokenId) -> Result<()> {
+        self.store.delete_api_token(id).await
+    }
+
+    async fn look_up(&self, ask: &LookUp) -> Result<Found> {
+        self.store.look_up(ask).await
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Committed> {
+        self.store.commit(commit).await
+    }
+
+    async fn claim(&self, ask: &ClaimAsk) -> Result<Claims> {
+        self.fault(Verb::Claim)?;
+        self.store.claim(ask).await
+    }
+
+    async fn settle(&self, settle: Settle) -> Result<()> {
+        self.fault(Verb::Settle)?;
+        self.store.settle(settle).await
+    }
+
+    async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()> {
+        self.store.release(work).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog> {
+        self.store.backlog().await
+    }
+
+    async fn payment(&self, merchant: MerchantId, number: u32) -> Result<Option<Payment>> {
+        self.store.payment(merchant, number).await
+    }
+
+    async fn payments(
+        &self,
+        merchant: MerchantId,
+        filter: &PaymentFilter,
+        page: &Page,
+    ) -> Result<Listed<Payment>> {
+        self.store.payments(merchant, filter, page).await
+    }
+
+    async fn event(&self, merchant: MerchantId, id: EventId) -> Result<Option<Event>> {
+        self.store.event(merchant, id).await
+    }
+
+    async fn events(&self, merchant: MerchantId, filter: &EventFilter, page: &Page) -> Result<Listed<Event>> {
+        self.store.events(merchant, filter, page).await
+    }
+
+    async fn delivery(&self, merchant: MerchantId, id: DeliveryId) -> Result<Option<Delivery>> {
+        self.store.delivery(merchant, id).await
+    }
+
+    async fn deliveries(
+        &self,
+        merchant: MerchantId,
+        filter: &DeliveryFilter,
+        page: &Page,
+    ) -> Result<Listed<Delivery>> {
+        self.store.deliveries(merchant, filter, page).await
+    }
+
+    async fn attempts(&self, merchant: MerchantId, id: DeliveryId) -> Result<Vec<Attempt>> {
+        self.store.attempts(merchant, id).await
+    }
+
+    async fn notification(&self, merchant: MerchantId, id: NotificationId) -> Result<Option<Notification>> {
+        self.store.notification(merchant, id).await
+    }
+
+    async fn notifications(
+        &self,
+        merchant: MerchantId,
+        filter: &NotificationFilter,
+        page: &Page,
+    ) -> Result<Listed<Notification>> {
+        self.store.notifications(merchant, filter, page).await
+    }
+
+    async fn tallies(&self, merchant: MerchantId, from: i64, to: i64) -> Result<Vec<(i64, String, i64)>> {
+        self.store.tallies(merchant, from, to).await
+    }
+
+    async fn update_delivery(&self, delivery: Delivery) -> Result<()> {
+        self.store.update_delivery(delivery).await
+    }
+
+    async fn put_replay(&self, replay: &Replay) -> Result<u64> {
+        self.store.put_replay(replay).await
+    }
+
+    async fn replay(&self, merchant: MerchantId, id: ReplayId) -> Result<Option<Replay>> {
+        self.store.replay(merchant, id).await
+    }
+
+    async fn replays(&self, merchant: MerchantId, page: &Page) -> Result<Listed<Replay>> {
+        self.store.replays(merchant, page).await
+    }
+
+    async fn audit_tail(&self, merchant: Option<MerchantId>) -> Result<String> {
+        self.store.audit_tail(merchant).await
+    }
+
+    async fn append_audit(&self, entry: &AuditEntry, tail: &str) -> Result<()> {
+        self.store.append_audit(entry, tail).await
+    }
+
+    async fn audit(&self, merchant: Option<MerchantId>, page: &Page) -> Result<Listed<AuditEntry>> {
+        self.store.audit(merchant, page).await
+    }
+
+    async fn idempotency_begin(
+        &self,
+        scope: &str,
+        key: &str,
+        fingerprint: &str,
+        hold_ms: u64,
+    ) -> Result<Idempotency> {
+        self.store.idempotency_begin(scope, key, fingerprint, hold_ms).await
+    }
+
+    async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()> {
+        self.store.idempotency_finish(scope, key, answer).await
+    }
+
+    async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
+        self.store.sweep(cutoffs, max).await
+    }
+}

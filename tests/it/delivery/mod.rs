@@ -1,0 +1,6 @@
+//! Delivery from the queue to scripted subscribers, over the embedded store.
+
+mod attempts;
+mod flaky;
+mod queue;
+mod world;
