@@ -35,7 +35,10 @@ trait Job: Send {
 
 enum Ran {
     Well,
-    Badly,
+    /// The store said no: a conflict, a limit.
+    Refused,
+    /// The file said no.
+    Failed,
 }
 
 struct Verb<T, F> {
@@ -50,9 +53,13 @@ where
     F: FnOnce(&Tx<'_>) -> Result<T> + Send,
 {
     fn run(&mut self, tx: &Tx<'_>) -> Ran {
-        let Some(run) = self.run.take() else { return Ran::Badly };
+        let Some(run) = self.run.take() else { return Ran::Refused };
         let result = run(tx);
-        let ran = if result.is_ok() { Ran::Well } else { Ran::Badly };
+        let ran = match &result {
+            Ok(_) => Ran::Well,
+            Err(StoreError::Unavailable(_) | StoreError::Corrupt(_)) => Ran::Failed,
+            Err(_) => Ran::Refused,
+        };
         self.result = Some(result);
         ran
     }
@@ -60,6 +67,7 @@ where
     fn answer(self: Box<Self>, lost: Option<&StoreError>) {
         // Also a conflict is void when the transaction is: it may be with a write that was undone.
         let result = match (lost, self.result) {
+            (Some(_), Some(Err(own @ (StoreError::Unavailable(_) | StoreError::Corrupt(_))))) => Err(own),
             (Some(why), _) => Err(why.clone()),
             (None, Some(result)) => result,
             (None, None) => Err(StoreError::Unavailable("the write did not run".to_owned())),
@@ -135,7 +143,7 @@ struct Thread {
 
 impl Thread {
     fn serve(mut self) {
-        let mut closing = None;
+        let mut closing = Vec::new();
         while let Some(first) = self.from.blocking_recv() {
             let mut batch = Vec::new();
             take(first, &mut batch, &mut closing);
@@ -145,7 +153,7 @@ impl Thread {
                 take(next, &mut batch, &mut closing);
             }
             self.write(batch);
-            if closing.is_some() {
+            if !closing.is_empty() {
                 // Whoever was waiting for room learns that the store is closed; what is inside is still written.
                 self.from.close();
             }
@@ -155,7 +163,7 @@ impl Thread {
         // The file is closed before somebody else may open it.
         drop(conn);
         drop(lock);
-        if let Some(reply) = closing {
+        for reply in closing {
             let _ = reply.send(());
         }
     }
@@ -186,7 +194,8 @@ impl Thread {
             None => self.reopen()?,
         };
         match run_batch(&conn, &self.place.clock, batch) {
-            Ok(()) => self.conn = Some(conn),
+            Ok(Trust::Kept) => self.conn = Some(conn),
+            Ok(Trust::Lost) => {}
             Err(error) => {
                 // A connection that can't even undo what it began is of no use.
                 let undone = conn.is_autocommit() || conn.execute_batch("ROLLBACK").is_ok();
@@ -211,25 +220,37 @@ impl Thread {
     }
 }
 
-fn take(message: Message, batch: &mut Vec<Box<dyn Job>>, closing: &mut Option<oneshot::Sender<()>>) {
+fn take(message: Message, batch: &mut Vec<Box<dyn Job>>, closing: &mut Vec<oneshot::Sender<()>>) {
     match message {
         Message::Job(job) => batch.push(job),
-        Message::Close(reply) => *closing = Some(reply),
+        Message::Close(reply) => closing.push(reply),
     }
 }
 
-fn run_batch(conn: &Connection, clock: &SharedClock, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+/// Whether a connection is used again.
+enum Trust {
+    Kept,
+    /// The file failed a verb: what was committed is committed, but the next transaction begins on a fresh connection.
+    Lost,
+}
+
+fn run_batch(conn: &Connection, clock: &SharedClock, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<Trust> {
     let run = |sql: &str| conn.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    let mut trust = Trust::Kept;
     run("BEGIN IMMEDIATE")?;
     for job in batch.iter_mut() {
         run("SAVEPOINT verb")?;
         let tx = Tx { conn, now: clock.now() };
-        if let Ran::Badly = job.run(&tx) {
+        let ran = job.run(&tx);
+        if let Ran::Failed = ran {
+            trust = Trust::Lost;
+        }
+        if !matches!(ran, Ran::Well) {
             // SQLite ends the whole transaction by itself after some errors; then this fails, and with it the batch.
             run("ROLLBACK TO verb")?;
         }
         run("RELEASE verb")?;
     }
     run("COMMIT")?;
-    Ok(())
+    Ok(trust)
 }
