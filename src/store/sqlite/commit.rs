@@ -27,6 +27,10 @@ const SKEW_MAX: i64 = 24 * 60 * 60 * 1000;
 /// A bucket of the statistics, milliseconds.
 const HOUR: i64 = 60 * 60 * 1000;
 
+pub(super) const BY_LINK: &str = "SELECT p.record FROM payment_link l \
+     JOIN payment p ON p.merchant = l.merchant AND p.number = l.number \
+     WHERE l.merchant = ?1 AND l.integration = ?2 AND l.provider_id = ?3";
+
 pub(super) fn look_up(conn: &Connection, ask: &LookUp) -> Result<Found> {
     let merchant = ask.merchant.to_string();
     let integration = ask.integration.to_string();
@@ -36,10 +40,7 @@ pub(super) fn look_up(conn: &Connection, ask: &LookUp) -> Result<Found> {
         by_number: HashMap::new(),
     };
     for id in &ask.provider_ids {
-        let sql = "SELECT p.record FROM payment_link l \
-                   JOIN payment p ON p.merchant = l.merchant AND p.number = l.number \
-                   WHERE l.merchant = ?1 AND l.integration = ?2 AND l.provider_id = ?3";
-        if let Some(payment) = record(conn, sql, params![merchant, integration, id], "payment")? {
+        if let Some(payment) = record(conn, BY_LINK, params![merchant, integration, id], "payment")? {
             found.by_provider_id.insert(id.clone(), payment);
         }
     }

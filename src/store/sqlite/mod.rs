@@ -12,6 +12,9 @@ mod file;
 mod lists;
 mod migrate;
 mod people;
+#[cfg(test)]
+mod plans;
+mod query;
 mod queue;
 mod readers;
 mod rows;

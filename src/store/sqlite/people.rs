@@ -28,9 +28,10 @@ fn log_of(merchant: Option<MerchantId>) -> String {
     merchant.map_or(String::new(), |merchant| merchant.to_string())
 }
 
+pub(super) const AUDIT_TAIL: &str = "SELECT hash FROM audit WHERE merchant = ?1 ORDER BY seq DESC LIMIT 1";
+
 pub(super) fn audit_tail(conn: &Connection, merchant: Option<MerchantId>) -> Result<String> {
-    let sql = "SELECT hash FROM audit WHERE merchant = ?1 ORDER BY seq DESC LIMIT 1";
-    Ok(text(conn, sql, [log_of(merchant)])?.unwrap_or_default())
+    Ok(text(conn, AUDIT_TAIL, [log_of(merchant)])?.unwrap_or_default())
 }
 
 pub(super) fn append_audit(tx: &Tx<'_>, entry: &AuditEntry, tail: &str) -> Result<()> {

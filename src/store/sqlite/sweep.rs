@@ -10,22 +10,22 @@ use super::writer::Tx;
 /// Records of one call at the most, whatever the caller asks for.
 const SWEEP_MAX: usize = 10_000;
 
-const OLD_REFUSED: &str = "DELETE FROM notification WHERE rowid IN (SELECT rowid FROM notification n \
+pub(super) const OLD_REFUSED: &str = "DELETE FROM notification WHERE rowid IN (SELECT rowid FROM notification n \
      WHERE outcome IN ('rejected', 'duplicate') AND received_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.refers = n.id) ORDER BY received_at LIMIT ?2)";
-const OLD_NOTIFICATIONS: &str = "DELETE FROM notification WHERE rowid IN (SELECT rowid FROM notification n \
+pub(super) const OLD_NOTIFICATIONS: &str = "DELETE FROM notification WHERE rowid IN (SELECT rowid FROM notification n \
      WHERE outcome NOT IN ('rejected', 'duplicate') AND received_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.refers = n.id) ORDER BY received_at LIMIT ?2)";
-const OLD_EVENTS: &str = "SELECT merchant, id FROM event e WHERE created_at < ?1 \
+pub(super) const OLD_EVENTS: &str = "SELECT merchant, id FROM event e WHERE created_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM delivery d JOIN queue q ON q.work = d.id \
                      WHERE d.merchant = e.merchant AND d.event = e.id) ORDER BY created_at LIMIT ?2";
-const OLD_PAYMENTS: &str = "SELECT merchant, number FROM payment p \
+pub(super) const OLD_PAYMENTS: &str = "SELECT merchant, number FROM payment p \
      WHERE state IN ('succeeded', 'canceled') AND updated_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM event e WHERE e.merchant = p.merchant AND e.payment = p.number) \
      ORDER BY updated_at LIMIT ?2";
-const OLD_TALLIES: &str = "DELETE FROM tally WHERE (merchant, hour, key) IN \
+pub(super) const OLD_TALLIES: &str = "DELETE FROM tally WHERE (merchant, hour, key) IN \
      (SELECT merchant, hour, key FROM tally WHERE hour < ?1 ORDER BY hour LIMIT ?2)";
-const OLD_KEYS: &str = "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency \
+pub(super) const OLD_KEYS: &str = "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency \
      WHERE at < ?1 AND (status IS NOT NULL OR held_until <= ?3) ORDER BY at LIMIT ?2)";
 
 /// What may still go in this call.

@@ -25,9 +25,9 @@ const STORE: &str = "KASSIR_TEST_CRASH_STORE";
 /// Names the shop: merchant, integration, endpoint, version of its configuration.
 const SHOP: &str = "KASSIR_TEST_CRASH_SHOP";
 /// Times the victim is killed.
-const ROUNDS: usize = 24;
+const ROUNDS: usize = 20;
 /// Acknowledgements after which it is killed, at the most.
-const LINES_MAX: u128 = 120;
+const LINES_MAX: u128 = 60;
 /// Writers at once in the victim.
 const WRITERS: usize = 6;
 

@@ -3,6 +3,7 @@
 mod crash;
 mod file;
 mod full;
+mod golden;
 
 use std::path::PathBuf;
 use std::sync::Arc;
