@@ -210,7 +210,13 @@ impl Api<'_> {
         if models.len() >= PAGE_LEN && page < PAGES_MAX {
             return Ok(self.list(target, page.saturating_add(1)));
         }
-        let why = "all attempts so far were declined or canceled; the payer may try again".to_owned();
+        let why = if models.len() >= PAGE_LEN {
+            format!(
+                "the latest attempt was declined; {PAGES_MAX} pages of payments show no paid one, there are more"
+            )
+        } else {
+            "all attempts so far were declined or canceled; the payer may try again".to_owned()
+        };
         let note = Note { what: "fail".to_owned(), why, payment: reference(target) };
         Ok(finished(answered, vec![Fact::Note(note)]))
     }
