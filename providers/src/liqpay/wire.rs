@@ -132,7 +132,6 @@ impl Wire {
     /// Whether no real money moves: a test pair's key, or the status of old test payments.
     fn is_test(&self, account: &Account) -> bool {
         text(&self.status).as_deref() == Some("sandbox")
-            || text(&self.public_key).is_some_and(|key| key.starts_with(TEST_PREFIX))
             || account.text("public_key").starts_with(TEST_PREFIX)
     }
 
