@@ -1,4 +1,82 @@
 //! What happens later, besides delivering: one file per kind of job of the durable queue.
 
 pub mod confirm;
+pub mod poll;
 pub mod replay;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::delivery::schedule::Schedule;
+use crate::delivery::{JobEnd, JobHandler};
+use crate::domain::job::{Job, Task};
+use crate::ledger::LedgerError;
+use crate::store::Fence;
+
+/// Pause after an error of our own store, milliseconds.
+const STORE_PAUSE_MS: u64 = 5_000;
+
+/// Runs every kind of job.
+pub struct Jobs {
+    /// Confirms notifications.
+    pub confirm: confirm::Confirm,
+    /// Polls open payments.
+    pub poll: poll::Poll,
+    /// Does bulk replays.
+    pub replayer: replay::Replayer,
+    /// Intervals between tries: the same policy as for deliveries.
+    pub schedule: Schedule,
+}
+
+impl Jobs {
+    fn again(&self, mut job: Job, after_ms: Option<u64>, first_ms: u64) -> JobEnd {
+        job.attempts = job.attempts.saturating_add(1);
+        let interval = u64::try_from(self.schedule.interval(job.attempts).as_millis()).unwrap_or(u64::MAX);
+        let in_ms = interval.max(first_ms).max(after_ms.unwrap_or(0));
+        JobEnd::Again { job: Box::new(job), in_ms }
+    }
+
+    async fn confirm(&self, job: Job, fence: Fence, asked: confirm::Asked) -> JobEnd {
+        match self.confirm.run(&job, &asked, fence).await {
+            Ok(confirm::End::Finished) | Err(LedgerError::LostLease) => JobEnd::Settled,
+            Ok(confirm::End::Again { why, after_ms }) => {
+                tracing::info!(job = %job.id, why, "a notification is not confirmed yet; it is asked about again");
+                self.again(job, after_ms, 0)
+            }
+            Err(error) => self.failed(job, &error),
+        }
+    }
+
+    fn failed(&self, job: Job, error: &LedgerError) -> JobEnd {
+        tracing::warn!(job = %job.id, %error, "a job failed; it is run again");
+        self.again(job, Some(STORE_PAUSE_MS), 0)
+    }
+}
+
+#[async_trait]
+impl JobHandler for Jobs {
+    async fn run(&self, job: Job, fence: Fence) -> JobEnd {
+        match job.task.clone() {
+            Task::Confirm { notification, facts, proven, payload } => {
+                self.confirm(job, fence, confirm::Asked { notification, facts, proven, payload }).await
+            }
+            Task::Poll { payment } => match self.poll.run(&job, payment).await {
+                Ok(poll::Polled::Done) => JobEnd::Done(Box::new(job)),
+                Ok(poll::Polled::Open(after_ms)) => self.again(job, after_ms, poll::FIRST_MS),
+                Err(error) => self.failed(job, &error),
+            },
+            Task::Replay { replay } => match self.replayer.step(job.merchant, replay, job.created_at).await {
+                Ok(replay::StepEnd::Over) => JobEnd::Done(Box::new(job)),
+                Ok(replay::StepEnd::Again(in_ms)) => JobEnd::Again { job: Box::new(job), in_ms },
+                Err(error) => self.failed(job, &error.into()),
+            },
+        }
+    }
+}
+
+/// The handler, shared.
+#[must_use]
+pub fn shared(jobs: Jobs) -> Arc<dyn JobHandler> {
+    Arc::new(jobs)
+}
