@@ -22,8 +22,8 @@ use crate::store::{Claimed, Commit, Conflict, Fence, Found, LookUp, PaymentWrite
 /// Where new deliveries go that a commit leased to this process. An optimisation that may be lost: what nobody sends
 /// is due again when its lease ends.
 pub trait HandOver: Send + Sync {
-    /// Takes leased deliveries.
-    fn hand_over(&self, work: Vec<Claimed>);
+    /// Takes leased deliveries. `now` is the store's clock, Unix milliseconds.
+    fn hand_over(&self, work: Vec<Claimed>, now: i64);
     /// There may be due work now.
     fn wake(&self);
     /// Who leases, and for how many milliseconds; `None` when this process sends nothing.
@@ -34,7 +34,7 @@ pub trait HandOver: Send + Sync {
 pub struct NoHandOver;
 
 impl HandOver for NoHandOver {
-    fn hand_over(&self, _: Vec<Claimed>) {}
+    fn hand_over(&self, _: Vec<Claimed>, _: i64) {}
     fn wake(&self) {}
     fn lease(&self) -> Option<(String, u64)> {
         None
@@ -172,7 +172,7 @@ impl Ledger {
         }
         let committed = self.store.commit(commit).await?;
         if !committed.leased.is_empty() {
-            self.hand_over.hand_over(committed.leased);
+            self.hand_over.hand_over(committed.leased, committed.now);
         }
         if woken {
             self.hand_over.wake();

@@ -39,3 +39,6 @@ pub const PAYMENT_NUMBER_MAX: u32 = 2_147_483_647;
 pub const ORDER_LINES_MAX: usize = 100;
 /// Times a write is decided again after a conflict.
 pub const CONFLICT_RETRIES_MAX: usize = 16;
+
+/// When an open payment is asked about for the first time after it was created, milliseconds.
+pub const POLL_FIRST_MS: u64 = 120_000;

@@ -14,10 +14,12 @@ use crate::domain::apply::Happened;
 use crate::domain::config::Integration;
 use crate::domain::event::{EventState, Proven};
 use crate::domain::fanout::{self, Making};
-use crate::domain::ids::{DeliveryId, EventId, IntegrationId, MerchantId};
+use crate::domain::ids::{DeliveryId, EventId, IntegrationId, JobId, MerchantId};
+use crate::domain::job::{Job, Lane, Task};
 use crate::domain::payment::{Origin, Payment};
+
 use crate::ledger::{Entry, Ledger, LedgerError};
-use crate::limits::CONFLICT_RETRIES_MAX;
+use crate::limits::{CONFLICT_RETRIES_MAX, POLL_FIRST_MS};
 use crate::operations::{Operations, target};
 use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
 use crate::secrets::Vault;
@@ -336,14 +338,28 @@ impl Payments {
             commit.tallies.push(Tally { key: format!("event.pending.{}", payment.provider), by: 1 });
             commit.events.push(event);
             commit.lease = self.ledger.hand_over.lease();
+            commit.jobs.extend(self.poll_job(integration, payment).map(|job| (job, POLL_FIRST_MS)));
         }
         let links = payment.provider_id.iter().cloned().collect();
         commit.payment = Some(PaymentWrite::Update { payment: Box::new(payment.clone()), links });
         let committed = self.ledger.store.commit(commit).await?;
         if !committed.leased.is_empty() {
-            self.ledger.hand_over.hand_over(committed.leased);
+            self.ledger.hand_over.hand_over(committed.leased, committed.now);
         }
         Ok(committed.payment.map_or(payment.version, |(_, version)| version))
+    }
+
+    /// The job that asks about the payment in case that its notification never comes.
+    fn poll_job(&self, integration: &Integration, payment: &Payment) -> Option<Job> {
+        let can_ask = Registry::provider(integration)?.about().capabilities.status;
+        can_ask.then(|| Job {
+            id: JobId(self.ledger.clock.id()),
+            merchant: payment.merchant,
+            lane: Lane::Integration(integration.id),
+            task: Task::Poll { payment: payment.number },
+            attempts: 0,
+            created_at: self.ledger.clock.now(),
+        })
     }
 
     async fn not_created(&self, mut payment: Payment, failure: Failure) -> PaymentError {

@@ -63,7 +63,7 @@ impl JobHandler for Jobs {
             }
             Task::Poll { payment } => match self.poll.run(&job, payment).await {
                 Ok(poll::Polled::Done) => JobEnd::Done(Box::new(job)),
-                Ok(poll::Polled::Open(after_ms)) => self.again(job, after_ms, poll::FIRST_MS),
+                Ok(poll::Polled::Open(after_ms)) => self.again(job, after_ms, crate::limits::POLL_FIRST_MS),
                 Err(error) => self.failed(job, &error),
             },
             Task::Replay { replay } => match self.replayer.step(job.merchant, replay, job.created_at).await {

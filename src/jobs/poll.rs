@@ -12,8 +12,7 @@ use crate::ledger::{Entry, Ledger, LedgerError};
 use crate::operations::{Operations, target};
 use crate::registry::Registry;
 
-/// When an open payment is asked about for the first time after it was created.
-pub const FIRST_MS: u64 = 120_000;
+
 /// An unpaid payment is not asked about for longer than this.
 const UNPAID_MAX_MS: i64 = 26 * 60 * 60 * 1000;
 /// A held payment is not asked about for longer than this: providers release holds after 7 days.
@@ -42,15 +41,20 @@ impl Poll {
     /// # Errors
     /// The store's; running it again is safe.
     pub async fn run(&self, job: &Job, number: u32) -> Result<Polled, LedgerError> {
-        let Some(payment) = self.ledger.store.payment(job.merchant, number).await? else { return Ok(Polled::Done) };
+        let Some(payment) = self.ledger.store.payment(job.merchant, number).await? else {
+            return Ok(Polled::Done);
+        };
         if is_over(&payment, self.ledger.clock.now()) {
             return Ok(Polled::Done);
         }
         let Some(view) = self.ledger.registry.merchant(job.merchant).await? else { return Ok(Polled::Done) };
-        let Some((integration, account)) = view.integration(payment.integration) else { return Ok(Polled::Done) };
+        let Some((integration, account)) = view.integration(payment.integration) else {
+            return Ok(Polled::Done);
+        };
         let Some(provider) = Registry::provider(integration) else { return Ok(Polled::Done) };
         let context = Context { now: self.ledger.clock.now(), idempotency_key: job.id.to_string() };
-        let done = match self.operations.run(provider, account, Wish::Status(target(&payment)), context).await {
+        let done = match self.operations.run(provider, account, Wish::Status(target(&payment)), context).await
+        {
             Ok(done) => done,
             Err(failure) if failure.retry == Retry::Never => {
                 tracing::warn!(payment = number, why = failure.why, "a payment can't be asked about");
@@ -93,5 +97,6 @@ fn tells_more(fact: &Fact, payment: &Payment) -> bool {
         (Some(told), Some(known)) if told == known => true,
         _ => reference.reference.as_deref() == Some(payment.number.to_string().as_str()),
     };
-    ours && !matches!(fact, Fact::Payment(fact) if fact.state == State::Pending) && !matches!(fact, Fact::Note(_))
+    ours && !matches!(fact, Fact::Payment(fact) if fact.state == State::Pending)
+        && !matches!(fact, Fact::Note(_))
 }

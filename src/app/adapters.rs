@@ -1,0 +1,135 @@
+//! Where parts that do not know each other meet.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use async_trait::async_trait;
+use kassir_providers::{Call, Reply};
+use tokio::runtime::Handle;
+
+use crate::delivery::outbound::{Outbound, OutboundRequest};
+use crate::delivery::signature::SigningKey;
+use crate::delivery::{DeliveryConfig, EndpointSource, EndpointView, LiveKey, SourceError, Worker};
+use crate::domain::config::Endpoint;
+use crate::domain::ids::{EndpointId, MerchantId};
+use crate::ledger::HandOver;
+use crate::limits::PROVIDER_REPLY_MAX;
+use crate::operations::{Caller, NoReply};
+use crate::registry::{Registry, endpoint_owner};
+use crate::secrets::{SecretError, Vault};
+use crate::store::Claimed;
+
+/// Providers' APIs are reached through the guarded client, like subscribers.
+pub(super) struct ProviderCaller(pub Outbound);
+
+#[async_trait]
+impl Caller for ProviderCaller {
+    async fn call(&self, call: Call) -> Result<Reply, NoReply> {
+        let request = OutboundRequest {
+            method: call.method,
+            url: call.url,
+            headers: call.headers,
+            body: call.body,
+            timeout: None,
+            response_max: PROVIDER_REPLY_MAX,
+        };
+        let outcome = self.0.send(request).await;
+        match (outcome.status, outcome.failure) {
+            (Some(status), None) if !outcome.truncated => {
+                Ok(Reply { status, headers: outcome.headers, body: outcome.body })
+            }
+            (_, Some(failure)) => {
+                Err(NoReply { may_have_arrived: failure.kind.may_have_arrived(), why: failure.to_string() })
+            }
+            _ => Err(NoReply {
+                why: format!("its answer is longer than {PROVIDER_REPLY_MAX} bytes"),
+                may_have_arrived: true,
+            }),
+        }
+    }
+}
+
+/// Endpoints with opened secrets, from the registry.
+pub(super) struct Endpoints {
+    pub registry: Arc<Registry>,
+    pub vault: Arc<Vault>,
+}
+
+impl Endpoints {
+    fn open(&self, endpoint: &Endpoint) -> Result<EndpointView, SecretError> {
+        let mut keys = Vec::new();
+        for secret in &endpoint.secrets {
+            let text = self.vault.open(&endpoint_owner(endpoint.id, "secret"), &secret.sealed)?;
+            let key = SigningKey::parse(text.expose()).map_err(|_| SecretError::Sealed)?;
+            keys.push(LiveKey { key, expires_at: secret.expires_at });
+        }
+        let mut headers = Vec::new();
+        for (name, sealed) in &endpoint.headers {
+            headers.push((name.clone(), self.vault.open(&endpoint_owner(endpoint.id, name), sealed)?));
+        }
+        Ok(EndpointView { endpoint: endpoint.clone(), keys, headers })
+    }
+}
+
+#[async_trait]
+impl EndpointSource for Endpoints {
+    async fn get(
+        &self,
+        merchant: MerchantId,
+        endpoint: EndpointId,
+    ) -> Result<Option<Arc<EndpointView>>, SourceError> {
+        let view = self.registry.merchant(merchant).await.map_err(|error| SourceError(error.to_string()))?;
+        let Some(endpoint) = view.as_ref().and_then(|view| view.config.endpoint(endpoint)) else { return Ok(None) };
+        let opened = self.open(endpoint).map_err(|error| SourceError(error.to_string()))?;
+        Ok(Some(Arc::new(opened)))
+    }
+}
+
+/// Hands leased deliveries to this process's worker, on the runtime that the worker lives on: the web server's
+/// threads end before the worker does.
+pub(super) struct WorkerHandOver {
+    worker: OnceLock<(Weak<Worker>, Handle)>,
+    owner: String,
+    lease_ms: u64,
+}
+
+impl WorkerHandOver {
+    pub(super) fn new(config: &DeliveryConfig) -> WorkerHandOver {
+        WorkerHandOver {
+            worker: OnceLock::new(),
+            owner: format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple()),
+            lease_ms: u64::try_from(config.lease.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(super) fn owner(&self) -> String {
+        self.owner.clone()
+    }
+
+    /// From now on work goes to this worker.
+    pub(super) fn attach(&self, worker: &Arc<Worker>) {
+        drop(self.worker.set((Arc::downgrade(worker), Handle::current())));
+    }
+
+    fn worker(&self) -> Option<(Arc<Worker>, &Handle)> {
+        let (worker, handle) = self.worker.get()?;
+        Some((worker.upgrade()?, handle))
+    }
+}
+
+impl HandOver for WorkerHandOver {
+    fn hand_over(&self, work: Vec<Claimed>, now: i64) {
+        if let Some((worker, handle)) = self.worker() {
+            handle.spawn(async move { worker.hand_over(work, now) });
+        }
+    }
+
+    fn wake(&self) {
+        if let Some((worker, _)) = self.worker() {
+            worker.wake();
+        }
+    }
+
+    fn lease(&self) -> Option<(String, u64)> {
+        self.worker().map(|_| (self.owner.clone(), self.lease_ms))
+    }
+}

@@ -1,0 +1,30 @@
+//! Opens the store that `store.url` names.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Result, Store};
+
+/// Opens the store.
+///
+/// # Errors
+/// [`crate::store::StoreError`] in words: what is wrong with the place or its settings, and what to do.
+pub async fn open(config: &Config, clock: &SharedClock) -> Result<Arc<dyn Store>> {
+    let url = config.store.url.expose();
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let store = SqliteStore::open(Path::new(path), Arc::clone(clock))?;
+        return Ok(Arc::new(store));
+    }
+    let options = crate::store::redis::Options {
+        prefix: config.store.key_prefix.clone(),
+        timeout: config.store.timeout.0,
+        allow_unsafe: config.store.allow_unsafe,
+        ..crate::store::redis::Options::default()
+    };
+    let store = crate::store::redis::RedisStore::open(url, options).await?;
+    Ok(Arc::new(store))
+}

@@ -1,0 +1,76 @@
+//! What goes on beside: old records are removed in small batches, and the backlog is measured.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::Services;
+use crate::config::RetentionSection;
+use crate::store::{Cutoffs, StoreError};
+
+/// How often the backlog is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(10);
+/// Old records are looked for every so many measures.
+const SWEEP_EVERY: u32 = 30;
+/// Records that are removed at once, so that deliveries go on in between.
+const SWEEP_BATCH: usize = 500;
+/// Batches of one sweep.
+const SWEEP_BATCHES_MAX: usize = 2_000;
+
+pub(super) async fn run(services: Services, mut stop: watch::Receiver<bool>) {
+    let mut turn: u32 = 0;
+    loop {
+        if let Err(error) = measure(&services).await {
+            tracing::warn!(%error, "the backlog can't be measured");
+        }
+        if turn % SWEEP_EVERY == 1
+            && let Err(error) = sweep(&services, &stop).await
+        {
+            tracing::warn!(%error, "old records can't be removed");
+        }
+        turn = turn.wrapping_add(1);
+        tokio::select! {
+            ended = stop.wait_for(|stop| *stop) => {
+                drop(ended);
+                return;
+            }
+            () = tokio::time::sleep(MEASURE_EVERY) => {}
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
+async fn measure(services: &Services) -> Result<(), StoreError> {
+    let backlog = services.store.backlog().await?;
+    let now = services.store.now().await?;
+    let late = backlog.oldest_due.map_or(0, |due| now.saturating_sub(due).max(0));
+    metrics::gauge!("kassir_queue_waiting").set(backlog.waiting as f64);
+    metrics::gauge!("kassir_queue_leased").set(backlog.leased as f64);
+    metrics::gauge!("kassir_queue_oldest_due_seconds").set(late as f64 / 1000.0);
+    Ok(())
+}
+
+async fn sweep(services: &Services, stop: &watch::Receiver<bool>) -> Result<(), StoreError> {
+    let cutoffs = cutoffs(&services.config.retention, services.clock.now());
+    for _ in 0..SWEEP_BATCHES_MAX {
+        let removed = services.store.sweep(&cutoffs, SWEEP_BATCH).await?;
+        metrics::counter!("kassir_swept_records_total").increment(removed);
+        if removed == 0 || *stop.borrow() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+fn cutoffs(retention: &RetentionSection, now: i64) -> Cutoffs {
+    let before = |span: crate::config::Span| Some(now.saturating_sub(span.ms()));
+    Cutoffs {
+        refused: before(retention.refused),
+        notifications: before(retention.notifications),
+        events: before(retention.events),
+        payments: before(retention.payments),
+        tallies: before(retention.tallies),
+        idempotency: before(retention.idempotency),
+    }
+}

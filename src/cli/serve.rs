@@ -1,0 +1,65 @@
+//! `kassir serve`.
+
+use std::sync::Arc;
+
+use super::{Failed, print};
+use crate::app::{Router, Start, admin_token, open_store};
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::Config;
+use crate::secrets::{Vault, token_hash};
+
+pub(super) async fn run(config: Config) -> Result<(), Failed> {
+    crate::telemetry::start_log(&config.log).map_err(Failed::Usage)?;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let (vault, made_key) =
+        Vault::open_or_create(&config.secrets.master_key_file).map_err(|error| Failed::Work(error.to_string()))?;
+    let admin = admin_token(&config)?;
+    let store = open_store(&config, &clock).await.map_err(|error| Failed::Work(error.to_string()))?;
+    let description = store.describe();
+    print::line(format!("kassir {}", env!("CARGO_PKG_VERSION")));
+    let made = if made_key { " (made now: keep a copy, without it credentials are lost)" } else { "" };
+    print::line(format!("master key   {}{made}", config.secrets.master_key_file.display()));
+    match &admin.file {
+        Some(file) if admin.made => print::line(format!("admin token  {} (made now)", file.display())),
+        Some(file) => print::line(format!("admin token  {}", file.display())),
+        None => print::line("admin token  from the configuration"),
+    }
+    print::line(format!("store        {} {}", description.kind, description.place));
+    print::line(format!("             {}", description.promise));
+    for warning in &description.warnings {
+        print::line(format!("  warning:   {warning}"));
+    }
+    if config.outbound.allow_http {
+        print::line("  warning:   outbound.allow_http is on: events may go out unencrypted; for tests only");
+    }
+    let start = Start {
+        config,
+        clock,
+        store,
+        vault: Arc::new(vault),
+        admin_token_hash: token_hash(admin.token.expose()),
+        run_worker: true,
+    };
+    let mut router = Router::start(start).await?;
+    print::line(format!("listening    {}   API documentation: {0}/api/docs", router.url()));
+    tokio::select! {
+        ended = router.ended() => ended?,
+        signal = stop_signal() => {
+            print::line(format!("{}: stopping; what is under way is finished or given back", signal?));
+        }
+    }
+    router.stop().await;
+    print::line("stopped");
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stop_signal() -> Result<&'static str, Failed> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+    }
+}

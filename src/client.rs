@@ -1,0 +1,119 @@
+//! A client of the REST API, for the commands that talk to a running router.
+
+use std::time::Duration;
+
+use kassir_providers::{Method, Secret};
+use serde_json::Value;
+
+use crate::delivery::outbound::{Outbound, OutboundConfig, OutboundRequest, Outcome};
+use crate::limits::PROVIDER_REPLY_MAX;
+
+/// Longest wait for an answer.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What went wrong, in words for the person who gave the command.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers there.
+    #[error("no router answers at {url}: {why}. Start one with `kassir serve`, or name another with --url")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// Why.
+        why: String,
+    },
+    /// The router refused.
+    #[error("{status}: {detail}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The problem's words.
+        detail: String,
+    },
+    /// It is no router.
+    #[error("{0}")]
+    Strange(String),
+}
+
+/// A client of one router with one token.
+pub struct Client {
+    outbound: Outbound,
+    url: String,
+    token: Secret,
+}
+
+/// A client for addresses of a person's own choice: no network is forbidden, plain http is fine.
+///
+/// # Errors
+/// When no HTTP client can be made on this machine.
+pub fn unguarded() -> Result<Outbound, ClientError> {
+    let everywhere = ["0.0.0.0/0", "::/0"].iter().filter_map(|network| network.parse().ok()).collect();
+    let config =
+        OutboundConfig { allow_networks: everywhere, allow_http: true, timeout: TIMEOUT, ..OutboundConfig::default() };
+    Outbound::build(&config).map_err(|error| ClientError::Strange(error.to_string()))
+}
+
+impl Client {
+    /// A client of the router at `url` (`http://127.0.0.1:8080`).
+    ///
+    /// # Errors
+    /// When no HTTP client can be made on this machine.
+    pub fn new(url: &str, token: Secret) -> Result<Client, ClientError> {
+        Ok(Client { outbound: unguarded()?, url: url.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// GETs a path below `/api/v1`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get(&self, path: &str) -> Result<Value, ClientError> {
+        self.call(Method::Get, path, None).await
+    }
+
+    /// POSTs JSON to a path below `/api/v1`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        self.call(Method::Post, path, Some(body)).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+        let request = OutboundRequest {
+            method,
+            url: format!("{}/api/v1{path}", self.url),
+            headers: vec![
+                ("authorization".to_owned(), format!("Bearer {}", self.token.expose())),
+                ("content-type".to_owned(), "application/json".to_owned()),
+            ],
+            body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
+            timeout: None,
+            response_max: PROVIDER_REPLY_MAX,
+        };
+        self.read(self.outbound.send(request).await)
+    }
+
+    fn read(&self, outcome: Outcome) -> Result<Value, ClientError> {
+        let Some(status) = outcome.status else {
+            let why = outcome.failure.map_or_else(String::new, |failure| failure.to_string());
+            return Err(ClientError::Unreachable { url: self.url.clone(), why });
+        };
+        let value: Option<Value> = serde_json::from_slice(&outcome.body).ok();
+        if (200..300).contains(&status) {
+            return Ok(value.unwrap_or(Value::Null));
+        }
+        Err(ClientError::Refused { status, detail: problem(value.as_ref()) })
+    }
+}
+
+/// The words of a problem (RFC 9457), with those of its single errors.
+fn problem(value: Option<&Value>) -> String {
+    let Some(value) = value else { return "no words were given".to_owned() };
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+    let detail = if text("detail").is_empty() { text("title") } else { text("detail") };
+    let errors = value.get("errors").and_then(Value::as_array).into_iter().flatten().map(|error| {
+        let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or("");
+        format!("\n  {}: {}", part("pointer"), part("detail"))
+    });
+    format!("{detail}{}", errors.collect::<String>())
+}
