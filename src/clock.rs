@@ -1,7 +1,7 @@
 //! The clock: the only place that reads the time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use uuid::Uuid;
 
@@ -45,24 +45,38 @@ impl Clock for SystemClock {
 
 /// A clock that a test steps.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    made: AtomicU32,
+}
 
 impl ManualClock {
     /// A clock that stands at a time, Unix milliseconds.
     #[must_use]
     pub fn at(now: i64) -> ManualClock {
-        ManualClock(AtomicI64::new(now))
+        ManualClock { now: AtomicI64::new(now), made: AtomicU32::new(0) }
     }
 
     /// Goes on by so many milliseconds (back, if negative).
     pub fn advance(&self, by_ms: i64) {
-        self.0.fetch_add(by_ms, Ordering::SeqCst);
+        self.now.fetch_add(by_ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.now.load(Ordering::SeqCst)
+    }
+
+    /// Ids grow even while the clock stands: a counter stands where UUIDv7 has its first random bits.
+    fn id(&self) -> Uuid {
+        let made = self.made.fetch_add(1, Ordering::SeqCst);
+        let [_, _, low_high, low] = (made & 0x3fff).to_be_bytes();
+        let [_, _, high_high, high] = (made >> 14 & 0x0fff).to_be_bytes();
+        let random = Uuid::new_v4();
+        let [a, b, c, d, e, f, ..] = *random.as_bytes();
+        let now = u64::try_from(self.now()).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(now, &[high_high, high, low_high, low, a, b, c, d, e, f]).into_uuid()
     }
 }
 

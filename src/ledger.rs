@@ -156,7 +156,7 @@ impl Ledger {
         let event =
             self.write_change(&decision, &mut commit, view, integration, entry, notification.as_ref());
         if let Some(notification) = &mut notification {
-            notification.payment = payment.map(|payment| payment.number).or(notification.payment);
+            notification.payment = number(payment, &decision).or(notification.payment);
             notification.event = event.or(notification.event);
             let key = format!("notification.{}.{}", notification.outcome.word(), notification.provider);
             commit.tallies.push(Tally { key, by: 1 });
@@ -235,6 +235,12 @@ impl Ledger {
             created_at: self.clock.now(),
         }
     }
+}
+
+/// The payment's number; 0 for one that the store gives its number in this step.
+fn number(payment: Option<&Payment>, decision: &Decision) -> Option<u32> {
+    let is_new = decision.change.as_ref().is_some_and(|change| change.is_new);
+    payment.map(|payment| payment.number).or(is_new.then_some(0))
 }
 
 fn is_empty(commit: &Commit) -> bool {

@@ -1,10 +1,13 @@
 //! Kassir: a multi-provider payment webhook router for messenger bots.
 
 pub mod api;
+pub mod app;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod demo;
 pub mod domain;
 pub mod intake;
 pub mod jobs;

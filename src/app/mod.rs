@@ -252,7 +252,7 @@ impl Router {
     /// Stops in order: no new requests, no new work, what is under way is finished or given back, the store closed.
     pub async fn stop(self) {
         self.server.stop(true).await;
-        drop(self.stop.send(true));
+        let _ = self.stop.send(true);
         if let Some(working) = self.working
             && let Err(error) = working.await
         {

@@ -1,8 +1,13 @@
 //! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
 mod config;
+mod demo;
+mod doctor;
 mod print;
+mod replay;
+mod serve;
 mod simulate;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,8 +29,21 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the router: inbound notifications, delivery, API.
+    Serve,
+    /// Show the whole job in one go on a throw-away store.
+    Demo(demo::Arguments),
     /// Send a correctly signed notification as a provider would.
     Simulate(Box<simulate::Arguments>),
+    /// Send deliveries again: preview, progress, cancel.
+    Replay(Box<replay::Arguments>),
+    /// Check configuration, store, clock, TLS and providers, and say what to do.
+    Doctor(doctor::Arguments),
+    /// API tokens.
+    Token {
+        #[command(subcommand)]
+        command: token::TokenCommand,
+    },
     /// Check or show the configuration.
     Config {
         #[command(subcommand)]
@@ -83,6 +101,11 @@ fn run(cli: Cli) -> Result<(), Failed> {
     let file = cli.config;
     let load = || -> Result<Config, Failed> { Ok(crate::config::load(file.as_deref())?) };
     match cli.command {
+        Command::Serve => block_on(serve::run(load()?)),
+        Command::Demo(arguments) => block_on(demo::run(arguments)),
+        Command::Replay(arguments) => block_on(replay::run(*arguments, load()?)),
+        Command::Doctor(arguments) => block_on(doctor::run(arguments, load()?)),
+        Command::Token { command } => block_on(token::run(command, load()?)),
         Command::Simulate(arguments) => block_on(simulate::run(*arguments)),
         Command::Config { command } => config::run(&command, &load()?),
     }

@@ -13,3 +13,8 @@ pub(super) fn error(text: &str) {
     let word = if std::io::stderr().is_terminal() { "\u{1b}[1;31merror:\u{1b}[0m" } else { "error:" };
     let _ = writeln!(std::io::stderr(), "{word} {text}");
 }
+
+/// A remark on standard error, so that standard output stays the result.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

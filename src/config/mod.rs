@@ -8,7 +8,7 @@ pub mod keys;
 mod load;
 mod types;
 
-pub use load::{ConfigError, load};
+pub use load::{ConfigError, from_parts, load};
 pub use types::{Span, Url};
 
 use std::net::SocketAddr;

@@ -1,0 +1,113 @@
+//! `kassir token create`.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::{Failed, print};
+use crate::app::{admin_token, open_store};
+use crate::client::{Client, ClientError};
+use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::config::Config;
+use crate::domain::ids::{MerchantId, TokenId};
+use crate::domain::people::{ApiToken, Role};
+use crate::secrets::{new_token, token_hash};
+use crate::store::StoreError;
+
+/// Characters of a token by which people recognise it.
+const PREFIX_LEN: usize = 8;
+
+/// What to do with API tokens.
+#[derive(Subcommand)]
+pub(super) enum TokenCommand {
+    /// Make a token and print it, once.
+    Create(Arguments),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum RoleWord {
+    /// Everything.
+    Admin,
+    /// Everything of one merchant.
+    Merchant,
+    /// Reads and replays.
+    Support,
+}
+
+/// Arguments.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// What the token may do.
+    #[arg(long)]
+    role: RoleWord,
+    /// Whose: needed for the role merchant, possible for support.
+    #[arg(long, value_name = "ID")]
+    merchant: Option<MerchantId>,
+    /// Name for people.
+    #[arg(long, default_value = "")]
+    name: String,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(command: TokenCommand, config: Config) -> Result<(), Failed> {
+    let TokenCommand::Create(arguments) = command;
+    let role = match arguments.role {
+        RoleWord::Admin => Role::Admin,
+        RoleWord::Merchant => Role::Merchant,
+        RoleWord::Support => Role::Support,
+    };
+    if role == Role::Merchant && arguments.merchant.is_none() {
+        return Err(Failed::Usage("--role merchant needs --merchant ID".to_owned()));
+    }
+    if role == Role::Admin && arguments.merchant.is_some() {
+        return Err(Failed::Usage("--role admin is for all merchants: leave --merchant out".to_owned()));
+    }
+    let made = match through_router(&config, role, &arguments).await {
+        Err(ClientError::Unreachable { .. }) => through_store(&config, role, &arguments).await?,
+        other => other.map_err(|error| Failed::Work(error.to_string()))?,
+    };
+    if arguments.json {
+        print::line(made.to_string());
+    } else {
+        let text = |name: &str| made.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+        print::line(text("token"));
+        print::note(&format!("{} was made; it is shown this once only", text("id")));
+    }
+    Ok(())
+}
+
+/// The router that has the store open makes it.
+async fn through_router(config: &Config, role: Role, arguments: &Arguments) -> Result<Value, ClientError> {
+    let admin = admin_token(config).map_err(|error| ClientError::Strange(format!("{error:#}")))?;
+    let client = Client::new(&format!("http://{}", config.listen), admin.token)?;
+    let body = json!({ "role": role, "merchant_id": arguments.merchant, "name": arguments.name });
+    client.post("/tokens", &body).await
+}
+
+/// No router runs: the store is ours.
+async fn through_store(config: &Config, role: Role, arguments: &Arguments) -> Result<Value, Failed> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let work = |error: StoreError| Failed::Work(error.to_string());
+    let store = open_store(config, &clock).await.map_err(work)?;
+    let secret = new_token("kas_").map_err(|error| Failed::Work(error.to_string()))?;
+    if let Some(merchant) = arguments.merchant
+        && store.config(merchant).await.map_err(work)?.is_none()
+    {
+        return Err(Failed::Work(format!("there is no merchant {merchant}")));
+    }
+    let token = ApiToken {
+        id: TokenId(clock.id()),
+        hash: token_hash(secret.expose()),
+        prefix: secret.expose().chars().take(PREFIX_LEN).collect(),
+        name: arguments.name.clone(),
+        role,
+        merchant: arguments.merchant,
+        created_at: clock.now(),
+    };
+    store.put_api_token(&token).await.map_err(work)?;
+    store.close().await;
+    Ok(json!({ "id": token.id, "token": secret.expose() }))
+}

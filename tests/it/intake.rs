@@ -1,0 +1,240 @@
+//! Receiving, black-box: notifications over sockets, answers to the byte, events, the inbound log.
+
+use kassir::domain::notification::NotificationOutcome as Outcome;
+use kassir_providers::{Method, State};
+use serde_json::{Value, json};
+
+use crate::world::bank::Bank;
+use crate::world::fixture::{notice, notice_of_kind, refund};
+use crate::world::{Answered, Shop, World};
+
+const SECRET: &str = "0b1c2d3e4f5061728394a5b6c7d8e9f0";
+
+async fn cloudpayments(world: &World, settings: Value) -> Shop {
+    world.shop("cloudpayments", &[("public_id", "pk_1"), ("api_secret", SECRET)], settings).await
+}
+
+async fn robokassa(world: &World, settings: Value) -> Shop {
+    let credentials =
+        [("merchant_login", "demo_shop"), ("password1", "Pass1_qwe"), ("password2", "Pass2_asd")];
+    world.shop("robokassa", &credentials, settings).await
+}
+
+fn answered(status: u16, body: &str) -> Answered {
+    Answered { status, body: body.to_owned() }
+}
+
+#[actix_web::test]
+async fn a_signed_notification_becomes_one_event() {
+    let world = World::new().await;
+    let shop = cloudpayments(&world, json!({})).await;
+    let paid = notice(&shop, State::Succeeded, 149_990, "order-1");
+    assert_eq!(world.notify(&shop, &paid).await, answered(200, r#"{"code":0}"#));
+    assert_eq!(world.states().await, ["succeeded"]);
+    let event: Value = serde_json::from_str(&world.events().await[0].body()).unwrap();
+    assert_eq!(event["id"], json!(1));
+    assert_eq!(event["amount"].to_string(), "149990");
+    assert_eq!(event["provider"], "cloudpayments");
+    assert_eq!(event["payload"]["InvoiceId"], "order-1");
+    let log = world.log().await;
+    assert_eq!((log.len(), log[0].outcome, log[0].payment), (1, Outcome::Accepted, Some(1)));
+    assert_eq!(log[0].answer.body, r#"{"code":0}"#);
+}
+
+#[actix_web::test]
+async fn the_same_again_is_answered_the_same_and_is_no_second_event() {
+    let world = World::new().await;
+    let shop = robokassa(&world, json!({})).await;
+    let paid = notice(&shop, State::Succeeded, 10_000, "77");
+    for _ in 0..3 {
+        assert_eq!(world.notify(&shop, &paid).await, answered(200, "OK77"));
+    }
+    assert_eq!(world.states().await, ["succeeded"]);
+    let outcomes: Vec<_> = world.log().await.iter().map(|entry| entry.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Duplicate, Outcome::Duplicate, Outcome::Accepted]);
+}
+
+#[actix_web::test]
+async fn a_hundred_at_once_are_one_event() {
+    let world = World::new().await;
+    let shop = robokassa(&world, json!({})).await;
+    let paid = notice(&shop, State::Succeeded, 10_000, "77");
+    let all = (0..100).map(|_| world.notify(&shop, &paid));
+    for answer in futures_util::future::join_all(all).await {
+        assert_eq!(answer, answered(200, "OK77"));
+    }
+    assert_eq!(world.states().await, ["succeeded"]);
+}
+
+#[actix_web::test]
+async fn late_notifications_change_nothing() {
+    let world = World::new().await;
+    let shop = cloudpayments(&world, json!({})).await;
+    let held = notice(&shop, State::WaitingForCapture, 50_000, "o");
+    let confirmed = notice_of_kind(&shop, "confirm", State::Succeeded, 40_000, "o");
+    world.notify(&shop, &held).await;
+    world.notify(&shop, &confirmed).await;
+    assert_eq!(world.notify(&shop, &held).await, answered(200, r#"{"code":0}"#));
+    assert_eq!(world.states().await, ["waiting_for_capture", "succeeded"]);
+    assert_eq!(world.log().await[0].outcome, Outcome::Ignored);
+}
+
+#[actix_web::test]
+async fn refunds_add_up() {
+    let world = World::new().await;
+    let shop = cloudpayments(&world, json!({})).await;
+    world.notify(&shop, &notice(&shop, State::Succeeded, 50_000, "o")).await;
+    let part = refund(&shop, 20_000, "o");
+    world.notify(&shop, &part).await;
+    world.notify(&shop, &part).await;
+    assert_eq!(world.states().await, ["succeeded", "partially_refunded"]);
+    let event: Value = serde_json::from_str(&world.events().await[0].body()).unwrap();
+    assert_eq!(event["refund"]["amount"].to_string(), "20000");
+    assert_eq!(event["amount"].to_string(), "50000");
+}
+
+#[actix_web::test]
+async fn forged_notifications_are_refused_and_shown() {
+    let world = World::new().await;
+    let (cloud, robo) = (cloudpayments(&world, json!({})).await, robokassa(&world, json!({})).await);
+    let mut forged = notice(&cloud, State::Succeeded, 100, "o");
+    forged.body = String::from_utf8(forged.body).unwrap().replace("Amount=1.00", "Amount=9.00").into_bytes();
+    assert!(world.notify(&cloud, &forged).await.status >= 400);
+    let mut forged = notice(&robo, State::Succeeded, 10_000, "77");
+    forged.body = String::from_utf8(forged.body).unwrap().replace("InvId=77", "InvId=78").into_bytes();
+    assert!(world.notify(&robo, &forged).await.status >= 400);
+    let yoo = world
+        .shop("yookassa", &[("shop_id", "100500"), ("secret_key", "k")], json!({ "source_ips": "enforce" }))
+        .await;
+    let from_elsewhere = notice(&yoo, State::Succeeded, 10_000, "78");
+    assert_eq!(world.notify(&yoo, &from_elsewhere).await.status, 403);
+    assert_eq!(world.states().await, [""; 0]);
+    let log = world.log().await;
+    assert_eq!(log.len(), 3);
+    assert!(log.iter().all(|entry| entry.outcome == Outcome::Rejected && !entry.reason.is_empty()));
+    let shown = serde_json::to_string(&log).unwrap();
+    assert!(!shown.contains(SECRET) && !shown.contains("Pass2_asd"));
+}
+
+#[actix_web::test]
+async fn an_unsigned_notification_waits_for_the_providers_api() {
+    let world = World::new().await;
+    let bank = Bank::start();
+    let settings = json!({ "api_base": format!("{}/v3", bank.url()) });
+    let shop = world.shop("yookassa", &[("shop_id", "100500"), ("secret_key", "k")], settings).await;
+    let paid = notice(&shop, State::Succeeded, 90_000, "72");
+    let object: Value = serde_json::from_slice::<Value>(&paid.body).unwrap()["object"].clone();
+    let path = format!("GET /v3/payments/{}", object["id"].as_str().unwrap());
+    bank.answer(&path, 500, "{}");
+    assert_eq!(world.notify(&shop, &paid).await.status, 200);
+    assert_eq!((world.states().await.len(), world.log().await[0].outcome), (0, Outcome::Unproven));
+    // The API is down: it is asked again later.
+    world.work().await;
+    assert_eq!(world.states().await.len(), 0);
+    bank.answer(&path, 200, object.to_string());
+    world.clock.advance(60_000);
+    world.work().await;
+    assert_eq!(world.states().await, ["succeeded"]);
+    let event = &world.events().await[0];
+    assert_eq!(event.proven.word(), "confirmed");
+    let body: Value = serde_json::from_str(&event.body()).unwrap();
+    assert_eq!(body["provider"], "yandex_kassa");
+    assert_eq!(body["payload"]["event"], "payment.succeeded");
+    let log = world.log().await;
+    assert_eq!((log[0].outcome, log[0].proof.as_deref()), (Outcome::Accepted, Some("confirmed")));
+    assert!(bank.asked()[0].headers["authorization"].starts_with("Basic "));
+}
+
+#[actix_web::test]
+async fn a_forged_amount_of_a_real_payment_does_not_count() {
+    let world = World::new().await;
+    let bank = Bank::start();
+    let settings = json!({ "api_base": format!("{}/v3", bank.url()) });
+    let shop = world.shop("yookassa", &[("shop_id", "100500"), ("secret_key", "k")], settings).await;
+    let forged = notice(&shop, State::Succeeded, 9_000_000, "72");
+    let mut object: Value = serde_json::from_slice::<Value>(&forged.body).unwrap()["object"].clone();
+    object["status"] = "pending".into();
+    object["amount"]["value"] = "1.00".into();
+    bank.answer(&format!("GET /v3/payments/{}", object["id"].as_str().unwrap()), 200, object.to_string());
+    world.notify(&shop, &forged).await;
+    for _ in 0..40 {
+        world.work().await;
+        world.clock.advance(3_600_000);
+    }
+    assert_eq!(world.states().await, [""; 0]);
+    let log = world.log().await;
+    assert_eq!(log[0].outcome, Outcome::Unproven);
+    assert!(log[0].reason.contains("pending"), "{}", log[0].reason);
+}
+
+#[actix_web::test]
+async fn questions_are_answered_from_what_we_know() {
+    let world = World::new().await;
+    let shop = cloudpayments(&world, json!({})).await;
+    let ask = |minor, reference: &str| notice_of_kind(&shop, "check", State::Succeeded, minor, reference);
+    assert_eq!(world.notify(&shop, &ask(100, "7")).await, answered(200, r#"{"code":10}"#));
+    let willing = cloudpayments(&world, json!({ "unknown_payments": "accept" })).await;
+    let question = notice_of_kind(&willing, "check", State::Succeeded, 100, "7");
+    assert_eq!(world.notify(&willing, &question).await, answered(200, r#"{"code":0}"#));
+    assert_eq!(world.states().await, [""; 0]);
+}
+
+#[actix_web::test]
+async fn unknown_payments_can_be_refused() {
+    let world = World::new().await;
+    let shop = cloudpayments(&world, json!({ "unknown_payments": "reject" })).await;
+    let answer = world.notify(&shop, &notice(&shop, State::Succeeded, 100, "7")).await;
+    assert_ne!(answer, answered(200, r#"{"code":0}"#));
+    assert_eq!(world.states().await, [""; 0]);
+    assert_eq!(world.log().await[0].outcome, Outcome::Rejected);
+}
+
+#[actix_web::test]
+async fn modes_decide_what_becomes_an_event() {
+    let world = World::new().await;
+    let observing = cloudpayments(&world, json!({ "mode": "observe" })).await;
+    world.notify(&observing, &notice(&observing, State::Succeeded, 100, "7")).await;
+    assert_eq!(world.states().await, [""; 0]);
+    assert_eq!(world.log().await[0].outcome, Outcome::Ignored);
+}
+
+#[actix_web::test]
+async fn contact_and_order_are_taken_from_the_payload() {
+    let world = World::new().await;
+    let settings = json!({
+        "contact_from": { "id": "AccountId", "messenger": "=telegram", "name": "Name" },
+        "order_from": { "name": "Description" },
+    });
+    let shop = cloudpayments(&world, settings).await;
+    world.notify(&shop, &notice(&shop, State::Succeeded, 90_050, "7")).await;
+    let event: Value = serde_json::from_str(&world.events().await[0].body()).unwrap();
+    if event["payload"]["AccountId"].as_str().is_some_and(|account| !account.is_empty()) {
+        assert_eq!(event["contact"]["id"], event["payload"]["AccountId"]);
+        assert_eq!(event["contact"]["messenger"], "telegram");
+    }
+    assert_eq!(event["order"][0]["name"], "Заказ № 7");
+    assert_eq!(event["order"][0]["amount"].to_string(), "900.5");
+}
+
+#[actix_web::test]
+async fn what_is_no_notification_gets_a_clear_answer() {
+    let world = World::new().await;
+    let shop = cloudpayments(&world, json!({})).await;
+    let base = world.router.url();
+    let post = |url: String, body: Vec<u8>| {
+        let world = &world;
+        async move { world.send(Method::Post, &url, Vec::new(), body).await }
+    };
+    assert_eq!(post(format!("{base}/webhooks/cloudpayments/nosuchtoken"), Vec::new()).await.status, 404);
+    assert_eq!(post(shop.url.replace("cloudpayments", "robokassa"), Vec::new()).await.status, 404);
+    let large = post(format!("{}/pay", shop.url), vec![b'x'; 300 * 1024]).await;
+    assert_eq!(large.status, 413);
+    assert!(large.body.contains("262144"));
+    assert_eq!(world.send(Method::Delete, &shop.url, Vec::new(), Vec::new()).await.status, 405);
+    assert_eq!(
+        world.send(Method::Get, &format!("{}/pay", shop.url), Vec::new(), Vec::new()).await.status / 100,
+        4
+    );
+    let yoo = world.shop("yookassa", &[("shop_id", "1"), ("secret_key", "k")], json!({})).await;
+    assert_eq!(post(yoo.url.clone(), b"{not json".to_vec()).await.status, 400);
+}
