@@ -48,8 +48,12 @@ pub struct Client {
 /// When no HTTP client can be made on this machine.
 pub fn unguarded() -> Result<Outbound, ClientError> {
     let everywhere = ["0.0.0.0/0", "::/0"].iter().filter_map(|network| network.parse().ok()).collect();
-    let config =
-        OutboundConfig { allow_networks: everywhere, allow_http: true, timeout: TIMEOUT, ..OutboundConfig::default() };
+    let config = OutboundConfig {
+        allow_networks: everywhere,
+        allow_http: true,
+        timeout: TIMEOUT,
+        ..OutboundConfig::default()
+    };
     Outbound::build(&config).map_err(|error| ClientError::Strange(error.to_string()))
 }
 

@@ -76,7 +76,8 @@ impl Clock for ManualClock {
         let random = Uuid::new_v4();
         let [a, b, c, d, e, f, ..] = *random.as_bytes();
         let now = u64::try_from(self.now()).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(now, &[high_high, high, low_high, low, a, b, c, d, e, f]).into_uuid()
+        uuid::Builder::from_unix_timestamp_millis(now, &[high_high, high, low_high, low, a, b, c, d, e, f])
+            .into_uuid()
     }
 }
 

@@ -78,7 +78,9 @@ impl EndpointSource for Endpoints {
         endpoint: EndpointId,
     ) -> Result<Option<Arc<EndpointView>>, SourceError> {
         let view = self.registry.merchant(merchant).await.map_err(|error| SourceError(error.to_string()))?;
-        let Some(endpoint) = view.as_ref().and_then(|view| view.config.endpoint(endpoint)) else { return Ok(None) };
+        let Some(endpoint) = view.as_ref().and_then(|view| view.config.endpoint(endpoint)) else {
+            return Ok(None);
+        };
         let opened = self.open(endpoint).map_err(|error| SourceError(error.to_string()))?;
         Ok(Some(Arc::new(opened)))
     }

@@ -31,7 +31,11 @@ pub fn admin_token(config: &Config) -> anyhow::Result<AdminToken> {
     match std::fs::read_to_string(&file) {
         Ok(text) => {
             let token = text.trim();
-            anyhow::ensure!(!token.is_empty(), "{} is empty: delete it to have a new token made", file.display());
+            anyhow::ensure!(
+                !token.is_empty(),
+                "{} is empty: delete it to have a new token made",
+                file.display()
+            );
             Ok(AdminToken { token: Secret::new(token), file: Some(file), made: false })
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App as ActixApp, HttpServer, web};
+use actix_web::{App as ActixApp, HttpServer};
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -159,7 +159,10 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
     let worker = Worker::new(Parts {
         store: Arc::clone(store),
         outbound: outbound.clone(),
-        endpoints: Arc::new(adapters::Endpoints { registry: Arc::clone(&registry), vault: Arc::clone(vault) }),
+        endpoints: Arc::new(adapters::Endpoints {
+            registry: Arc::clone(&registry),
+            vault: Arc::clone(vault),
+        }),
         jobs: Arc::new(jobs),
         clock: Arc::clone(clock),
         owner: hand_over.owner(),
@@ -209,15 +212,12 @@ impl Router {
             clock: Arc::clone(&services.clock),
             trusted_proxies: Arc::new(start.config.trusted_proxies.clone()),
         };
-        let api = adapters::api_state(&services, &start.admin_token_hash)?;
         let workers = match start.config.workers {
             0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             workers => workers,
         };
         let server = HttpServer::new(move || {
-            ActixApp::new()
-                .configure(|service| crate::intake::http::configure(service, inbound.clone()))
-                .configure(|service: &mut web::ServiceConfig| crate::api::configure(service, api.clone()))
+            ActixApp::new().configure(|service| crate::intake::http::configure(service, inbound.clone()))
         })
         .workers(workers)
         .shutdown_timeout(start.config.delivery.drain.0.as_secs().max(1))

@@ -11,8 +11,8 @@ use crate::secrets::{Vault, token_hash};
 pub(super) async fn run(config: Config) -> Result<(), Failed> {
     crate::telemetry::start_log(&config.log).map_err(Failed::Usage)?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let (vault, made_key) =
-        Vault::open_or_create(&config.secrets.master_key_file).map_err(|error| Failed::Work(error.to_string()))?;
+    let (vault, made_key) = Vault::open_or_create(&config.secrets.master_key_file)
+        .map_err(|error| Failed::Work(error.to_string()))?;
     let admin = admin_token(&config)?;
     let store = open_store(&config, &clock).await.map_err(|error| Failed::Work(error.to_string()))?;
     let description = store.describe();

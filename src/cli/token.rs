@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Failed, print};
 use crate::app::{admin_token, open_store};
 use crate::client::{Client, ClientError};
-use crate::clock::{Clock, SharedClock, SystemClock};
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
 use crate::domain::ids::{MerchantId, TokenId};
 use crate::domain::people::{ApiToken, Role};

@@ -28,7 +28,11 @@ pub async fn play(options: Options, say: &(dyn Fn(&str) + Send + Sync)) -> anyho
     if result.is_ok() && options.keep {
         say("");
         say(&format!("The router stays up at {} until Ctrl-C.", stage.router.url()));
-        say(&format!("API documentation: {}/api/docs   admin token: {}", stage.router.url(), stage.token.expose()));
+        say(&format!(
+            "API documentation: {}/api/docs   admin token: {}",
+            stage.router.url(),
+            stage.token.expose()
+        ));
         tokio::signal::ctrl_c().await?;
     }
     stage.strike().await;

@@ -38,11 +38,16 @@ pub(super) async fn tell(stage: &Stage, say: Say<'_>) -> anyhow::Result<()> {
     let teller = Teller { stage, wire: unguarded()?, merchant: text(&merchant, "id"), say };
     teller.subscribe().await?;
     let robokassa = teller
-        .connect("robokassa", &[("merchant_login", "demo_shop"), ("password1", "Pass1_qwe"), ("password2", "Pass2_asd")])
+        .connect(
+            "robokassa",
+            &[("merchant_login", "demo_shop"), ("password1", "Pass1_qwe"), ("password2", "Pass2_asd")],
+        )
         .await?;
-    let yookassa = teller.connect("yookassa", &[("shop_id", "100500"), ("secret_key", "test_AbCdEfGh")]).await?;
-    let cloudpayments =
-        teller.connect("cloudpayments", &[("public_id", "pk_demo"), ("api_secret", "0b1c2d3e4f506172")]).await?;
+    let yookassa =
+        teller.connect("yookassa", &[("shop_id", "100500"), ("secret_key", "test_AbCdEfGh")]).await?;
+    let cloudpayments = teller
+        .connect("cloudpayments", &[("public_id", "pk_demo"), ("api_secret", "0b1c2d3e4f506172")])
+        .await?;
     say("");
     teller.pay_by_link(&robokassa).await.context("robokassa")?;
     teller.confirm(&yookassa).await.context("yookassa")?;
@@ -75,11 +80,14 @@ impl Teller<'_> {
 
     async fn connect(&self, slug: &str, credentials: &[(&str, &str)]) -> anyhow::Result<Shop> {
         let provider = by_slug(slug).with_context(|| format!("there is no provider {slug}"))?;
-        let given: Map<String, Value> = credentials.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let given: Map<String, Value> =
+            credentials.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
         // Only YooKassa's API is asked here; it is the demo's own.
-        let settings = if slug == "yookassa" { json!({ "api_base": self.stage.bank.api_base() }) } else { json!({}) };
+        let settings =
+            if slug == "yookassa" { json!({ "api_base": self.stage.bank.api_base() }) } else { json!({}) };
         let body = json!({ "provider": slug, "name": "demo", "credentials": given, "settings": settings });
-        let made = self.stage.client.post(&format!("/merchants/{}/integrations", self.merchant), &body).await?;
+        let made =
+            self.stage.client.post(&format!("/merchants/{}/integrations", self.merchant), &body).await?;
         let credentials =
             credentials.iter().map(|(key, value)| ((*key).to_owned(), Secret::new(*value))).collect();
         let account = Account { credentials, settings: Settings::default() };
@@ -93,7 +101,8 @@ impl Teller<'_> {
             "order": [{ "name": "Подписка «Стандарт»", "description": "1 месяц", "amount": 1499.90 }],
             "contact": { "id": 123_456_789, "name": "Дмитрий", "messenger": "telegram", "phone": "79999999999" },
         });
-        let payment = self.stage.client.post(&format!("/merchants/{}/payments", self.merchant), &body).await?;
+        let payment =
+            self.stage.client.post(&format!("/merchants/{}/payments", self.merchant), &body).await?;
         let number = payment.get("id").map(Value::to_string).unwrap_or_default();
         let link: String = text(&payment, "pay_url").chars().take(60).collect();
         self.step(&format!("robokassa      payment {number} created, pay link {link}…"));
@@ -206,7 +215,11 @@ impl Teller<'_> {
         for (answer, attempt) in answers.iter().zip(1_u32..) {
             let got = self.stage.subscriber.next().await?;
             let event: Value = serde_json::from_str(&got.body)?;
-            ensure!(event.get("state").and_then(Value::as_str) == Some(state), "expected {state}, got {}", got.body);
+            ensure!(
+                event.get("state").and_then(Value::as_str) == Some(state),
+                "expected {state}, got {}",
+                got.body
+            );
             ensure!(got.verified, "the signature of {} is wrong", got.id);
             ensure!(got.answered == *answer, "answered {} instead of {answer}", got.answered);
             let id = first.get_or_insert_with(|| got.clone()).id.clone();

@@ -52,14 +52,13 @@ impl Subscriber {
         let (sender, receiver) = mpsc::unbounded_channel();
         let inside = Arc::new(Inside { key: OnceCell::new(), failures: AtomicU32::new(0), got: sender });
         let data = web::Data::from(Arc::clone(&inside));
-        let server = HttpServer::new(move || {
-            App::new().app_data(data.clone()).route("/events", web::post().to(take))
-        })
-        .workers(1)
-        .shutdown_timeout(1)
-        .disable_signals()
-        .listen_rustls_0_23(listener, tls)?
-        .run();
+        let server =
+            HttpServer::new(move || App::new().app_data(data.clone()).route("/events", web::post().to(take)))
+                .workers(1)
+                .shutdown_timeout(1)
+                .disable_signals()
+                .listen_rustls_0_23(listener, tls)?
+                .run();
         let handle = server.handle();
         tokio::spawn(server);
         Ok(Subscriber { inside, got: Mutex::new(receiver), port, server: handle })
@@ -111,7 +110,8 @@ async fn take(inside: web::Data<Inside>, request: HttpRequest, body: web::Bytes)
         .collect();
     let now = SystemClock.now().div_euclid(1000);
     let verified = inside.key.get().is_some_and(|key| signature::verify(&headers, &body, key, now).is_ok());
-    let fails = inside.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+    let fails =
+        inside.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
     let answered = match (fails, verified) {
         (true, _) => 500,
         (false, true) => 200,

@@ -12,7 +12,6 @@ use crate::ledger::{Entry, Ledger, LedgerError};
 use crate::operations::{Operations, target};
 use crate::registry::Registry;
 
-
 /// An unpaid payment is not asked about for longer than this.
 const UNPAID_MAX_MS: i64 = 26 * 60 * 60 * 1000;
 /// A held payment is not asked about for longer than this: providers release holds after 7 days.

@@ -5,7 +5,9 @@
 mod store_suite;
 mod authority;
 mod delivery;
+mod intake;
 mod outbound_addresses;
 mod outbound_receivers;
 mod sqlite;
 mod subscriber;
+mod world;
