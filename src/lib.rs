@@ -1,4 +1,27 @@
-//! Kassir: a multi-provider payment webhook router for messenger bots.
+//! Kassir (кассир, a cashier): a multi-provider payment webhook router for messenger bots.
+//!
+//! # The path of a payment
+//!
+//! 1. A provider sends a notification to `/webhooks/{provider}/{token}`. [`intake`] finds whose URL that is (from
+//!    [`registry`], a cache of what is set up) and hands the bytes to the provider's adapter, a pure function of the
+//!    crate `kassir-providers`. The adapter proves them and says what they mean, or refuses them with a reason and,
+//!    for a wrong signature, the usual mistake that fits.
+//! 2. [`ledger`] looks the payment up, [`domain::apply`] decides (pure: a late word changes nothing, a repeated one is
+//!    a duplicate, another amount is a mismatch), [`domain::fanout`] makes the event and its deliveries, and
+//!    [`store::Store::commit`] writes all of it in **one atomic, durable step**. When something changed meanwhile, it
+//!    is decided again.
+//! 3. Only now the provider gets its answer, in its own words. While the store is away the answer is its "try later".
+//! 4. What proves nothing by itself (YooKassa) is kept and answered at once; a job of the same queue asks the
+//!    provider's API ([`jobs::confirm`]), and what the API says goes through step 2.
+//! 5. The commit leased the new deliveries to this process: [`delivery`] signs and sends them at once. If the process
+//!    dies, the lease runs out and any router takes them from the store: the store is the queue.
+//! 6. Each attempt ends in [`store::Store::settle`]: attempt and next due time in one step. Intervals grow for a day
+//!    ([`delivery::schedule`]); then the delivery is `failed`, kept, and a person can replay it.
+//!
+//! Payments that we create ourselves ([`payments`]) are written down first, then asked of the provider
+//! ([`operations`]), and announced as `pending`; [`jobs::poll`] asks about those whose notification never comes.
+//!
+//! [`app`] puts the parts together; [`cli`] is the command line. `docs/decisions` says why things are as they are.
 
 pub mod api;
 pub mod app;

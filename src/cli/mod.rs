@@ -3,6 +3,7 @@
 mod config;
 mod demo;
 mod doctor;
+mod health;
 mod print;
 mod replay;
 mod serve;
@@ -39,6 +40,8 @@ enum Command {
     Replay(Box<replay::Arguments>),
     /// Check configuration, store, clock, TLS and providers, and say what to do.
     Doctor(doctor::Arguments),
+    /// Ask whether the router on this machine is ready.
+    Health,
     /// API tokens.
     Token {
         #[command(subcommand)]
@@ -105,6 +108,7 @@ fn run(cli: Cli) -> Result<(), Failed> {
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Replay(arguments) => block_on(replay::run(*arguments, load()?)),
         Command::Doctor(arguments) => block_on(doctor::run(arguments, load()?)),
+        Command::Health => block_on(health::run(load()?)),
         Command::Token { command } => block_on(token::run(command, load()?)),
         Command::Simulate(arguments) => block_on(simulate::run(*arguments)),
         Command::Config { command } => config::run(&command, &load()?),

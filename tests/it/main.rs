@@ -10,4 +10,5 @@ mod outbound_addresses;
 mod outbound_receivers;
 mod sqlite;
 mod subscriber;
+mod walls;
 mod world;
