@@ -3,20 +3,23 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use async_trait::async_trait;
-use kassir_providers::{Call, Reply};
+use kassir_providers::{Call, Proof, Reply};
 use tokio::runtime::Handle;
 
+use super::Services;
+use crate::api::{ApiState, TryOut, TryRefusal, TryResult};
 use crate::delivery::outbound::{Outbound, OutboundRequest};
 use crate::delivery::signature::SigningKey;
 use crate::delivery::{DeliveryConfig, EndpointSource, EndpointView, LiveKey, SourceError, Worker};
 use crate::domain::config::Endpoint;
-use crate::domain::ids::{EndpointId, MerchantId};
-use crate::ledger::HandOver;
+use crate::domain::ids::{EndpointId, IntegrationId, MerchantId};
+use crate::intake::try_out::{Trial, try_out};
+use crate::ledger::{HandOver, Ledger, LedgerError};
 use crate::limits::PROVIDER_REPLY_MAX;
 use crate::operations::{Caller, NoReply};
-use crate::registry::{Registry, endpoint_owner};
+use crate::registry::{MerchantView, Registry, RegistryError, endpoint_owner};
 use crate::secrets::{SecretError, Vault};
-use crate::store::Claimed;
+use crate::store::{Claimed, StoreError};
 
 /// Providers' APIs are reached through the guarded client, like subscribers.
 pub(super) struct ProviderCaller(pub Outbound);
@@ -134,4 +137,92 @@ impl HandOver for WorkerHandOver {
     fn lease(&self) -> Option<(String, u64)> {
         self.worker().map(|_| (self.owner.clone(), self.lease_ms))
     }
+}
+
+/// The dry run, from intake to the API.
+struct Trials {
+    ledger: Arc<Ledger>,
+}
+
+#[async_trait]
+impl TryOut for Trials {
+    async fn try_out(
+        &self,
+        view: &Arc<MerchantView>,
+        integration: IntegrationId,
+        request: &kassir_providers::Request,
+    ) -> Result<TryResult, RegistryError> {
+        match try_out(&self.ledger, view, integration, request).await {
+            Ok(trial) => Ok(shown(trial)),
+            Err(LedgerError::Registry(error)) => Err(error),
+            Err(LedgerError::Gone | LedgerError::LostLease) => {
+                Err(StoreError::NotFound("integration").into())
+            }
+        }
+    }
+}
+
+fn shown(trial: Trial) -> TryResult {
+    let nothing = TryResult {
+        proof: None,
+        asks_api: None,
+        refusal: None,
+        warnings: Vec::new(),
+        facts: Vec::new(),
+        payload: None,
+        decisions: Vec::new(),
+        answer: trial.answer,
+        events: Vec::new(),
+    };
+    match trial.result {
+        Err(reject) => TryResult {
+            refusal: Some(TryRefusal {
+                kind: word(&reject.kind),
+                reason: reject.reason,
+                diagnosis: reject.diagnosis,
+            }),
+            ..nothing
+        },
+        Ok(taken) => {
+            let (proof, unproven) = match taken.proof {
+                Proof::Signed => ("signed", None),
+                Proof::Sourced => ("sourced", None),
+                Proof::Unproven(why) => ("unproven", Some(why)),
+            };
+            let facts = taken.facts.iter().filter_map(|fact| serde_json::to_value(fact).ok());
+            let decisions =
+                taken.decisions.into_iter().map(|decision| (decision.outcome.word(), decision.reason));
+            TryResult {
+                proof: Some(proof),
+                asks_api: taken.asks_api.or(unproven),
+                warnings: taken.warnings,
+                facts: facts.collect(),
+                payload: Some(taken.payload.get().to_owned()),
+                decisions: decisions.collect(),
+                events: taken.events,
+                ..nothing
+            }
+        }
+    }
+}
+
+/// The word of an enum that serialises as one.
+fn word<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|value| value.as_str().map(ToOwned::to_owned))
+        .unwrap_or_default()
+}
+
+/// What the API needs.
+pub(super) fn api_state(services: &Services, admin_token_hash: &str) -> anyhow::Result<ApiState> {
+    let metrics = crate::telemetry::start_metrics().map_err(anyhow::Error::msg)?;
+    Ok(ApiState {
+        manage: Arc::clone(&services.manage),
+        payments: Arc::clone(&services.payments),
+        try_out: Arc::new(Trials { ledger: Arc::clone(&services.ledger) }),
+        admin_token_hash: admin_token_hash.to_owned(),
+        metrics: Arc::new(move || metrics.render()),
+        tokens: Arc::default(),
+    })
 }

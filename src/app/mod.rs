@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App as ActixApp, HttpServer};
+use actix_web::{App as ActixApp, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,13 +22,15 @@ use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::delivery::outbound::{Outbound, OutboundConfig};
 use crate::delivery::schedule::Schedule;
-use crate::delivery::{DeliveryConfig, LEASE_MARGIN, Parts, Worker};
+use crate::delivery::{DeliveryConfig, EndpointSource, LEASE_MARGIN, Parts, Worker};
 use crate::intake::Intake;
 use crate::intake::http::InboundState;
 use crate::jobs::Jobs;
 use crate::jobs::confirm::Confirm;
 use crate::jobs::poll::Poll;
+use crate::jobs::replay::Replayer;
 use crate::ledger::Ledger;
+use crate::manage::Manager;
 use crate::operations::Operations;
 use crate::payments::Payments;
 use crate::registry::Registry;
@@ -75,6 +77,8 @@ pub struct Services {
     pub operations: Operations,
     /// Inbound notifications.
     pub intake: Arc<Intake>,
+    /// What people do.
+    pub manage: Arc<Manager>,
 }
 
 /// What a router is started with besides its configuration.
@@ -154,8 +158,15 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
             max_age_ms: config.intake.confirm_max_age.ms(),
         },
         poll: Poll { ledger: Arc::clone(&ledger), operations: operations.clone() },
+        replayer: Replayer {
+            store: Arc::clone(store),
+            registry: Arc::clone(&registry),
+            clock: Arc::clone(clock),
+        },
         schedule: delivery.schedule,
     };
+    let endpoints: Arc<dyn EndpointSource> =
+        Arc::new(adapters::Endpoints { registry: Arc::clone(&registry), vault: Arc::clone(vault) });
     let worker = Worker::new(Parts {
         store: Arc::clone(store),
         outbound: outbound.clone(),
@@ -178,7 +189,17 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
         public_url: config.public_url(),
     });
     let intake = Arc::new(Intake::new(Arc::clone(&ledger), config.intake.refused_kept_per_minute));
+    let manage = Arc::new(Manager {
+        store: Arc::clone(store),
+        clock: Arc::clone(clock),
+        vault: Arc::clone(vault),
+        registry: Arc::clone(&registry),
+        config: Arc::new(config.clone()),
+        outbound: outbound.clone(),
+        endpoints,
+    });
     let services = Services {
+        manage,
         config: Arc::new(config.clone()),
         clock: Arc::clone(clock),
         store: Arc::clone(store),
@@ -212,12 +233,16 @@ impl Router {
             clock: Arc::clone(&services.clock),
             trusted_proxies: Arc::new(start.config.trusted_proxies.clone()),
         };
+        let api = adapters::api_state(&services, &start.admin_token_hash)?;
         let workers = match start.config.workers {
             0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             workers => workers,
         };
         let server = HttpServer::new(move || {
-            ActixApp::new().configure(|service| crate::intake::http::configure(service, inbound.clone()))
+            ActixApp::new()
+                .configure(|service| crate::intake::http::configure(service, inbound.clone()))
+                .configure(|service| crate::api::configure(service, api.clone()))
+                .default_service(web::to(crate::api::no_route))
         })
         .workers(workers)
         .shutdown_timeout(start.config.delivery.drain.0.as_secs().max(1))
