@@ -46,6 +46,16 @@ pub enum HeaderRefusal {
 /// # Errors
 /// [`HeaderRefusal`] in words for the person who gave it.
 pub fn check_custom_header(name: &str, value: &str) -> Result<(), HeaderRefusal> {
+    check_name(name)?;
+    let printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if value.is_empty() || value.len() > VALUE_MAX || !printable || value.trim() != value {
+        return Err(HeaderRefusal::Value);
+    }
+    Ok(())
+}
+
+/// Judges its name alone: whatever way a header came into the configuration, it never stands in for one of ours.
+pub(super) fn check_name(name: &str) -> Result<(), HeaderRefusal> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(plain) {
         return Err(HeaderRefusal::Name);
@@ -54,14 +64,7 @@ pub fn check_custom_header(name: &str, value: &str) -> Result<(), HeaderRefusal>
     let lower = name.to_ascii_lowercase().replace('_', "-");
     let reserved = RESERVED.contains(&lower.as_str())
         || RESERVED_PREFIXES.iter().any(|prefix| lower.starts_with(prefix));
-    if reserved {
-        return Err(HeaderRefusal::Reserved(lower));
-    }
-    let printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if value.is_empty() || value.len() > VALUE_MAX || !printable || value.trim() != value {
-        return Err(HeaderRefusal::Value);
-    }
-    Ok(())
+    if reserved { Err(HeaderRefusal::Reserved(lower)) } else { Ok(()) }
 }
 
 #[cfg(test)]

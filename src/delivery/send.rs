@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kassir_providers::Method;
 
+use super::custom_header::check_name;
 use super::endpoint::EndpointView;
 use super::judge::{Verdict, judge};
 use super::outbound::{Failure, FailureKind, Outbound, OutboundRequest, Outcome};
@@ -52,7 +53,8 @@ pub fn request(
         headers.push(("kassir-test", "true".to_owned()));
     }
     let own = headers.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let custom = view.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    let custom = view.headers.iter().filter(|(name, _)| check_name(name).is_ok());
+    let custom = custom.map(|(name, value)| (name.clone(), value.expose().to_owned()));
     let timeout = view.endpoint.timeout_s.map(|seconds| Duration::from_secs(u64::from(seconds)));
     Ok(OutboundRequest {
         method: Method::Post,

@@ -5,6 +5,7 @@ use kassir::delivery::signature::{SigningKey, VerifyError, verify};
 use kassir::delivery::{outbound::harmless, request_replay};
 use kassir::domain::DeliveryStatus;
 use kassir::domain::config::Success;
+use kassir_providers::Secret;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::world::world;
@@ -96,7 +97,9 @@ async fn failures_of_every_kind_and_then_success() {
 async fn replays_and_tests_are_marked() {
     let world = world().await;
     let subscriber = Subscriber::http().await;
-    let view = world.endpoint(&subscriber.url("/"));
+    let mut view = world.endpoint(&subscriber.url("/"));
+    view.headers.push(("Kassir-Replay".to_owned(), Secret::new("forged")));
+    world.endpoints.put(view.clone());
     let id = world.queue_test(&view).await;
     world.worker.run_until_idle().await.unwrap();
     let delivered = world.load(id).await;
