@@ -114,6 +114,12 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_key_proves_nothing() {
+        let token = sign_hs256(b"{}", b"");
+        assert!(!Compact::parse(&token).unwrap().is_hs256_of(b""));
+    }
+
+    #[test]
     fn only_hs256_counts() {
         let none = format!("{}.{}.", base64url(br#"{"alg":"none","typ":"JWT"}"#), base64url(b"{}"));
         let token = Compact::parse(&none).unwrap();
