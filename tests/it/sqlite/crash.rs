@@ -86,8 +86,12 @@ async fn keep_settling(shop: Shop) {
 }
 
 fn start(path: &Path, shop: &Shop) -> (Child, BufReader<ChildStdout>) {
+    start_by(Command::new(std::env::current_exe().unwrap()), path, shop)
+}
+
+fn start_by(mut command: Command, path: &Path, shop: &Shop) -> (Child, BufReader<ChildStdout>) {
     let names = format!("{} {} {} {}", shop.merchant, shop.integration, shop.endpoint, shop.version);
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    let mut child = command
         .args(["--exact", "sqlite::crash::victim", "--nocapture"])
         .env(STORE, path)
         .env(SHOP, names)
@@ -158,6 +162,32 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_half_done() {
     }
     assert!(known.payments.len() > ROUNDS && !known.settled.is_empty());
     check_queue(&bench, &own).await;
+}
+
+/// The system refuses a write in the middle of a transaction (here: beyond 1 MiB of a file): SQLite reports an I/O
+/// error, nobody is told that the write succeeded, and what was acknowledged before is there.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_write_that_the_system_refuses_is_not_acknowledged() {
+    let file = File::new();
+    let path = file.path();
+    let store = file.open().unwrap();
+    let mut bench = file.bench(store, Arc::new(ManualClock::at(START)));
+    let mut own = shop(&bench).await;
+    bench.store.close().await;
+    let mut shell = Command::new("sh");
+    let limited = "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\"";
+    shell.args(["-c", limited]).arg(std::env::current_exe().unwrap());
+    let (mut child, mut lines) = start_by(shell, &path, &own);
+    let mut known = Acknowledged::default();
+    // The victim ends by itself when the store tells it that it can't write.
+    known.read(&mut lines, u128::MAX);
+    assert!(!child.wait().unwrap().success());
+    assert!(!known.payments.is_empty());
+    bench.restart().await;
+    own.store = bench.store.clone();
+    check(&own, &known).await;
+    own.write(own.whole("after")).await;
 }
 
 async fn read_all<T, F>(list: impl Fn(Page) -> F) -> Vec<T>
