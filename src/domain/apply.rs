@@ -181,13 +181,38 @@ fn answer_question(rules: &Rules<'_>, payment: Option<&Payment>, question: &Ques
         State::Canceled if payment.expired_by_us => {
             return no(Refusal::Expired, "answered with no: its time is over".to_owned());
         }
+        // What was canceled is an earlier attempt of the payer, not the order.
+        State::Canceled if is_another_attempt(rules, payment, &question.payment) => {}
         State::Canceled => return no(Refusal::Closed, "answered with no: it is canceled".to_owned()),
         State::Pending => {}
     }
     match check_amount(rules, payment, question.amount.as_ref(), AmountCheck::Equal) {
-        Ok(_) => yes("answered with yes: known, open, and the amount is right"),
+        Ok(_) => Decision {
+            change: named(rules, payment, &question.payment),
+            ..yes("answered with yes: known, open, and the amount is right")
+        },
         Err(WrongAmount { refusal, words }) => no(refusal, format!("answered with no: {words}")),
     }
+}
+
+/// Whether a question is about an attempt of its own, after one that failed. A hold that was released is no attempt:
+/// somebody closed the order.
+fn is_another_attempt(rules: &Rules<'_>, payment: &Payment, asked: &PaymentRef) -> bool {
+    let other_id = match (&payment.provider_id, &asked.provider_id) {
+        (Some(known), Some(asked)) => known != asked,
+        _ => false,
+    };
+    rules.attempts_share_reference && other_id && !payment.hold
+}
+
+/// The provider's id that a question tells: some providers can only be asked about a payment by it.
+fn named(rules: &Rules<'_>, payment: &Payment, asked: &PaymentRef) -> Option<Change> {
+    let new = |id: &&String| rules.attempts_share_reference && payment.provider_id.as_ref() != Some(*id);
+    let id = asked.provider_id.as_ref().filter(new)?;
+    let mut next = payment.clone();
+    next.provider_id = Some(id.clone());
+    next.updated_at = rules.now;
+    Some(Change { payment: Box::new(next), is_new: false, links: vec![id.clone()] })
 }
 
 struct WrongAmount {
@@ -452,5 +477,78 @@ fn refund(rules: &Rules<'_>, payment: Option<&Payment>, fact: &RefundFact) -> De
         happened: Some(Happened { state, amount: paid, refund: Some(entry) }),
         change: Some(Change { payment: Box::new(next), is_new: false, links: Vec::new() }),
         wait: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kassir_providers::fact::QuestionKind;
+    use serde_json::json;
+
+    fn integration() -> Integration {
+        let id = uuid::Uuid::nil();
+        serde_json::from_value(json!({
+            "id": crate::domain::ids::IntegrationId(id), "merchant": crate::domain::ids::MerchantId(id),
+            "provider": "unitpay", "name": "", "event_provider": "unitpay", "credentials": {}, "settings": {},
+            "tokens": [], "created_at": 0, "updated_at": 0,
+        }))
+        .unwrap()
+    }
+
+    fn payment(integration: &Integration, state: State, provider_id: &str, hold: bool) -> Payment {
+        let fact = Fact::Payment(PaymentFact {
+            payment: PaymentRef {
+                provider_id: Some(provider_id.to_owned()),
+                reference: Some("1042".to_owned()),
+            },
+            state,
+            amount: Some(Sum::Money(Money::new(1050, kassir_providers::Currency::RUB))),
+            amount_check: AmountCheck::Equal,
+            reason: None,
+            test: false,
+            method: None,
+            saved_method: None,
+            operation_key: None,
+            expires_at: None,
+        });
+        let rules = Rules { integration, attempts_share_reference: true, now: 1 };
+        let made = apply(&rules, None, &fact).change.unwrap().payment;
+        Payment { hold, ..*made }
+    }
+
+    fn ask(share: bool, state: State, known: &str, asked: &str, hold: bool) -> Decision {
+        let integration = integration();
+        let payment = payment(&integration, state, known, hold);
+        let rules = Rules { integration: &integration, attempts_share_reference: share, now: 2 };
+        let question = Fact::Question(Question {
+            kind: QuestionKind::MayPay,
+            payment: PaymentRef { provider_id: Some(asked.to_owned()), reference: Some("1042".to_owned()) },
+            amount: Some(Sum::Money(Money::new(1050, kassir_providers::Currency::RUB))),
+        });
+        apply(&rules, Some(&payment), &question)
+    }
+
+    #[test]
+    fn a_failed_attempt_does_not_close_an_order_whose_attempts_have_ids_of_their_own() {
+        let closed = Verdict::Refused(Refusal::Closed);
+        assert_eq!(ask(true, State::Canceled, "1", "2", false).verdict, Verdict::Accepted);
+        assert_eq!(ask(true, State::Canceled, "1", "1", false).verdict, closed);
+        assert_eq!(ask(true, State::Canceled, "1", "2", true).verdict, closed);
+        assert_eq!(ask(false, State::Canceled, "1", "2", false).verdict, closed);
+        let paid = Verdict::Refused(Refusal::AlreadyPaid);
+        assert_eq!(ask(true, State::Succeeded, "1", "2", false).verdict, paid);
+    }
+
+    #[test]
+    fn the_id_that_a_question_tells_is_kept() {
+        let decision = ask(true, State::Pending, "1", "2", false);
+        let change = decision.change.unwrap();
+        assert_eq!(change.payment.provider_id.as_deref(), Some("2"));
+        assert_eq!(change.links, ["2"]);
+        assert_eq!(change.payment.state, State::Pending);
+        assert!(decision.happened.is_none());
+        assert!(ask(true, State::Pending, "1", "1", false).change.is_none());
+        assert!(ask(false, State::Pending, "1", "2", false).change.is_none());
     }
 }

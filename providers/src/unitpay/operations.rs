@@ -152,12 +152,23 @@ fn state(status: &str, held: bool) -> Option<State> {
     }
 }
 
+/// Refuses an answer about another payment. In test mode Unitpay answers with ids of its own.
+fn is_of(result: &Value, payment: &Target, account: &Account) -> Result<(), Failure> {
+    let told = json::member(result, "paymentId");
+    if account.is_test() || told.is_none() || told == payment.provider_id {
+        Ok(())
+    } else {
+        Err(Failure::later("Unitpay answered about another payment than the one that was asked for"))
+    }
+}
+
 fn facts(result: &Value, payment: &Target, now: i64, account: &Account) -> Result<Vec<Fact>, Failure> {
     let unreadable = |what: &str| Failure::later(format!("Unitpay's answer has no readable {what}"));
     let reference = PaymentRef {
         provider_id: json::member(result, "paymentId").or_else(|| payment.provider_id.clone()),
         reference: json::member(result, "account"),
     };
+    is_of(result, payment, account)?;
     let status = json::member(result, "status").ok_or_else(|| unreadable("status"))?;
     let paid_at = json::member(result, "date")
         .and_then(|date| Civil::parse(&date))
@@ -211,6 +222,7 @@ fn refund(
     account: &Account,
 ) -> Result<Step, Failure> {
     let result = api::read(reply, Effect::Reads)?;
+    is_of(&result, payment, account)?;
     let caller = |why: String| Failure::never(Fault::Caller, why);
     let currency = payment.amount.currency;
     if json::member(&result, "orderCurrency").is_some_and(|code| code != currency.code()) {
