@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kassir_providers::account::SourceIps;
-use kassir_providers::{RejectKind, Secret};
+use kassir_providers::operation::Sample;
+use kassir_providers::{Money, Proof, Provider, RejectKind, Secret, State};
 
 use crate::support::breaking::{flips, stripped};
 use crate::support::{Failures, Fixture, fixtures};
@@ -90,6 +91,54 @@ fn a_foreign_or_empty_key_is_refused() {
         }
     }
     failures.finish();
+}
+
+/// Whoever knows that a key is not set could sign with nothing.
+#[test]
+fn nothing_is_signed_with_an_empty_key() {
+    let mut failures =
+        Failures::of("an account without its keys believes nothing that is signed with nothing");
+    for fixture in good() {
+        let Some(keys) = &fixture.keys else { continue };
+        let mut account = fixture.account.clone();
+        // All of them: an adapter may fall back on another one.
+        let fields = fixture.provider.about().credentials;
+        let public = |key: &str| fields.iter().any(|field| field.key == key && !field.secret);
+        for (key, secret) in &mut account.credentials {
+            if !public(key) || keys.proving.contains(key) {
+                *secret = Secret::new("");
+            }
+        }
+        for state in [State::Succeeded, State::WaitingForCapture] {
+            let sample = sample(fixture.provider, state);
+            let Some(Ok(request)) =
+                failures.calm(&fixture.place, || fixture.provider.imitate(&sample, &account))
+            else {
+                continue;
+            };
+            let received = fixture.provider.receive(&request, &account);
+            let signed = received.is_ok_and(|received| received.proof == Proof::Signed);
+            failures.check(&fixture.place, !signed, || format!("{state:?}, signed with nothing: taken in"));
+        }
+    }
+    failures.finish();
+}
+
+fn sample(provider: &dyn Provider, state: State) -> Sample {
+    let currencies = provider.about().currencies;
+    let code = if currencies.contains(&"RUB") { "RUB" } else { currencies.first().unwrap_or(&"RUB") };
+    Sample {
+        kind: None,
+        state,
+        refund: false,
+        amount: Money::new(149_990, code.parse().expect("a currency")),
+        reference: "1042".to_owned(),
+        provider_id: None,
+        description: "Order 1042".to_owned(),
+        email: Some("payer@example.com".to_owned()),
+        metadata: serde_json::Map::new(),
+        now: 1_772_046_491_000,
+    }
 }
 
 #[test]
