@@ -55,9 +55,21 @@ impl Modify for Common {
                 idempotency(post);
             }
             let all = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
-            all.into_iter().flatten().filter(|operation| operation.security.is_none()).for_each(problems);
+            for operation in all.into_iter().flatten() {
+                plain_words(operation);
+                if operation.security.is_none() {
+                    problems(operation);
+                }
+            }
         }
     }
+}
+
+/// Leaves the handlers' sections about Rust out of their descriptions.
+fn plain_words(operation: &mut Operation) {
+    let words = operation.description.take().unwrap_or_default();
+    let words = words.split("# Errors").next().unwrap_or_default().trim();
+    operation.description = Some(words.to_owned()).filter(|words| !words.is_empty());
 }
 
 fn idempotency(operation: &mut Operation) {

@@ -50,7 +50,8 @@ pub async fn show(context: Context) -> Result<Reply> {
     let merchant = context.merchant(Need::Read).await?.config.merchant.id;
     let mut params = context.params()?;
     let now = context.manage().clock.now();
-    let to = params.time("to").unwrap_or(now);
+    // The present hour counts, also at its very start.
+    let to = params.time("to").unwrap_or_else(|| now.saturating_add(1));
     let from = params.time("from").unwrap_or_else(|| to.saturating_sub(DAY_MS));
     if from >= to {
         params.wrong::<()>("from", "must be before to".to_owned());

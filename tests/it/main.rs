@@ -3,6 +3,7 @@
 
 #[macro_use]
 mod store_suite;
+mod api;
 mod authority;
 mod delivery;
 mod intake;

@@ -46,6 +46,10 @@ pub(super) fn read(body: &mut Members) -> Option<NewPayment> {
     if email.as_ref().is_some_and(|email| !is_email(email)) {
         body.wrong("email", "is no e-mail address");
     }
+    // All are read before the first `?`: what is not read counts as unknown.
+    let receipt = small(body, "receipt");
+    let save_method = body.switch("save_method").unwrap_or(false);
+    let saved_method = body.text("saved_method", WORDS_MAX);
     Some(NewPayment {
         integration: integration?,
         amount: Money::new(minor?, currency?),
@@ -56,9 +60,9 @@ pub(super) fn read(body: &mut Members) -> Option<NewPayment> {
         hold,
         metadata: metadata.unwrap_or_default(),
         email,
-        receipt: small(body, "receipt"),
-        save_method: body.switch("save_method").unwrap_or(false),
-        saved_method: body.text("saved_method", WORDS_MAX),
+        receipt,
+        save_method,
+        saved_method,
     })
 }
 

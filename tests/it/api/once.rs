@@ -1,0 +1,68 @@
+//! `Idempotency-Key`.
+
+use serde_json::{Value, json};
+
+use super::world::{ADMIN, Answer, World};
+
+async fn post(world: &World, token: &str, key: &str, path: &str, body: &Value) -> Answer {
+    let bearer = format!("Bearer {token}");
+    let headers =
+        [("authorization", bearer.as_str()), ("idempotency-key", key), ("content-type", "application/json")];
+    world.send("POST", &format!("/api/v1{path}"), &headers, body.to_string()).await
+}
+
+#[tokio::test]
+async fn a_creation_happens_once_and_answers_the_same() {
+    let world = World::new().await;
+    let merchant = world.merchant().await;
+    let path = format!("/merchants/{merchant}/endpoints");
+    let body = json!({ "url": "http://127.0.0.1:8443/a" });
+    let first = post(&world, ADMIN, "k-1", &path, &body).await.is(201);
+    let again = post(&world, ADMIN, "k-1", &path, &body).await.is(201);
+    assert_eq!(first.text, again.text, "the secret is in the second answer too");
+    assert_eq!(first.header("idempotency-replayed"), "");
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(world.get(&path).await.json["data"].as_array().unwrap().len(), 1);
+    let other = json!({ "url": "http://127.0.0.1:8443/b" });
+    post(&world, ADMIN, "k-1", &path, &other).await.is(422);
+    let owner = world.token("merchant", Some(&merchant)).await;
+    let theirs = post(&world, &owner, "k-1", &path, &body).await.is(201);
+    assert_ne!(theirs.id(), first.id(), "keys are of one caller");
+    post(&world, ADMIN, "", &path, &body).await.is(400);
+    post(&world, ADMIN, &"x".repeat(256), &path, &body).await.is(400);
+}
+
+#[tokio::test]
+async fn what_failed_can_be_tried_again() {
+    let world = World::new().await;
+    let merchant = world.merchant().await;
+    let path = format!("/merchants/{merchant}/endpoints");
+    post(&world, ADMIN, "k-1", &path, &json!({ "url": "nonsense" })).await.is(422);
+    post(&world, ADMIN, "k-1", &path, &json!({ "url": "http://127.0.0.1:8443/" })).await.is(201);
+}
+
+#[tokio::test]
+async fn the_second_of_two_at_once_waits() {
+    let world = World::new().await;
+    world.store.idempotency_begin("admin", "k-1", "another", 60_000).await.unwrap();
+    let busy = post(&world, ADMIN, "k-1", "/merchants", &json!({ "name": "x" })).await;
+    assert!(matches!(busy.status, 409 | 422), "{}", busy.text);
+    let bodies = json!({ "name": "y" });
+    let all =
+        futures_util::future::join_all((0..8).map(|_| post(&world, ADMIN, "k-2", "/merchants", &bodies)));
+    let answers = all.await;
+    assert!(answers.iter().all(|answer| matches!(answer.status, 201 | 409)));
+    let made = world.get("/merchants").await.json["data"].as_array().unwrap().len();
+    assert_eq!(made, 1);
+}
+
+#[tokio::test]
+async fn secrets_are_not_kept_in_the_clear() {
+    let world = World::new().await;
+    let merchant = world.merchant().await;
+    let path = format!("/merchants/{merchant}/endpoints");
+    let made = post(&world, ADMIN, "k-1", &path, &json!({ "url": "http://127.0.0.1:8443/a" })).await.is(201);
+    let fingerprint = "unknown to us";
+    let kept = world.store.idempotency_begin("admin", "k-1", fingerprint, 1_000).await.unwrap();
+    assert!(!format!("{kept:?}").contains(made.json["secret"].as_str().unwrap()));
+}
