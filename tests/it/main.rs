@@ -5,10 +5,12 @@
 mod store_suite;
 mod api;
 mod authority;
+mod crash;
 mod delivery;
 mod intake;
 mod outbound_addresses;
 mod outbound_receivers;
+mod process;
 mod sqlite;
 mod subscriber;
 mod walls;

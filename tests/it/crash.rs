@@ -1,0 +1,211 @@
+//! kill -9 of the real binary under full load: what was acknowledged reaches the subscriber, and no payment has two
+//! different events for one state. The senders repeat what was not answered, as providers do.
+
+use std::collections::{HashMap, HashSet};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use kassir::client::unguarded;
+use kassir::delivery::outbound::{Outbound, OutboundRequest};
+use kassir_providers::operation::Sample;
+use kassir_providers::{Account, Currency, Method, Money, Request, Secret, State, by_slug};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::process::Plan;
+
+/// Notifications that are sent.
+const NOTIFICATIONS: usize = 5_000;
+/// Times that the router is killed.
+const KILLS: usize = 5;
+/// Senders at once.
+const SENDERS: usize = 48;
+/// Longest wait for the last event: leases of a killed router run out within this.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// What the subscriber got: event ids by payment and state.
+#[derive(Default)]
+pub struct Got {
+    events: Mutex<HashMap<(u64, String), HashSet<String>>>,
+    references: Mutex<HashSet<String>>,
+    requests: Mutex<usize>,
+    more: Notify,
+}
+
+/// Starts a subscriber over plain http that takes everything.
+pub fn subscriber() -> (String, Arc<Got>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://127.0.0.1:{}/events", listener.local_addr().unwrap().port());
+    let got = Arc::new(Got::default());
+    let data = web::Data::from(Arc::clone(&got));
+    let server = HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(take)))
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run();
+    tokio::spawn(server);
+    (url, got)
+}
+
+async fn take(got: web::Data<Got>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
+    let event: Value = serde_json::from_slice(&body).unwrap();
+    let id = request.headers().get("webhook-id").unwrap().to_str().unwrap().to_owned();
+    let key = (event["id"].as_u64().unwrap(), event["state"].as_str().unwrap().to_owned());
+    got.events.lock().unwrap().entry(key).or_default().insert(id);
+    if let Some(reference) = event["payload"]["InvId"].as_str() {
+        got.references.lock().unwrap().insert(reference.to_owned());
+    }
+    *got.requests.lock().unwrap() += 1;
+    got.more.notify_waiters();
+    HttpResponse::Ok().finish()
+}
+
+impl Got {
+    /// Waits until events of so many orders came.
+    pub async fn wait_for(&self, orders: usize) {
+        let all = async {
+            loop {
+                let more = self.more.notified();
+                if self.references.lock().unwrap().len() >= orders {
+                    return;
+                }
+                more.await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            panic!("only {} of {orders} orders came", self.references.lock().unwrap().len());
+        }
+    }
+
+    /// No payment has two different events for one state, and there is one payment per order.
+    pub fn check(&self, orders: usize) {
+        let events = self.events.lock().unwrap();
+        let twice: Vec<_> = events.iter().filter(|(_, ids)| ids.len() > 1).collect();
+        assert!(twice.is_empty(), "two events for one state: {twice:?}");
+        assert_eq!(events.len(), orders, "payments and orders differ");
+    }
+}
+
+fn account() -> Account {
+    let credentials =
+        [("merchant_login", "demo_shop"), ("password1", "Pass1_qwe"), ("password2", "Pass2_asd")];
+    Account {
+        credentials: credentials
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), Secret::new(*value)))
+            .collect(),
+        ..Account::default()
+    }
+}
+
+/// A paid Robokassa order.
+pub fn paid(order: usize) -> Request {
+    let sample = Sample {
+        kind: None,
+        state: State::Succeeded,
+        refund: false,
+        amount: Money::new(10_000 + i64::try_from(order).unwrap(), Currency::RUB),
+        reference: order.to_string(),
+        provider_id: None,
+        description: String::new(),
+        email: None,
+        metadata: serde_json::Map::new(),
+        now: 0,
+    };
+    by_slug("robokassa").unwrap().imitate(&sample, &account()).unwrap()
+}
+
+/// Sets a merchant with a Robokassa shop and a subscriber up; gives the inbound URL.
+pub async fn set_up(plan: &Plan, subscriber: &str) -> String {
+    let client = plan.client();
+    let merchant = client.post("/merchants", &json!({ "name": "Лавка" })).await.unwrap();
+    let path = format!("/merchants/{}", merchant["id"].as_str().unwrap());
+    let endpoint = json!({ "url": subscriber, "max_in_flight": 64 });
+    client.post(&format!("{path}/endpoints"), &endpoint).await.unwrap();
+    let credentials =
+        json!({ "merchant_login": "demo_shop", "password1": "Pass1_qwe", "password2": "Pass2_asd" });
+    let body = json!({ "provider": "robokassa", "credentials": credentials });
+    let made = client.post(&format!("{path}/integrations"), &body).await.unwrap();
+    made["webhook_url"].as_str().unwrap().to_owned()
+}
+
+/// Sends one order's notification until it is acknowledged.
+async fn send_until_acknowledged(wire: &Outbound, url: &str, order: usize) {
+    let notice = paid(order);
+    loop {
+        let request = OutboundRequest {
+            method: Method::Post,
+            url: url.to_owned(),
+            headers: notice.headers.clone(),
+            body: notice.body.clone(),
+            timeout: Some(Duration::from_secs(10)),
+            response_max: 1024,
+        };
+        let outcome = wire.send(request).await;
+        if outcome.status == Some(200) {
+            assert_eq!(String::from_utf8_lossy(&outcome.body), format!("OK{order}"));
+            return;
+        }
+        // A provider waits a minute; we only make room for the router to come back.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Sends all orders while the router is killed and restarted; `disturb` is called after each fifth of them.
+pub async fn storm<F: AsyncFnMut()>(url: &str, mut disturb: F) {
+    let wire = unguarded().unwrap();
+    let next = Arc::new(std::sync::atomic::AtomicUsize::new(1));
+    let acknowledged = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let progress = Arc::new(Notify::new());
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|_| {
+            let (wire, url) = (wire.clone(), url.to_owned());
+            let (next, acknowledged, progress) =
+                (Arc::clone(&next), Arc::clone(&acknowledged), Arc::clone(&progress));
+            tokio::spawn(async move {
+                loop {
+                    let order = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    if order > NOTIFICATIONS {
+                        return;
+                    }
+                    send_until_acknowledged(&wire, &url, order).await;
+                    acknowledged.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    progress.notify_one();
+                }
+            })
+        })
+        .collect();
+    for part in 1..=KILLS {
+        let mark = NOTIFICATIONS * part / (KILLS + 1);
+        while acknowledged.load(std::sync::atomic::Ordering::SeqCst) < mark {
+            progress.notified().await;
+        }
+        disturb().await;
+    }
+    for sender in senders {
+        sender.await.unwrap();
+    }
+}
+
+async fn killed_five_times(plan: Plan) {
+    let (subscriber, got) = subscriber();
+    let mut router = Some(plan.start().await);
+    let url = set_up(&plan, &subscriber).await;
+    storm(&url, async || {
+        router.take().unwrap().kill_9().await;
+        router = Some(plan.start().await);
+    })
+    .await;
+    got.wait_for(NOTIFICATIONS).await;
+    got.check(NOTIFICATIONS);
+    assert_eq!(router.unwrap().terminate().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_killed_five_times_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    killed_five_times(Plan::sqlite(folder.path())).await;
+}

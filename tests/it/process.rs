@@ -1,0 +1,108 @@
+//! The real binary, started as a user starts it.
+
+use std::process::Stdio;
+
+use kassir::client::Client;
+use kassir_providers::Secret;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// The admin token of these routers.
+pub const ADMIN: &str = "process-admin-token-0123456789";
+
+/// How to start a router.
+#[derive(Clone)]
+pub struct Plan {
+    pub folder: std::path::PathBuf,
+    pub store: String,
+    pub port: u16,
+    pub more: Vec<(String, String)>,
+}
+
+impl Plan {
+    /// On an embedded store in this folder, at a port that is free now.
+    pub fn sqlite(folder: &std::path::Path) -> Plan {
+        let store = format!("sqlite:{}", folder.join("kassir.db").display());
+        Plan { folder: folder.to_owned(), store, port: free_port(), more: Vec::new() }
+    }
+
+    /// On another store.
+    pub fn on(folder: &std::path::Path, store: &str) -> Plan {
+        Plan { store: store.to_owned(), ..Plan::sqlite(folder) }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn client(&self) -> Client {
+        Client::new(&self.url(), Secret::new(ADMIN)).unwrap()
+    }
+
+    /// Starts it and waits until it says that it listens.
+    pub async fn start(&self) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kassir"));
+        command
+            .arg("serve")
+            .current_dir(&self.folder)
+            .env("KASSIR__LISTEN", format!("127.0.0.1:{}", self.port))
+            .env("KASSIR__STORE__URL", &self.store)
+            .env("KASSIR__SECRETS__MASTER_KEY_FILE", self.folder.join("master.key"))
+            .env("KASSIR__ADMIN_TOKEN", ADMIN)
+            .env("KASSIR__OUTBOUND__ALLOW_NETWORKS", "127.0.0.0/8")
+            .env("KASSIR__OUTBOUND__ALLOW_HTTP", "true")
+            .env("KASSIR__LOG__LEVEL", "warn")
+            .envs(self.more.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut said = Vec::new();
+        loop {
+            match lines.next_line().await.unwrap() {
+                Some(line) if line.starts_with("listening") => break,
+                Some(line) => said.push(line),
+                None => panic!("the router ended before it listened: {said:?}"),
+            }
+        }
+        // Keeps the pipe open, so that the router can go on printing.
+        let rest = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Process { child, said, _rest: rest }
+    }
+}
+
+/// A running router.
+pub struct Process {
+    child: Child,
+    /// What it printed before it listened.
+    pub said: Vec<String>,
+    _rest: tokio::task::JoinHandle<()>,
+}
+
+impl Process {
+    /// Kills it with SIGKILL: no goodbye.
+    pub async fn kill_9(mut self) {
+        self.child.start_kill().unwrap();
+        self.child.wait().await.unwrap();
+    }
+
+    /// Asks it to stop with SIGTERM; gives its exit code.
+    pub async fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        self.child.wait().await.unwrap().code()
+    }
+
+    /// Memory that it holds, bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap().to_owned();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
