@@ -12,7 +12,7 @@ use kassir::delivery::outbound::{Outbound, OutboundRequest};
 use kassir_providers::operation::Sample;
 use kassir_providers::{Account, Currency, Method, Money, Request, Secret, State, by_slug};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::process::Plan;
 
@@ -132,10 +132,17 @@ pub async fn set_up(plan: &Plan, subscriber: &str) -> String {
     made["webhook_url"].as_str().unwrap().to_owned()
 }
 
-/// Sends one order's notification until it is acknowledged.
-async fn send_until_acknowledged(wire: &Outbound, url: &str, order: usize) {
+/// Sends one order's notification until it is acknowledged. `lives` counts the router's starts: who finds nobody
+/// there waits for the next one.
+async fn send_until_acknowledged(
+    wire: &Outbound,
+    url: &str,
+    order: usize,
+    mut lives: watch::Receiver<usize>,
+) {
     let notice = paid(order);
     loop {
+        let life = *lives.borrow_and_update();
         let request = OutboundRequest {
             method: Method::Post,
             url: url.to_owned(),
@@ -149,8 +156,9 @@ async fn send_until_acknowledged(wire: &Outbound, url: &str, order: usize) {
             assert_eq!(String::from_utf8_lossy(&outcome.body), format!("OK{order}"));
             return;
         }
-        // A provider waits a minute; we only make room for the router to come back.
-        tokio::task::yield_now().await;
+        if outcome.status.is_none() && *lives.borrow() == life {
+            lives.changed().await.unwrap();
+        }
     }
 }
 
@@ -160,6 +168,7 @@ pub async fn storm<F: AsyncFnMut()>(url: &str, mut disturb: F) {
     let next = Arc::new(std::sync::atomic::AtomicUsize::new(1));
     let acknowledged = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let progress = Arc::new(Notify::new());
+    let (life, lives) = watch::channel(0);
     let senders: Vec<_> = (0..SENDERS)
         .map(|_| {
             let (wire, url) = (wire.clone(), url.to_owned());
@@ -171,7 +180,7 @@ pub async fn storm<F: AsyncFnMut()>(url: &str, mut disturb: F) {
                     if order > NOTIFICATIONS {
                         return;
                     }
-                    send_until_acknowledged(&wire, &url, order).await;
+                    send_until_acknowledged(&wire, &url, order, lives.clone()).await;
                     acknowledged.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
                     progress.notify_one();
                 }
@@ -184,6 +193,7 @@ pub async fn storm<F: AsyncFnMut()>(url: &str, mut disturb: F) {
             progress.notified().await;
         }
         disturb().await;
+        life.send_modify(|life| *life += 1);
     }
     for sender in senders {
         sender.await.unwrap();
