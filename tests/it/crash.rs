@@ -171,7 +171,7 @@ pub async fn storm<F: AsyncFnMut()>(url: &str, mut disturb: F) {
     let (life, lives) = watch::channel(0);
     let senders: Vec<_> = (0..SENDERS)
         .map(|_| {
-            let (wire, url) = (wire.clone(), url.to_owned());
+            let (wire, url, lives) = (wire.clone(), url.to_owned(), lives.clone());
             let (next, acknowledged, progress) =
                 (Arc::clone(&next), Arc::clone(&acknowledged), Arc::clone(&progress));
             tokio::spawn(async move {
