@@ -206,6 +206,10 @@ pub async fn test(context: Context, body: Body) -> Result<Reply> {
     context.no_params()?;
     let id = context.id("endpoint")?;
     body.members()?.finish()?;
-    let attempt = context.manage().test_endpoint(&context.caller.actor, &merchant, id).await?;
-    Ok(Reply::ok(&AttemptView::from(attempt)))
+    let inner = context.clone();
+    once(&context, &body, async move {
+        let attempt = inner.manage().test_endpoint(&inner.caller.actor, &merchant, id).await?;
+        Ok(Reply::ok(&AttemptView::from(attempt)))
+    })
+    .await
 }

@@ -11,7 +11,6 @@ use super::reply::{List, Reply};
 use super::schema::{EmptyInput, MerchantPath, PageQuery, RecordPath, ReplayInput};
 use crate::domain::ids::ReplayId;
 use crate::domain::people::{Replay, ReplayStatus};
-use crate::manage::replays::COUNT_MAX;
 use crate::manage::time;
 
 /// Which deliveries a bulk replay takes.
@@ -40,7 +39,7 @@ pub struct ReplayView {
     status: &'static str,
     /// Deliveries that match.
     matched: u64,
-    /// Whether `matched` is exact. Counting stops at 10 000: then there are at least so many.
+    /// Whether `matched` is exact. Counting stops at about 10 000: then there are at least so many.
     matched_is_exact: bool,
     /// Deliveries sent for again so far.
     sent: u64,
@@ -72,7 +71,7 @@ impl From<Replay> for ReplayView {
                 ReplayStatus::Canceled => "canceled",
             },
             matched: replay.matched,
-            matched_is_exact: replay.matched < COUNT_MAX || replay.status == ReplayStatus::Done,
+            matched_is_exact: replay.counted_all || replay.status == ReplayStatus::Done,
             sent: replay.sent,
             failed: replay.failed,
             filter: ReplayFilterView {
@@ -149,6 +148,10 @@ pub async fn cancel(context: Context, body: Body) -> Result<Reply> {
     context.no_params()?;
     let id = context.id("replay")?;
     body.members()?.finish()?;
-    let replay = context.manage().cancel_replay(&context.caller.actor, merchant, id).await?;
-    Ok(Reply::ok(&ReplayView::from(replay)))
+    let inner = context.clone();
+    once(&context, &body, async move {
+        let replay = inner.manage().cancel_replay(&inner.caller.actor, merchant, id).await?;
+        Ok(Reply::ok(&ReplayView::from(replay)))
+    })
+    .await
 }

@@ -86,6 +86,9 @@ pub struct Replay {
     pub status: ReplayStatus,
     /// Deliveries that match, as far as it is known.
     pub matched: u64,
+    /// Whether all that match were counted, or only so many that counting stopped.
+    #[serde(default)]
+    pub counted_all: bool,
     /// Deliveries sent for again.
     pub sent: u64,
     /// Deliveries that could not be sent for (deleted meanwhile).

@@ -43,8 +43,9 @@ pub struct Replayer {
 }
 
 enum Taken {
+    /// Sent for, now or by an interrupted run of this step.
     Sent,
-    Skipped,
+    /// Its endpoint is off or gone, or its event is.
     Failed,
 }
 
@@ -74,7 +75,6 @@ impl Replayer {
         for delivery in listed.rows {
             match self.take(&view, &replay, delivery).await? {
                 Taken::Sent => sent = sent.saturating_add(1),
-                Taken::Skipped => {}
                 Taken::Failed => failed = failed.saturating_add(1),
             }
         }
@@ -138,7 +138,7 @@ impl Replayer {
         let (merchant, id) = (delivery.merchant, delivery.id);
         for _ in 0..limits::CONFLICT_RETRIES_MAX {
             if delivery.replayed_by == Some(replay.id) {
-                // Counted only if the step that took it was interrupted before it was saved: see `save`.
+                // By a run of this step that was interrupted before it was saved, and so not counted.
                 return Ok(Taken::Sent);
             }
             let now = self.store.now().await?;
@@ -167,7 +167,7 @@ impl Replayer {
     ) -> Result<Taken, StoreError> {
         let id = derived_id(replay, original.event, endpoint);
         if self.store.delivery(replay.merchant, id).await?.is_some() {
-            return Ok(Taken::Skipped);
+            return Ok(Taken::Sent);
         }
         if self.store.event(replay.merchant, original.event).await?.is_none() {
             return Ok(Taken::Failed);

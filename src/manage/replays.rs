@@ -18,6 +18,8 @@ const REASON_MAX: usize = 500;
 pub const COUNT_MAX: u64 = 10_000;
 /// Deliveries counted at once.
 const COUNT_PAGE: u32 = 200;
+/// Pages that are counted at the most: a rare kind of delivery among very many takes more pages than matches.
+const COUNT_PAGES_MAX: u32 = 500;
 /// Providers that a filter may name.
 const PROVIDERS_MAX: usize = 100;
 
@@ -100,11 +102,13 @@ impl Manager {
         // What happens from now on is not taken, else a replay could chase its own deliveries.
         filter.to = Some(filter.to.map_or(now, |to| to.min(now)));
         let id = ReplayId(self.clock.id());
+        let (matched, counted_all) = self.count(merchant, &filter).await?;
         let mut replay = Replay {
             id,
             version: 0,
             merchant,
-            matched: self.count(merchant, &filter).await?,
+            matched,
+            counted_all,
             filter,
             to_endpoint,
             status: if dry_run { ReplayStatus::Preview } else { ReplayStatus::Running },
@@ -161,19 +165,20 @@ impl Manager {
         self.store.replay(merchant, id).await?.ok_or_else(|| ManageError::no("replay", id))
     }
 
-    /// How many deliveries match, counted up to [`COUNT_MAX`].
-    async fn count(&self, merchant: MerchantId, filter: &ReplayFilter) -> Result<u64> {
+    /// How many deliveries match, counted up to [`COUNT_MAX`], and whether these are all.
+    async fn count(&self, merchant: MerchantId, filter: &ReplayFilter) -> Result<(u64, bool)> {
         let filter = delivery_filter(filter);
         let mut page = Page { limit: COUNT_PAGE, before: None };
         let mut counted: u64 = 0;
-        loop {
+        for _ in 0..COUNT_PAGES_MAX {
             let listed = self.store.deliveries(merchant, &filter, &page).await?;
             counted = counted.saturating_add(u64::try_from(listed.rows.len()).unwrap_or(0));
             match listed.next {
                 Some(next) if counted < COUNT_MAX => page.before = Some(next),
-                _ => return Ok(counted.min(COUNT_MAX)),
+                next => return Ok((counted, next.is_none())),
             }
         }
+        Ok((counted, false))
     }
 }
 

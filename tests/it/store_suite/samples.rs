@@ -125,6 +125,7 @@ pub fn replay(merchant: MerchantId) -> Replay {
         filter: ReplayFilter { status: Some(DeliveryStatus::Failed), ..ReplayFilter::default() },
         to_endpoint: None,
         status: ReplayStatus::Running,
+        counted_all: true,
         matched: 10,
         sent: 3,
         failed: 1,
