@@ -1,40 +1,25 @@
 //! Endpoints: the address checked before it is kept, signing secrets made and rotated, custom headers sealed.
 
+mod input;
+mod sample;
+
 use kassir_providers::Secret;
 use serde_json::Value;
 
 use super::integrations::{OVERLAP_DEFAULT_S, OVERLAP_MAX_S};
-use super::{Actor, InputError, ManageError, Manager, Members, Result, one_of};
+use super::{Actor, InputError, ManageError, Manager, Members, Result};
+use crate::delivery::check_custom_header;
 use crate::delivery::signature::SigningKey;
-use crate::delivery::{check_custom_header, send};
+use crate::domain::Endpoint;
 use crate::domain::config::{SigningSecret, Success};
-use crate::domain::event::{EventState, Proven};
-use crate::domain::ids::{DeliveryId, EndpointId, EventId, IntegrationId, MerchantId};
-use crate::domain::{Attempt, Delivery, DeliveryStatus, Endpoint, Event};
+use crate::domain::ids::{EndpointId, MerchantId};
 use crate::limits;
-use crate::nearest::did_you_mean;
 use crate::registry::{MerchantView, endpoint_owner};
 use crate::secrets::SecretError;
 use crate::store::ConfigChange;
 
 /// Longest URL, characters.
 const URL_MAX: usize = 2_000;
-/// Longest description, characters.
-const DESCRIPTION_MAX: usize = 1_000;
-/// Longest own deadline of an attempt, seconds.
-pub const TIMEOUT_MAX_S: u32 = 30;
-/// Highest rate of attempts per second.
-pub const RATE_MAX: u32 = 10_000;
-/// Most attempts under way at once.
-pub const IN_FLIGHT_MAX: u32 = 1_000;
-/// Integrations that an endpoint may name.
-const INTEGRATIONS_NAMED_MAX: usize = limits::INTEGRATIONS_MAX;
-/// Providers that an endpoint may name.
-const PROVIDERS_NAMED_MAX: usize = 100;
-/// The payment's number in a test event.
-const TEST_PAYMENT: u32 = 1;
-
-const SUCCESSES: [(&str, Success); 2] = [("200", Success::Exactly200), ("2xx", Success::Any2xx)];
 
 impl Manager {
     /// Creates an endpoint; gives it with its signing secret, which is shown only here.
@@ -147,33 +132,6 @@ impl Manager {
         Err(super::too_busy())
     }
 
-    /// Sends a marked sample event to an endpoint now, once, whether it is on or off.
-    ///
-    /// # Errors
-    /// [`ManageError`].
-    pub async fn test_endpoint(&self, actor: &Actor, view: &MerchantView, id: EndpointId) -> Result<Attempt> {
-        let endpoint = found(view, id)?;
-        let merchant = view.config.merchant.id;
-        self.note(actor, Some(merchant), "endpoint.test", id, host_of(&endpoint.url)).await?;
-        let gone = || ManageError::no("endpoint", id);
-        let opened = self.endpoints.get(merchant, id).await;
-        let opened = opened.map_err(|error| ManageError::NotNow(format!("{error}.")))?.ok_or_else(gone)?;
-        let now = self.clock.now();
-        let event = sample(EventId(self.clock.id()), merchant, now);
-        let delivery = delivery_of(&event, &endpoint, DeliveryId(self.clock.id()));
-        let verdict = send::attempt(&self.outbound, &opened, &delivery, &event, now).await;
-        Ok(Attempt {
-            number: send::number_of_next(&delivery),
-            at: verdict.at,
-            duration_ms: verdict.duration_ms,
-            status: verdict.status,
-            error: verdict.error,
-            response_excerpt: verdict.excerpt,
-            remote_ip: verdict.remote_ip,
-            replay: false,
-        })
-    }
-
     async fn put_endpoint(&self, endpoint: &Endpoint, expected: Option<u64>) -> Result<bool> {
         let change = ConfigChange::PutEndpoint(Box::new(endpoint.clone()));
         let done = self.store.change_config(endpoint.merchant, change, expected).await;
@@ -203,9 +161,9 @@ impl Manager {
         } else if let Some(url) = body.text("url", URL_MAX) {
             endpoint.url = url;
         }
-        words(endpoint, &mut body);
-        choices(view, endpoint, &mut body);
-        bounds(endpoint, &mut body);
+        input::words(endpoint, &mut body);
+        input::choices(view, endpoint, &mut body);
+        input::bounds(endpoint, &mut body);
         let headers = self.headers(endpoint, &mut body);
         if endpoint.url != before
             && !endpoint.url.is_empty()
@@ -289,92 +247,6 @@ fn blank(id: EndpointId, merchant: MerchantId, secret: SigningSecret, now: i64) 
     }
 }
 
-fn words(endpoint: &mut Endpoint, body: &mut Members) {
-    if body.cleared("description") {
-        endpoint.description = String::new();
-    } else if let Some(text) = body.text("description", DESCRIPTION_MAX) {
-        endpoint.description = text;
-    }
-    if body.cleared("success") {
-        endpoint.success = Success::default();
-    } else if let Some(success) = body.word("success", &SUCCESSES) {
-        endpoint.success = success;
-    }
-    if body.cleared("ordered") {
-        endpoint.ordered = false;
-    } else if let Some(on) = body.switch("ordered") {
-        endpoint.ordered = on;
-    }
-    if let Some(on) = body.switch("enabled") {
-        endpoint.enabled = on;
-        if on {
-            endpoint.disabled_reason = None;
-        }
-    }
-}
-
-/// Which events it gets.
-fn choices(view: &MerchantView, endpoint: &mut Endpoint, body: &mut Members) {
-    let states: Vec<_> = EventState::ALL.into_iter().map(|state| (state.word(), state)).collect();
-    if body.cleared("states") {
-        endpoint.states = Endpoint::DEFAULT_STATES.to_vec();
-    } else if let Some(mut given) = body.list("states", states.len(), |item| one_of(item, &states)) {
-        if given.is_empty() {
-            body.wrong("states", "must name at least one state; null puts the default back");
-        }
-        given.dedup();
-        endpoint.states = given;
-    }
-    let known = known_providers(view);
-    if body.cleared("providers") {
-        endpoint.providers = Vec::new();
-    } else if let Some(given) = body.list("providers", PROVIDERS_NAMED_MAX, |item| match item.as_str() {
-        Some(slug) if known.contains(&slug) => Ok(slug.to_owned()),
-        Some(slug) => Err(format!("is no provider; {}", did_you_mean(slug, &known))),
-        None => Err(format!("must be a provider's slug, not {}", super::kind(item))),
-    }) {
-        endpoint.providers = given;
-    }
-    if body.cleared("integration_ids") {
-        endpoint.integrations = Vec::new();
-    } else if let Some(given) = body.list("integration_ids", INTEGRATIONS_NAMED_MAX, |item| {
-        let id: IntegrationId = item
-            .as_str()
-            .ok_or_else(|| format!("must be an integration's id, not {}", super::kind(item)))?
-            .parse()
-            .map_err(|error: crate::domain::ids::IdError| error.to_string())?;
-        view.config.integration(id).map(|_| id).ok_or_else(|| format!("there is no integration {id}"))
-    }) {
-        endpoint.integrations = given;
-    }
-}
-
-fn bounds(endpoint: &mut Endpoint, body: &mut Members) {
-    let mut bound = |name: &'static str, most: u32, slot: &mut Option<u32>| {
-        if body.cleared(name) {
-            *slot = None;
-        } else if let Some(count) = body.count(name, 1..=most) {
-            *slot = Some(count);
-        }
-    };
-    bound("timeout_s", TIMEOUT_MAX_S, &mut endpoint.timeout_s);
-    bound("rate_per_s", RATE_MAX, &mut endpoint.rate_per_s);
-    bound("max_in_flight", IN_FLIGHT_MAX, &mut endpoint.max_in_flight);
-}
-
-/// Slugs and the event's `provider` values that can occur.
-fn known_providers(view: &MerchantView) -> Vec<&str> {
-    let of_adapters = kassir_providers::ALL
-        .iter()
-        .flat_map(|provider| [provider.about().slug, provider.about().event_provider]);
-    let of_integrations =
-        view.config.integrations.iter().map(|integration| integration.event_provider.as_str());
-    let mut known: Vec<&str> = of_adapters.chain(of_integrations).collect();
-    known.sort_unstable();
-    known.dedup();
-    known
-}
-
 fn found(view: &MerchantView, id: EndpointId) -> Result<Endpoint> {
     view.config.endpoint(id).cloned().ok_or_else(|| ManageError::no("endpoint", id))
 }
@@ -386,53 +258,6 @@ fn host_of(url: &str) -> String {
     match origin.rsplit_once('@') {
         Some((_, host)) => host.to_owned(),
         None => origin.to_owned(),
-    }
-}
-
-/// A sample event in the shape of a real one.
-fn sample(id: EventId, merchant: MerchantId, now: i64) -> Event {
-    let tail = format!(
-        r#","provider":"yandex_kassa","provider_id":"00000000-0000-0000-0000-000000000000","currency":"RUB","amount":90000,"state":"succeeded","created_at":{},"payload":{{"test":true}},"order":[{{"name":"Test","description":"A test event of Kassir","amount":900}}],"contact":{{"id":1,"name":"Test","messenger":"telegram","phone":"79999999999"}}}}"#,
-        now.div_euclid(1000)
-    );
-    Event {
-        id,
-        merchant,
-        integration: IntegrationId(uuid::Uuid::nil()),
-        payment: TEST_PAYMENT,
-        state: EventState::Succeeded,
-        proven: Proven::Confirmed,
-        test: true,
-        notification: None,
-        created_at: now,
-        tail,
-    }
-}
-
-/// The delivery of a test event; it is not kept.
-fn delivery_of(event: &Event, endpoint: &Endpoint, id: DeliveryId) -> Delivery {
-    Delivery {
-        id,
-        version: 0,
-        merchant: event.merchant,
-        payment: event.payment,
-        event: event.id,
-        state: event.state,
-        integration: event.integration,
-        provider: String::new(),
-        endpoint: endpoint.id,
-        status: DeliveryStatus::Pending,
-        attempts: 0,
-        round: 0,
-        round_started_at: event.created_at,
-        next_attempt_at: Some(event.created_at),
-        resume_at: None,
-        replay: None,
-        replayed_by: None,
-        last_status: None,
-        last_error: None,
-        created_at: event.created_at,
-        updated_at: event.created_at,
     }
 }
 
@@ -451,27 +276,5 @@ mod tests {
         ] {
             assert_eq!(host_of(url), host);
         }
-    }
-
-    #[test]
-    fn the_sample_is_json_in_the_documented_order() {
-        let event = sample(EventId(uuid::Uuid::nil()), MerchantId(uuid::Uuid::nil()), 1_554_717_099_000);
-        let body: Value = serde_json::from_str(&event.body()).unwrap();
-        let names: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
-        assert_eq!(
-            names,
-            [
-                "id",
-                "provider",
-                "provider_id",
-                "currency",
-                "amount",
-                "state",
-                "created_at",
-                "payload",
-                "order",
-                "contact"
-            ]
-        );
     }
 }
