@@ -8,6 +8,7 @@
 //! the same behaviour.
 
 pub mod list;
+pub mod redis;
 pub mod sqlite;
 
 use std::collections::HashMap;

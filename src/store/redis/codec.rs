@@ -1,0 +1,140 @@
+//! Records as bytes: JSON, deflated (RFC 1951) with a dictionary of what such records usually say, so that a payment
+//! with its events and its inbound log takes little of Redis's memory.
+//!
+//! The first byte says how the rest is written, so that a later version may write better and still read this. A
+//! dictionary never changes: a better one is a new file and a new first byte.
+
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::keys::damaged;
+use crate::store::{Result, StoreError};
+
+/// JSON as it is.
+const PLAIN: u8 = 0;
+/// Deflated with [`DICTIONARY`] and the context.
+const DEFLATED: u8 = 1;
+const DICTIONARY: &[u8] = include_bytes!("dictionary-1.txt");
+/// The largest record, bytes of JSON.
+const RECORD_MAX: usize = 4 * 1024 * 1024;
+/// Deflate's effort: higher ones gain less than 1 %.
+const LEVEL: u32 = 6;
+/// Bytes that the output grows by.
+const STEP: usize = 4 * 1024;
+/// Deflate looks back no farther than 32 KiB less a little.
+const CONTEXT_MAX: usize = 32 * 1024 - 512;
+
+/// Writes a record. `context`: texts that the record repeats and the reader knows too (ids of its key); reading needs
+/// exactly the same.
+///
+/// # Errors
+///
+/// [`StoreError::Limit`] when it is too large.
+pub(super) fn pack<T: Serialize>(record: &T, context: &str) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(record).map_err(|_| damaged("a record to be written"))?;
+    if json.len() > RECORD_MAX {
+        return Err(StoreError::Limit(format!("a record of {} bytes is larger than {RECORD_MAX}", json.len())));
+    }
+    let packed = deflate(&json, context).filter(|packed| packed.len() < json.len());
+    let (how, bytes) = packed.as_ref().map_or((PLAIN, &json), |packed| (DEFLATED, packed));
+    Ok([&[how], bytes.as_slice()].concat())
+}
+
+/// Reads what [`pack`] wrote.
+///
+/// # Errors
+///
+/// [`StoreError::Corrupt`].
+pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8], context: &str) -> Result<T> {
+    let json = match bytes.split_first() {
+        Some((&PLAIN, json)) => json.to_vec(),
+        Some((&DEFLATED, packed)) => inflate(packed, context).ok_or_else(|| damaged("a record"))?,
+        _ => return Err(StoreError::Corrupt("it was written by a newer version of Kassir".to_owned())),
+    };
+    serde_json::from_slice(&json).map_err(|error| {
+        // Not the record itself: it may hold what is nobody's business.
+        StoreError::Corrupt(format!("its JSON does not fit ({:?} at byte {})", error.classify(), error.column()))
+    })
+}
+
+fn dictionary(context: &str) -> Vec<u8> {
+    let context = context.as_bytes();
+    let tail = context.len().saturating_sub(CONTEXT_MAX - DICTIONARY.len());
+    [DICTIONARY, context.get(tail..).unwrap_or_default()].concat()
+}
+
+fn deflate(json: &[u8], context: &str) -> Option<Vec<u8>> {
+    let mut deflate = Compress::new(Compression::new(LEVEL), false);
+    deflate.set_dictionary(&dictionary(context)).ok()?;
+    let mut packed = Vec::with_capacity(json.len() / 2 + 64);
+    loop {
+        let done = usize::try_from(deflate.total_in()).ok()?;
+        let status = deflate.compress_vec(json.get(done..)?, &mut packed, FlushCompress::Finish).ok()?;
+        if status == Status::StreamEnd {
+            return Some(packed);
+        }
+        packed.reserve(STEP);
+    }
+}
+
+fn inflate(packed: &[u8], context: &str) -> Option<Vec<u8>> {
+    let mut inflate = Decompress::new(false);
+    inflate.set_dictionary(&dictionary(context)).ok()?;
+    let mut json = Vec::with_capacity(packed.len() * 4 + STEP);
+    loop {
+        let done = usize::try_from(inflate.total_in()).ok()?;
+        let before = json.len();
+        let rest = packed.get(done..)?;
+        let status = inflate.decompress_vec(rest, &mut json, FlushDecompress::Finish).ok()?;
+        if status == Status::StreamEnd {
+            return Some(json);
+        }
+        let stuck = json.len() == before && json.len() < json.capacity();
+        if stuck || json.len() > RECORD_MAX {
+            return None;
+        }
+        json.reserve(STEP);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_back_and_known_texts_cost_little() {
+        let id = "evt_01jqh0a3zq7q8b6v5f4e3d2c1b";
+        let record = vec![id.to_owned(); 3];
+        let with = pack(&record, id).unwrap();
+        let without = pack(&record, "").unwrap();
+        assert!(with.len() + 15 < without.len(), "{} {}", with.len(), without.len());
+        assert_eq!(unpack::<Vec<String>>(&with, id).unwrap(), record);
+        assert!(unpack::<Vec<String>>(&with, "another").is_err());
+        let large = "x\u{1f600}\"".repeat(40_000);
+        assert_eq!(unpack::<String>(&pack(&large, id).unwrap(), id).unwrap(), large);
+        assert!(matches!(pack(&"x".repeat(RECORD_MAX), ""), Err(StoreError::Limit(_))));
+    }
+
+    #[test]
+    fn what_is_no_record_is_an_error() {
+        for bytes in [&b""[..], b"\x00", b"\x01", b"\x01\xff\xff", b"\x09{}", b"\x00{"] {
+            assert!(matches!(unpack::<Vec<u8>>(bytes, ""), Err(StoreError::Corrupt(_))), "{bytes:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = unpack::<String>(&bytes, "x");
+            let mut deflated = vec![DEFLATED];
+            deflated.extend(&bytes);
+            let _ = unpack::<String>(&deflated, "x");
+        }
+
+        #[test]
+        fn every_text_comes_back(text: String, context: String) {
+            proptest::prop_assert_eq!(unpack::<String>(&pack(&text, &context).unwrap(), &context).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Connections: one shared, multiplexed one for the money's path, and a small pool for batches (lists, upkeep), so
+//! that a long page never waits in front of a commit.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool_redis::{Runtime, Timeouts, cluster, sentinel};
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::cluster::ClusterClient;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::{Client, Cmd, ErrorKind, RedisError, RedisResult, TlsMode, Value};
+
+use super::place::{Address, Place};
+use crate::clock::Stopwatch;
+use crate::store::{Result, StoreError};
+
+/// Connections of the pool: batches under way at once.
+const POOL_SIZE: usize = 4;
+/// Commands that may wait to be written to the shared connection.
+const PIPELINE_MAX: usize = 1024;
+/// After a failed attempt to connect, everybody gets its error for so long instead of trying too.
+const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// Times the cluster's client follows a moved slot or a lost node within one call.
+const CLUSTER_RETRIES: u32 = 3;
+
+/// By which way a call goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Via {
+    /// The shared connection.
+    Shared,
+    /// A connection of the pool.
+    Pool,
+}
+
+#[derive(Clone)]
+enum Wire {
+    One(ConnectionManager),
+    Cluster(ClusterConnection),
+}
+
+enum Pool {
+    One(deadpool_redis::Pool),
+    Sentinel(sentinel::Pool),
+    Cluster(cluster::Pool),
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: u64,
+    wire: Option<Wire>,
+    failed: Option<(Stopwatch, String)>,
+}
+
+/// The connections of a store.
+pub(super) struct Link {
+    address: Address,
+    timeout: Duration,
+    slot: Mutex<Slot>,
+    connecting: tokio::sync::Mutex<()>,
+    pool: Pool,
+}
+
+impl Link {
+    /// Prepares connections; makes none yet.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`] when the address makes no sense.
+    pub(super) fn new(address: Address, timeout: Duration) -> Result<Link> {
+        if address.tls {
+            // A second provider in the process is no harm: the first one stays.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let pool = pool(&address, timeout)
+            .map_err(|why| StoreError::Unusable(format!("the pool of Redis connections can't be made: {why}")))?;
+        let slot = Mutex::new(Slot::default());
+        Ok(Link { address, timeout, slot, connecting: tokio::sync::Mutex::new(()), pool })
+    }
+
+    /// The address, for people.
+    pub(super) fn shown(&self) -> &str {
+        &self.address.shown
+    }
+
+    /// Whether it leads to a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.address.place, Place::Cluster(_))
+    }
+
+    /// Sends a command and gives the answer; with an error, the generation of the connection that it came from.
+    pub(super) async fn send(&self, via: Via, cmd: &Cmd) -> std::result::Result<Value, (u64, RedisError)> {
+        if via == Via::Pool {
+            return self.send_by_pool(cmd).await.map_err(|error| (u64::MAX, error));
+        }
+        let (generation, wire) = self.wire().await.map_err(|error| (u64::MAX, error))?;
+        let sent = match wire {
+            Wire::One(mut wire) => wire.send_packed_command(cmd).await,
+            Wire::Cluster(mut wire) => wire.req_packed_command(cmd).await,
+        };
+        sent.and_then(Value::extract_error).map_err(|error| (generation, error))
+    }
+
+    async fn send_by_pool(&self, cmd: &Cmd) -> RedisResult<Value> {
+        let no_connection = |why: String| RedisError::from((ErrorKind::Io, "no connection", why));
+        let sent = match &self.pool {
+            Pool::One(pool) => {
+                let mut held = pool.get().await.map_err(|error| no_connection(error.to_string()))?;
+                held.req_packed_command(cmd).await
+            }
+            Pool::Sentinel(pool) => {
+                let mut held = pool.get().await.map_err(|error| no_connection(error.to_string()))?;
+                held.req_packed_command(cmd).await
+            }
+            Pool::Cluster(pool) => {
+                let mut held = pool.get().await.map_err(|error| no_connection(error.to_string()))?;
+                held.req_packed_command(cmd).await
+            }
+        };
+        sent.and_then(Value::extract_error)
+    }
+
+    /// Sends a command to each master and gives the answers by node; the name is empty where there is only one.
+    pub(super) async fn on_each_master(&self, cmd: Cmd) -> RedisResult<Vec<(String, Value)>> {
+        let (_, wire) = self.wire().await?;
+        let asked = async {
+            match wire {
+                Wire::One(mut wire) => {
+                    Ok(vec![(String::new(), wire.send_packed_command(&cmd).await?.extract_error()?)])
+                }
+                Wire::Cluster(mut wire) => {
+                    let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+                    let answers = wire.route_command(cmd, all).await?.extract_error()?;
+                    redis::from_redis_value::<HashMap<String, Value>>(answers)
+                        .map(|answers| answers.into_iter().collect())
+                        .map_err(RedisError::from)
+                }
+            }
+        };
+        match tokio::time::timeout(self.timeout, asked).await {
+            Ok(answers) => answers,
+            Err(_) => Err(RedisError::from((ErrorKind::Io, "there was no answer"))),
+        }
+    }
+
+    /// Drops the shared connection if it is still this one: the next call makes a new one. The pool's connections
+    /// prove themselves with a PING each time they are taken.
+    pub(super) fn forget(&self, generation: u64) {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.generation == generation {
+            slot.wire = None;
+        }
+    }
+
+    /// Which one the shared connection is.
+    pub(super) fn generation(&self) -> u64 {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).generation
+    }
+
+    /// Drops the pool's idle connections: after a failover they lead to a replica, which answers PING as well.
+    pub(super) fn forget_pool(&self) {
+        match &self.pool {
+            Pool::One(pool) => drop(pool.retain(|_, _| false)),
+            Pool::Sentinel(pool) => drop(pool.retain(|_, _| false)),
+            Pool::Cluster(_) => {}
+        }
+    }
+
+    /// Closes everything.
+    pub(super) fn close(&self) {
+        match &self.pool {
+            Pool::One(pool) => pool.close(),
+            Pool::Sentinel(pool) => pool.close(),
+            Pool::Cluster(pool) => pool.close(),
+        }
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner).wire = None;
+    }
+
+    fn present(&self) -> RedisResult<Option<(u64, Wire)>> {
+        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wire) = &slot.wire {
+            return Ok(Some((slot.generation, wire.clone())));
+        }
+        match &slot.failed {
+            Some((since, why)) if since.elapsed() < CONNECT_PAUSE => {
+                Err(RedisError::from((ErrorKind::Io, "no connection", why.clone())))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn wire(&self) -> RedisResult<(u64, Wire)> {
+        if let Some(present) = self.present()? {
+            return Ok(present);
+        }
+        let _one_at_a_time = self.connecting.lock().await;
+        if let Some(present) = self.present()? {
+            return Ok(present);
+        }
+        let made = match tokio::time::timeout(self.timeout, self.connect()).await {
+            Ok(made) => made,
+            Err(_) => Err(RedisError::from((ErrorKind::Io, "connecting took too long"))),
+        };
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        match made {
+            Ok(wire) => {
+                slot.generation = slot.generation.wrapping_add(1);
+                slot.wire = Some(wire.clone());
+                slot.failed = None;
+                Ok((slot.generation, wire))
+            }
+            Err(error) => {
+                slot.failed = Some((Stopwatch::start(), error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    async fn connect(&self) -> RedisResult<Wire> {
+        match &self.address.place {
+            Place::One(info) => self.manager(Client::open((**info).clone())?).await,
+            Place::Sentinel { sentinels, master, node, tls } => {
+                let mut info = SentinelNodeConnectionInfo::default().set_redis_connection_info(node.clone());
+                if *tls {
+                    info = info.set_tls_mode(TlsMode::Secure);
+                }
+                let kind = SentinelServerType::Master;
+                let mut client = SentinelClient::build(sentinels.clone(), master, Some(info), kind)?;
+                let found = client.async_get_client().await?;
+                self.manager(found).await
+            }
+            Place::Cluster(nodes) => {
+                let client = ClusterClient::builder(nodes.clone())
+                    .connection_timeout(self.timeout)
+                    .response_timeout(self.timeout)
+                    .retries(CLUSTER_RETRIES)
+                    .build()?;
+                client.get_async_connection().await.map(Wire::Cluster)
+            }
+        }
+    }
+
+    /// The manager connects anew after an I/O error; after any other failure to connect (a server that still loads,
+    /// a wrong password) it would keep that failure for ever, so `forget` drops the whole manager then.
+    async fn manager(&self, client: Client) -> RedisResult<Wire> {
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(0)
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(Some(self.timeout))
+            .set_pipeline_buffer_size(PIPELINE_MAX);
+        ConnectionManager::new_with_config(client, config).await.map(Wire::One)
+    }
+}
+
+fn pool(address: &Address, timeout: Duration) -> std::result::Result<Pool, String> {
+    let timeouts = Timeouts { wait: Some(timeout), create: Some(timeout), recycle: Some(timeout) };
+    let words = |error: &dyn std::fmt::Display| error.to_string();
+    match &address.place {
+        Place::One(info) => {
+            let manager = deadpool_redis::Manager::new((**info).clone()).map_err(|e| words(&e))?;
+            let builder = deadpool_redis::Pool::builder(manager).max_size(POOL_SIZE);
+            let pool = builder.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(|e| words(&e))?;
+            Ok(Pool::One(pool))
+        }
+        Place::Sentinel { sentinels, master, node, tls } => {
+            let info = sentinel::SentinelNodeConnectionInfo {
+                tls_mode: tls.then_some(sentinel::TlsMode::Secure),
+                redis_connection_info: Some(node.clone().into()),
+            };
+            let kind = sentinel::SentinelServerType::Master;
+            let manager = sentinel::Manager::new(sentinels.clone(), master.clone(), Some(info), kind)
+                .map_err(|e| words(&e))?;
+            let builder = sentinel::Pool::builder(manager).max_size(POOL_SIZE);
+            let pool = builder.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(|e| words(&e))?;
+            Ok(Pool::Sentinel(pool))
+        }
+        Place::Cluster(nodes) => {
+            let manager = cluster::Manager::new(nodes.clone(), false).map_err(|e| words(&e))?;
+            let builder = cluster::Pool::builder(manager).max_size(POOL_SIZE);
+            let pool = builder.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(|e| words(&e))?;
+            Ok(Pool::Cluster(pool))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+-- Leases due work: work whose lease ran out goes back to its lane first; then the lanes take turns, the longest due
+-- first within each. Bounded: at most LATE_MAX late leases, `room`'s lanes + 2 × quota + LANES_EXTRA lanes are seen.
+-- ARGV: owner, lease in milliseconds, quota (0: only look), at most of one lane, count of rooms: lane, room…
+-- Returns {now, next due or empty, 1 when there may be more that could be taken now, {{work, token, lane, due,
+-- merchant, number, record, event's id, event}…}}: record is the delivery or the job, the event's two are empty for
+-- a job.
+local LATE_MAX, LANES_EXTRA, PAGE = 200, 64, 64
+local owner, lease_ms, quota, per_lane = take(), num(), num(), num()
+local room, rooms = {}, num()
+for _ = 1, rooms do
+  local lane = take()
+  room[lane] = num()
+end
+
+local function late_leases()
+  local late = redis.call('ZRANGEBYSCORE', key('z'), '-inf', whole(now), 'LIMIT', 0, LATE_MAX)
+  for _, work in ipairs(late) do
+    local what, _, due = work_of(work), lease_of(work)
+    if what and due then
+      redis.call('ZREM', key('z'), work)
+      enqueue(work, what[1], due)
+    else
+      -- Called off while its attempt was under way, or gone.
+      redis.call('ZREM', key('z'), work)
+      redis.call('HDEL', key('w'), work)
+      redis.call('HDEL', key('t'), work)
+    end
+  end
+  return #late == LATE_MAX
+end
+
+-- Due lanes with room, each with the work it may give.
+local function due_lanes()
+  local lanes, seen, most = {}, 0, rooms + 2 * quota + LANES_EXTRA
+  while #lanes < quota and seen < most do
+    local page = redis.call('ZRANGEBYSCORE', key('q'), '-inf', whole(now), 'LIMIT', seen, PAGE)
+    for _, lane in ipairs(page) do
+      local has = math.min(room[lane] or per_lane, quota)
+      if has > 0 and #lanes < quota then
+        local list = redis.call('ZRANGEBYSCORE', lane_key(lane), '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, has)
+        lanes[#lanes + 1] = { lane, list }
+      end
+    end
+    seen = seen + #page
+    if #page < PAGE then
+      break
+    end
+  end
+  return lanes
+end
+
+local function picks()
+  local picked, lanes, turn = {}, due_lanes(), 1
+  local any = true
+  while any and #picked < quota do
+    any = false
+    for _, entry in ipairs(lanes) do
+      local work = entry[2][2 * turn - 1]
+      if work and #picked < quota then
+        any = true
+        picked[#picked + 1] = { work, entry[1], tonumber(entry[2][2 * turn]) }
+      end
+    end
+    turn = turn + 1
+  end
+  return picked
+end
+
+local taken = first_answer()
+local late_left = false
+if not taken then
+  taken = {}
+  late_left = late_leases()
+  if quota > 0 then
+    for _, pick in ipairs(picks()) do
+      local work, lane, due = pick[1], pick[2], pick[3]
+      taken[#taken + 1] = { work, lease(work, lane, due, owner, now + lease_ms), lane, due }
+    end
+  end
+  if #taken > 0 then
+    remember(taken)
+  end
+end
+
+-- What is no longer there (its merchant was deleted) is forgotten.
+local rows = {}
+for _, row in ipairs(taken) do
+  local work, lane = row[1], row[3]
+  local what = work_of(work)
+  local record, event_id, event = what and what[4], '', ''
+  if what and not record then
+    local payment = payment_key(what[2], what[3])
+    record = redis.call('HGET', payment, work)
+    event_id = record and event_of(record) or ''
+    event = redis.call('HGET', payment, 'e' .. event_id)
+  end
+  if record and event and has_merchant(what[2]) then
+    rows[#rows + 1] = { work, row[2], lane, whole(row[4]), what[2], what[3], record, event_id, event }
+  else
+    forget_work(work, lane)
+  end
+end
+local head = redis.call('ZRANGE', key('q'), 0, 0, 'WITHSCORES')
+local more = late_left or (quota > 0 and #taken == quota)
+  or (quota == 0 and head[2] and tonumber(head[2]) <= now)
+return { now, head[2] or '', more and 1 or 0, rows }

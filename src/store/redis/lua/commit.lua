@@ -1,0 +1,153 @@
+-- One atomic step of the money's path.
+-- ARGV: merchant; version of the configuration or empty;
+--       finished work and its token, or two empty ones;
+--       payment: op (empty, `new`, `upd`), number, version it was loaded with, record, count of links, links (16 bytes)…;
+--       notification: id (16 bytes) or empty, number (empty: none; 0: the new payment's), record;
+--       count of events: id, number, record…;
+--       count of deliveries: id, lane, number, due or empty, record…;
+--       count of jobs: work, lane, milliseconds from now, record…;
+--       owner and milliseconds of the new deliveries' lease, or two empty ones;
+--       count of counters: name, by…
+-- Returns {'ok', now, number, version, lease's end, due and token of each delivery, '' when it is not leased}, or the
+-- conflict: {'config'}, {'lease'}, {'payment'}, {'payment_exists'}, {'none'} (no such merchant), {'full'}.
+local NUMBER_MAX, DAY, CHUNK = 2147483647, 86400000, 256
+local kept = first_answer()
+if kept then
+  return kept
+end
+local merchant, expected, finished, token = take(), take(), take(), take()
+local config = key('c:' .. merchant)
+local version = tonumber(redis.call('HGET', config, 'version') or 0)
+if expected ~= '' and tonumber(expected) ~= version then
+  return { 'config' }
+end
+if version == 0 then
+  return { 'none' }
+end
+local finished_work
+if finished ~= '' then
+  if lease_of(finished) ~= token then
+    return { 'lease' }
+  end
+  finished_work = work_of(finished)
+end
+
+local links = key('l:' .. merchant)
+local op, number, loaded, record, link_count = take(), num(), num(), take(), num()
+local new_links = {}
+for _ = 1, link_count do
+  new_links[#new_links + 1] = take()
+end
+if op == 'new' then
+  for _, link in ipairs(new_links) do
+    if redis.call('HEXISTS', links, link) == 1 then
+      return { 'payment_exists' }
+    end
+  end
+  number = tonumber(redis.call('HGET', config, 'next'))
+  if number > NUMBER_MAX then
+    return { 'full' }
+  end
+elseif op == 'upd' then
+  local has = version_of(redis.call('HGET', payment_key(merchant, number), 'p'))
+  if has ~= loaded then
+    return { 'payment' }
+  end
+  for _, link in ipairs(new_links) do
+    local holder = tonumber(redis.call('HGET', links, link) or nil)
+    if holder and holder ~= number then
+      return { 'payment_exists' }
+    end
+  end
+end
+-- From here on everything is written.
+local function real(n)
+  if n == 0 and op ~= '' then
+    return number
+  end
+  return n
+end
+
+if op ~= '' then
+  local payment = payment_key(merchant, number)
+  redis.call('HSET', payment, 'p', whole(loaded + 1) .. ':' .. record)
+  if op == 'new' then
+    redis.call('HSET', config, 'next', whole(number + 1))
+    local chunk = whole(math.floor(number / CHUNK))
+    redis.call('ZADD', key('px:' .. merchant), chunk, chunk)
+    redis.call('HINCRBY', key('pc:' .. merchant), chunk, 1)
+  end
+  local all = redis.call('HGET', payment, 'l') or ''
+  local before = #all
+  for _, link in ipairs(new_links) do
+    if redis.call('HSETNX', links, link, whole(number)) == 1 then
+      all = all .. link
+    end
+  end
+  if #all ~= before then
+    redis.call('HSET', payment, 'l', all)
+  end
+end
+
+local note, note_number, note_record = take(), take(), take()
+if note ~= '' then
+  local index = key('nx:' .. merchant)
+  local n = note_number == '' and 0 or real(tonumber(note_number))
+  local old = index_find(index, note)
+  if old and old ~= n then
+    redis.call('ZREM', index, index_member(note, old))
+    redis.call('HDEL', payment_key(merchant, old), 'n' .. note)
+  end
+  redis.call('HSET', payment_key(merchant, n), 'n' .. note, note_record)
+  redis.call('ZADD', index, 0, index_member(note, n))
+end
+
+for _ = 1, num() do
+  local id, n, event = take(), real(num()), take()
+  redis.call('HSET', payment_key(merchant, n), 'e' .. id, event)
+  redis.call('ZADD', key('ex:' .. merchant), 0, index_member(id, n))
+end
+
+local deliveries = {}
+for _ = 1, num() do
+  local id, lane, n, due, delivery = take(), take(), real(num()), tonumber(take()), take()
+  local work = 'd' .. id
+  redis.call('HSET', payment_key(merchant, n), work, '1:' .. delivery)
+  redis.call('ZADD', key('dx:' .. merchant), 0, index_member(id, n))
+  if due then
+    if due > now and due <= now + DAY then
+      due = now
+    end
+    redis.call('HSET', key('w'), work, cmsgpack.pack({ lane, merchant, n }))
+    deliveries[#deliveries + 1] = { work, lane, due }
+  else
+    deliveries[#deliveries + 1] = false
+  end
+end
+
+for _ = 1, num() do
+  local work, lane, delay, job = take(), take(), num(), take()
+  redis.call('HSET', key('w'), work, cmsgpack.pack({ lane, merchant, op ~= '' and number or 0, job }))
+  enqueue(work, lane, now + delay)
+end
+
+if finished_work then
+  forget_work(finished, finished_work[1])
+end
+
+local owner, lease_ms = take(), tonumber(take())
+local reply = { 'ok', now, number, loaded + 1, lease_ms and now + lease_ms or 0 }
+for _, d in ipairs(deliveries) do
+  if d and lease_ms and d[3] <= now then
+    reply[#reply + 1] = d[3]
+    reply[#reply + 1] = lease(d[1], d[2], d[3], owner, now + lease_ms)
+  else
+    if d then
+      enqueue(d[1], d[2], d[3])
+    end
+    reply[#reply + 1] = 0
+    reply[#reply + 1] = ''
+  end
+end
+tally(merchant)
+return remember(reply)

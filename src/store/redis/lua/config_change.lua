@@ -1,0 +1,44 @@
+-- Changes what is set up for a merchant, and the version with it.
+-- ARGV: merchant, its id (16 bytes), expected version or empty, op (`create`, `merchant`, `put`, `del`, `gone`),
+--       field, value, first payment's number
+-- `c:<merchant>` holds version, next (payment number), m (the merchant), i:<id>, e:<id>.
+-- Returns {'ok', version}, or {'config'} (another version), {'exists'}, {'none'}.
+local kept = first_answer()
+if kept then
+  return kept
+end
+local merchant, id, expected, op, field, value, first = take(), take(), take(), take(), take(), take(), num()
+local config = key('c:' .. merchant)
+local version = tonumber(redis.call('HGET', config, 'version') or nil)
+if op == 'create' then
+  if version or redis.call('SISMEMBER', key('gone'), merchant) == 1 then
+    return { 'exists' }
+  end
+  redis.call('HSET', config, 'version', 1, 'next', first, 'm', value)
+  redis.call('ZADD', key('ms'), 0, id .. merchant)
+  return remember({ 'ok', 1 })
+end
+if not version then
+  return { 'none' }
+end
+if expected ~= '' and tonumber(expected) ~= version then
+  return { 'config' }
+end
+if op == 'gone' then
+  redis.call('SADD', key('gone'), merchant)
+  redis.call('ZREM', key('ms'), id .. merchant)
+  redis.call('DEL', config, key('rp:' .. merchant), key('rx:' .. merchant))
+elseif op == 'del' then
+  if redis.call('HDEL', config, field) == 0 then
+    return { 'none' }
+  end
+else
+  redis.call('HSET', config, field, value)
+  if op == 'merchant' and tonumber(redis.call('HGET', config, 'next')) < first then
+    redis.call('HSET', config, 'next', first)
+  end
+end
+if op ~= 'gone' then
+  redis.call('HSET', config, 'version', version + 1)
+end
+return remember({ 'ok', version + 1 })

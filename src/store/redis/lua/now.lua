@@ -1,0 +1,3 @@
+-- Reads the clock.
+-- Returns the time, Unix milliseconds.
+return now

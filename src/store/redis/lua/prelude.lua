@@ -1,0 +1,156 @@
+-- The head of every script: Kassir puts it before each of the others.
+-- KEYS[1]  the partition's `meta`; every other key has the same hash tag and is made from `base`
+-- ARGV[1]  base: the prefix of the partition's keys, `<prefix>{kNN}:`
+-- ARGV[2]  epoch: what `meta` must say; else the database was emptied, and nothing is read or written
+-- ARGV[3]  Unix milliseconds, or empty: Redis's own clock
+-- ARGV[4]  the request's id, or empty: a repeated request gets its first answer
+-- ARGV[5…] the script's own, taken one after the other with take() and num()
+local base, epoch, rid = ARGV[1], ARGV[2], ARGV[4]
+local held = redis.call('HGET', KEYS[1], 'epoch')
+if held ~= epoch then
+  return redis.error_reply('EMPTIED ' .. (held and 'other' or 'gone'))
+end
+
+local now
+if ARGV[3] ~= '' then
+  now = tonumber(ARGV[3])
+else
+  local t = redis.call('TIME')
+  now = t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local at = 4
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+local function num()
+  return tonumber(take())
+end
+-- Lua writes large numbers as 1.5e+12; Redis and Rust want the digits.
+local function whole(n)
+  return string.format('%.0f', n)
+end
+local function key(name)
+  return base .. name
+end
+
+-- Answers of the last minutes, in two generations: `r0` takes them, `r1` is the one before. '@' says since when.
+local ANSWERS_MAX, ANSWERS_MS, ANSWERS_TTL_S = 50000, 120000, 600
+local function first_answer()
+  if rid == '' then
+    return nil
+  end
+  local kept = redis.call('HGET', key('r0'), rid) or redis.call('HGET', key('r1'), rid)
+  return kept and cmsgpack.unpack(kept)
+end
+local function remember(reply)
+  if rid == '' then
+    return reply
+  end
+  local r0 = key('r0')
+  local since = tonumber(redis.call('HGET', r0, '@') or nil)
+  if since and (now - since > ANSWERS_MS or now < since or redis.call('HLEN', r0) > ANSWERS_MAX) then
+    redis.call('RENAME', r0, key('r1'))
+    since = nil
+  end
+  if since then
+    redis.call('HSET', r0, rid, cmsgpack.pack(reply))
+  else
+    redis.call('HSET', r0, '@', whole(now), rid, cmsgpack.pack(reply))
+    redis.call('EXPIRE', r0, ANSWERS_TTL_S)
+  end
+  return reply
+end
+
+-- Records of one payment are fields of one hash; records without a payment are in number 0's.
+local function payment_key(merchant, number)
+  return key('p:' .. merchant .. ':' .. whole(number))
+end
+-- A versioned value is `<version>:<record>`; a delivery's record begins with its event's id (16 bytes).
+local function version_of(value)
+  return value and tonumber(string.match(value, '^(%d+):'))
+end
+local function event_of(value)
+  local colon = string.find(value, ':', 1, true)
+  return string.sub(value, colon + 1, colon + 16)
+end
+local function has_merchant(merchant)
+  return redis.call('EXISTS', key('c:' .. merchant)) == 1
+end
+
+-- An index has its ids in the order of their making, each with the payment's number (4 bytes).
+local function index_member(id, number)
+  return id .. struct.pack('>I4', number)
+end
+local function index_find(index, id)
+  local found = redis.call('ZRANGEBYLEX', index, '[' .. id, '[' .. id .. '\255\255\255\255\255', 'LIMIT', 0, 1)[1]
+  return found and struct.unpack('>I4', found, #id + 1)
+end
+
+-- The queue. A work is `d` or `j` and its id (16 bytes): for a delivery, also the name of its field.
+-- `q`: lanes by their earliest due time; `q:<lane>`: the lane's work by due time; `w`: what each work is;
+-- `t`: token|due|owner of its last lease; `z`: leases by their end.
+local function lane_key(lane)
+  return key('q:' .. lane)
+end
+local function lane_touch(lane)
+  local head = redis.call('ZRANGE', lane_key(lane), 0, 0, 'WITHSCORES')
+  if head[1] then
+    redis.call('ZADD', key('q'), head[2], lane)
+  else
+    redis.call('ZREM', key('q'), lane)
+  end
+end
+local function work_of(work)
+  local kept = redis.call('HGET', key('w'), work)
+  return kept and cmsgpack.unpack(kept)
+end
+local function enqueue(work, lane, due)
+  redis.call('ZADD', lane_key(lane), due, work)
+  lane_touch(lane)
+end
+-- Takes it out of the waiting and of the leased, not out of `w`.
+local function dequeue(work, lane)
+  redis.call('ZREM', lane_key(lane), work)
+  redis.call('ZREM', key('z'), work)
+  lane_touch(lane)
+end
+local function forget_work(work, lane)
+  dequeue(work, lane)
+  redis.call('HDEL', key('w'), work)
+  redis.call('HDEL', key('t'), work)
+end
+local function lease_of(work)
+  local kept = redis.call('HGET', key('t'), work)
+  if not kept then
+    return nil
+  end
+  local token, due, owner = string.match(kept, '^(%d+)|([%d-]*)|(.*)$')
+  return token, tonumber(due), owner
+end
+local function note_lease(work, token, due, owner)
+  redis.call('HSET', key('t'), work, token .. '|' .. (due and whole(due) or '-') .. '|' .. owner)
+end
+local function lease(work, lane, due, owner, ends)
+  local token = whole(redis.call('HINCRBY', key('n'), 'fence', 1))
+  note_lease(work, token, due, owner)
+  redis.call('ZADD', key('z'), ends, work)
+  redis.call('ZREM', lane_key(lane), work)
+  lane_touch(lane)
+  return token
+end
+
+local HOUR = 3600000
+local function tally(merchant)
+  local count = num()
+  if count == 0 then
+    return
+  end
+  local hour = whole(now - now % HOUR)
+  redis.call('ZADD', key('th:' .. merchant), hour, hour)
+  for _ = 1, count do
+    local name, by = take(), take()
+    redis.call('HINCRBY', key('t:' .. merchant .. ':' .. hour), name, by)
+  end
+end

@@ -1,0 +1,57 @@
+-- Ends a lease with its result.
+-- ARGV: work, token, then of a delivery: merchant, number, version it was loaded with, record, due or empty, attempt or
+--       empty; of a job: record, milliseconds from now or empty; then merchant, count of counters: name, by…
+-- Returns {'ok'}, {'lease'} (it was lost, or the work is done) or {'delivery'} (it has another version; the lease stays).
+local ATTEMPTS_MAX = 100
+local kept = first_answer()
+if kept then
+  return kept
+end
+local work, token = take(), take()
+local what = work_of(work)
+if lease_of(work) ~= token or not what then
+  return { 'lease' }
+end
+
+-- Attempts are one value: each with its length (4 bytes) before it, the oldest first.
+local function append(payment, field, attempt)
+  local all = (redis.call('HGET', payment, field) or '') .. struct.pack('>I4', #attempt) .. attempt
+  local starts, from = {}, 1
+  while from < #all do
+    starts[#starts + 1] = from
+    from = from + 4 + struct.unpack('>I4', all, from)
+  end
+  if #starts > ATTEMPTS_MAX then
+    all = string.sub(all, starts[#starts - ATTEMPTS_MAX + 1])
+  end
+  redis.call('HSET', payment, field, all)
+end
+
+local due
+if string.sub(work, 1, 1) == 'd' then
+  local merchant, number, loaded, record = take(), num(), num(), take()
+  local payment = payment_key(merchant, number)
+  if version_of(redis.call('HGET', payment, work)) ~= loaded then
+    return { 'delivery' }
+  end
+  redis.call('HSET', payment, work, whole(loaded + 1) .. ':' .. record)
+  due = tonumber(take())
+  local attempt = take()
+  if attempt ~= '' then
+    append(payment, 'a' .. string.sub(work, 2), attempt)
+  end
+else
+  local record = take()
+  redis.call('HSET', key('w'), work, cmsgpack.pack({ what[1], what[2], what[3], record }))
+  local again = tonumber(take())
+  due = again and now + again
+end
+if due then
+  dequeue(work, what[1])
+  redis.call('HDEL', key('t'), work)
+  enqueue(work, what[1], due)
+else
+  forget_work(work, what[1])
+end
+tally(take())
+return remember({ 'ok' })

@@ -1,0 +1,37 @@
+-- Removes records of deleted merchants, some at a time.
+-- ARGV: how many at the most
+-- Returns how many went.
+local CHUNK, most, gone = 256, num(), 0
+local merchant = redis.call('SRANDMEMBER', key('gone'))
+if not merchant then
+  return 0
+end
+for _, index in ipairs({ 'nx', 'ex', 'dx' }) do
+  for _, member in ipairs(redis.call('ZRANGE', key(index .. ':' .. merchant), 0, most - gone - 1)) do
+    local id, number = string.sub(member, 1, 16), struct.unpack('>I4', member, 17)
+    local what = index == 'dx' and work_of('d' .. id)
+    if what then
+      forget_work('d' .. id, what[1])
+    end
+    redis.call('DEL', payment_key(merchant, number))
+    redis.call('ZREM', key(index .. ':' .. merchant), member)
+    gone = gone + 1
+  end
+  if gone >= most then
+    return gone
+  end
+end
+local chunk = redis.call('ZRANGE', key('px:' .. merchant), 0, 0)[1]
+if chunk then
+  for number = chunk * CHUNK, chunk * CHUNK + CHUNK - 1 do
+    redis.call('DEL', payment_key(merchant, number))
+  end
+  redis.call('ZREM', key('px:' .. merchant), chunk)
+  return gone + 1
+end
+for _, hour in ipairs(redis.call('ZRANGE', key('th:' .. merchant), 0, -1)) do
+  redis.call('DEL', key('t:' .. merchant .. ':' .. hour))
+end
+redis.call('DEL', key('pc:' .. merchant), key('l:' .. merchant), key('th:' .. merchant))
+redis.call('SREM', key('gone'), merchant)
+return gone + 1

@@ -1,0 +1,223 @@
+//! The queue: claims over all partitions, settling, giving back, counting.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering;
+
+use futures_util::future::{join_all, try_join_all};
+
+use super::RedisStore;
+use super::call::{Call, Rows};
+use super::keys::{self, PARTITIONS, damaged};
+use super::path::{merchant, number, push_tallies, refusal, span};
+use super::{record, scripts};
+use crate::domain::ids::{DeliveryId, EventId, JobId, MerchantId};
+use crate::domain::job::{Lane, WorkId};
+use crate::store::{
+    Backlog, ClaimAsk, Claimed, Claims, Fence, Material, Result, Settle, SettleEnd, StoreError,
+};
+
+/// Rounds of a claim: one over all partitions, then only those that had more.
+const ROUNDS_MAX: usize = 4;
+/// Work of one claim at the most.
+const CLAIM_MAX: usize = 1_000;
+
+/// What a partition gave.
+struct Part {
+    partition: u8,
+    now: i64,
+    next_due: Option<i64>,
+    more: bool,
+    work: Vec<Claimed>,
+}
+
+impl RedisStore {
+    /// Asks every partition for its share, then those that had more for what is still wanted. A partition that had
+    /// nothing to give costs one small script.
+    pub(super) async fn take_work(&self, ask: &ClaimAsk) -> Result<Claims> {
+        let most = ask.max.min(CLAIM_MAX);
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        let mut asked: Vec<u8> = turned(first);
+        let mut room = ask.room.clone();
+        let mut heads: HashMap<u8, Option<i64>> = HashMap::new();
+        let mut work: Vec<Claimed> = Vec::new();
+        let (mut now, mut failed) = (0, None);
+        for _ in 0..ROUNDS_MAX {
+            let shares = shares(most.saturating_sub(work.len()), asked.len());
+            let calls = asked.iter().zip(shares).map(|(partition, share)| self.claim(*partition, share, ask, &room));
+            let parts = join_all(calls).await;
+            asked.clear();
+            for part in parts {
+                let part = match part {
+                    Ok(part) => part,
+                    Err(error) => {
+                        failed = Some(error);
+                        continue;
+                    }
+                };
+                now = now.max(part.now);
+                heads.insert(part.partition, part.next_due);
+                if part.more {
+                    asked.push(part.partition);
+                }
+                for claimed in &part.work {
+                    let left = room.entry(claimed.lane).or_insert(ask.per_lane);
+                    *left = left.saturating_sub(1);
+                }
+                work.extend(part.work);
+            }
+            if asked.is_empty() || work.len() >= most {
+                break;
+            }
+        }
+        match failed {
+            // One master of a cluster may be down: the others' work goes on.
+            Some(error) if work.is_empty() => return Err(error),
+            Some(error) => tracing::warn!(%error, "a partition gave no work"),
+            None => {}
+        }
+        Ok(Claims { work: take_turns(work), now, next_due: heads.into_values().flatten().min() })
+    }
+
+    async fn claim(
+        &self,
+        partition: u8,
+        share: usize,
+        ask: &ClaimAsk,
+        room: &HashMap<Lane, u32>,
+    ) -> Result<Part> {
+        let mut call = Call::new(&scripts::CLAIM, partition).arg(&ask.owner).num(span(ask.lease_ms));
+        call.push_count(share);
+        call.push_num(ask.per_lane);
+        call.push_count(room.len());
+        for (lane, left) in room {
+            call.push(lane.to_string());
+            call.push_num(*left);
+        }
+        let mut reply = self.call(call).await?.rows()?;
+        let now = reply.item()?.int()?;
+        let next_due = time_or_nothing(&mut reply)?;
+        let more = reply.item()?.int()? == 1;
+        let rows = reply.item()?.rows()?;
+        let mut work = Vec::with_capacity(rows.left());
+        for row in rows {
+            match claimed(row.rows()?, now.saturating_add(span(ask.lease_ms))) {
+                Ok(claimed) => work.push(claimed),
+                // One damaged record must not hold up all others; its lease runs out and it is tried again.
+                Err(error) => tracing::error!(%error, partition, "claimed work can't be read"),
+            }
+        }
+        Ok(Part { partition, now, next_due, more, work })
+    }
+
+    pub(super) async fn end_work(&self, settle: Settle) -> Result<()> {
+        let mut call = Call::new(&scripts::SETTLE, keys::of_merchant(settle.merchant));
+        call.push(keys::work(settle.fence.work));
+        call.push(settle.fence.token.to_string());
+        match (&settle.end, settle.fence.work) {
+            (SettleEnd::Delivery { delivery, attempt }, WorkId::Delivery(_)) => {
+                call.push(keys::merchant(settle.merchant));
+                call.push_num(delivery.payment);
+                call.push_num(i64::try_from(delivery.version).unwrap_or(i64::MAX));
+                call.push(record::pack_delivery(delivery)?);
+                call.push_opt(delivery.next_attempt_at);
+                call.push(attempt.as_ref().map(record::pack_attempt).transpose()?.unwrap_or_default());
+            }
+            (SettleEnd::Job { job, again_in }, WorkId::Job(_)) => {
+                call.push(record::pack_job(job)?);
+                call.push_opt(again_in.map(span));
+            }
+            _ => return Err(StoreError::NotFound("such work: a delivery was settled as a job, or a job as a delivery")),
+        }
+        call.push(keys::merchant(settle.merchant));
+        push_tallies(&mut call, &settle.tallies);
+        let word = self.call(call).await?.rows()?.item()?.text()?;
+        if word == "ok" { Ok(()) } else { Err(refusal(&word)) }
+    }
+
+    pub(super) async fn give_back(&self, work: &[(MerchantId, Fence)]) -> Result<()> {
+        let mut calls: HashMap<u8, Call> = HashMap::new();
+        for (merchant, fence) in work {
+            let partition = keys::of_merchant(*merchant);
+            let call = calls.entry(partition).or_insert_with(|| Call::new(&scripts::RELEASE, partition));
+            call.push(keys::work(fence.work));
+            call.push(fence.token.to_string());
+        }
+        try_join_all(calls.into_values().map(|call| self.call(call))).await.map(drop)
+    }
+
+    pub(super) async fn count_work(&self) -> Result<Backlog> {
+        let mut sum = Backlog::default();
+        for reply in self.call_all(|partition| Call::new(&scripts::BACKLOG, partition)).await? {
+            let mut row = reply.rows()?;
+            sum.waiting += u64::try_from(row.item()?.int()?).unwrap_or(0);
+            sum.leased += u64::try_from(row.item()?.int()?).unwrap_or(0);
+            let oldest = time_or_nothing(&mut row)?;
+            sum.oldest_due = [sum.oldest_due, oldest].into_iter().flatten().min();
+        }
+        Ok(sum)
+    }
+}
+
+fn time_or_nothing(row: &mut Rows) -> Result<Option<i64>> {
+    let reply = row.item()?;
+    if reply.is_empty() { Ok(None) } else { reply.int().map(Some) }
+}
+
+/// Every partition, beginning with another one each time.
+fn turned(first: usize) -> Vec<u8> {
+    let mut all: Vec<u8> = (0..PARTITIONS).collect();
+    let by = first % all.len().max(1);
+    all.rotate_left(by);
+    all
+}
+
+/// How much each of so many partitions may give: together exactly `most`; some are only looked at.
+fn shares(most: usize, partitions: usize) -> impl Iterator<Item = usize> {
+    let (each, over) = (most / partitions.max(1), most % partitions.max(1));
+    (0..partitions).map(move |index| each + usize::from(index < over))
+}
+
+/// Puts work in an order in which lanes take turns; within a lane it stays.
+fn take_turns(work: Vec<Claimed>) -> Vec<Claimed> {
+    let mut places: HashMap<Lane, usize> = HashMap::new();
+    let mut lanes: Vec<VecDeque<Claimed>> = Vec::new();
+    let all = work.len();
+    for claimed in work {
+        let place = *places.entry(claimed.lane).or_insert_with(|| {
+            lanes.push(VecDeque::new());
+            lanes.len() - 1
+        });
+        if let Some(lane) = lanes.get_mut(place) {
+            lane.push_back(claimed);
+        }
+    }
+    let mut ordered = Vec::with_capacity(all);
+    while ordered.len() < all {
+        ordered.extend(lanes.iter_mut().filter_map(VecDeque::pop_front));
+    }
+    ordered
+}
+
+fn claimed(mut row: Rows, lease_until: i64) -> Result<Claimed> {
+    let name = row.item()?.bytes()?;
+    let token = row.item()?.text()?.parse().map_err(|_| damaged("a lease"))?;
+    let lane: Lane = row.item()?.text()?.parse().map_err(|_| damaged("a lane"))?;
+    let due = row.item()?.int()?;
+    let merchant = merchant(row.item()?)?;
+    let number = number(row.item()?)?;
+    let bytes = row.item()?.bytes()?;
+    let (event_id, event) = (row.item()?.bytes()?, row.item()?.bytes()?);
+    let (work, material) = match name.split_first() {
+        Some((b'd', id)) => {
+            let id = DeliveryId(keys::id(id)?);
+            let delivery = Box::new(record::delivery(merchant, id, number, &bytes)?);
+            let event = record::event(merchant, EventId(keys::id(&event_id)?), number, &event)?;
+            (WorkId::Delivery(id), Material::Delivery { delivery, event: Box::new(event) })
+        }
+        Some((b'j', id)) => {
+            (WorkId::Job(JobId(keys::id(id)?)), Material::Job(Box::new(record::job(number, &bytes)?)))
+        }
+        _ => return Err(damaged("a queue entry")),
+    };
+    Ok(Claimed { fence: Fence { work, token }, lane, due, lease_until, material })
+}

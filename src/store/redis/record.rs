@@ -1,0 +1,147 @@
+//! The domain's records as they are kept: what the key already says is not written, or costs little.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::codec::{pack, unpack};
+use super::keys::{ID_LEN, damaged, id};
+use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::event::Event;
+use crate::domain::ids::{DeliveryId, EventId, MerchantId, NotificationId};
+use crate::domain::job::{Job, Task};
+use crate::domain::notification::Notification;
+use crate::domain::payment::Payment;
+use crate::store::Result;
+
+/// Takes `<version>:` off.
+pub(super) fn versioned(bytes: &[u8]) -> Result<(u64, &[u8])> {
+    let colon = bytes.iter().position(|byte| *byte == b':').ok_or_else(|| damaged("a version"))?;
+    let (version, rest) = bytes.split_at(colon);
+    let version = std::str::from_utf8(version).ok().and_then(|text| text.parse().ok());
+    Ok((version.ok_or_else(|| damaged("a version"))?, rest.get(1..).unwrap_or_default()))
+}
+
+/// Writes a payment.
+pub(super) fn pack_payment(payment: &Payment) -> Result<Vec<u8>> {
+    pack(payment, &payment.merchant.to_string())
+}
+
+/// Reads a payment with its version.
+pub(super) fn payment(merchant: MerchantId, number: u32, bytes: &[u8]) -> Result<Payment> {
+    let (version, bytes) = versioned(bytes)?;
+    let read: Payment = unpack(bytes, &merchant.to_string())?;
+    Ok(Payment { number, version, ..read })
+}
+
+/// Writes an event.
+pub(super) fn pack_event(event: &Event) -> Result<Vec<u8>> {
+    pack(event, &format!("{}{}", event.merchant, event.id))
+}
+
+/// Reads an event.
+pub(super) fn event(merchant: MerchantId, id: EventId, number: u32, bytes: &[u8]) -> Result<Event> {
+    let read: Event = unpack(bytes, &format!("{merchant}{id}"))?;
+    Ok(Event { payment: number, ..read })
+}
+
+/// Writes a delivery: its event's id (16 bytes), then the rest.
+pub(super) fn pack_delivery(delivery: &Delivery) -> Result<Vec<u8>> {
+    let context = format!("{}{}{}", delivery.merchant, delivery.event, delivery.id);
+    Ok([delivery.event.0.as_bytes().as_slice(), &pack(delivery, &context)?].concat())
+}
+
+/// Reads a delivery with its version.
+pub(super) fn delivery(merchant: MerchantId, own: DeliveryId, number: u32, bytes: &[u8]) -> Result<Delivery> {
+    let (version, bytes) = versioned(bytes)?;
+    let (event, bytes) = bytes.split_at_checked(ID_LEN).ok_or_else(|| damaged("a delivery"))?;
+    let event = EventId(id(event)?);
+    let read: Delivery = unpack(bytes, &format!("{merchant}{event}{own}"))?;
+    Ok(Delivery { version, payment: number, ..read })
+}
+
+/// Writes a notification.
+pub(super) fn pack_notification(notification: &Notification) -> Result<Vec<u8>> {
+    pack(notification, &format!("{}{}", notification.merchant, notification.id))
+}
+
+/// Reads a notification.
+pub(super) fn notification(
+    merchant: MerchantId,
+    id: NotificationId,
+    number: u32,
+    bytes: &[u8],
+) -> Result<Notification> {
+    let read: Notification = unpack(bytes, &format!("{merchant}{id}"))?;
+    Ok(Notification { payment: (number > 0).then_some(number), ..read })
+}
+
+/// Writes an attempt.
+pub(super) fn pack_attempt(attempt: &Attempt) -> Result<Vec<u8>> {
+    pack(attempt, "")
+}
+
+/// Reads a delivery's attempts: each has its length before it.
+pub(super) fn attempts(mut bytes: &[u8]) -> Result<Vec<Attempt>> {
+    let mut read = Vec::new();
+    while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let (one, rest) = rest.split_at_checked(length).ok_or_else(|| damaged("an attempt"))?;
+        read.push(unpack(one, "")?);
+        bytes = rest;
+    }
+    Ok(read)
+}
+
+/// Writes a job.
+pub(super) fn pack_job(job: &Job) -> Result<Vec<u8>> {
+    pack(job, "")
+}
+
+/// Reads a job; `number` is the payment that its commit made, if it made one.
+pub(super) fn job(number: u32, bytes: &[u8]) -> Result<Job> {
+    let mut read: Job = unpack(bytes, "")?;
+    if let Task::Poll { payment: payment @ 0 } = &mut read.task {
+        *payment = number;
+    }
+    Ok(read)
+}
+
+/// A field of a payment's hash.
+pub(super) enum Field {
+    /// The payment.
+    Payment,
+    /// What finds it.
+    Links,
+    /// An event.
+    Event(EventId),
+    /// A delivery.
+    Delivery(DeliveryId),
+    /// A delivery's attempts.
+    Attempts,
+    /// A notification.
+    Notification(NotificationId),
+}
+
+/// Reads a field's name.
+pub(super) fn field(name: &[u8]) -> Result<Field> {
+    let known = |bytes: &[u8]| -> Result<Uuid> { id(bytes) };
+    match name.split_first() {
+        Some((b'p', [])) => Ok(Field::Payment),
+        Some((b'l', [])) => Ok(Field::Links),
+        Some((b'e', own)) => Ok(Field::Event(EventId(known(own)?))),
+        Some((b'd', own)) => Ok(Field::Delivery(DeliveryId(known(own)?))),
+        Some((b'a', own)) => known(own).map(|_| Field::Attempts),
+        Some((b'n', own)) => Ok(Field::Notification(NotificationId(known(own)?))),
+        _ => Err(damaged("a field's name")),
+    }
+}
+
+/// A record without context of its own: configuration, replays, the audit log, API tokens.
+pub(super) fn pack_plain<T: Serialize>(record: &T) -> Result<Vec<u8>> {
+    pack(record, "")
+}
+
+/// Reads what [`pack_plain`] wrote.
+pub(super) fn plain<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Result<T> {
+    unpack(bytes, "")
+}

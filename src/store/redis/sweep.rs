@@ -1,0 +1,274 @@
+//! Upkeep: removing old records, a bounded number at a time. What goes is decided here, by the records themselves; the
+//! scripts check that nothing changed meanwhile, and that nothing goes that still waits.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use super::RedisStore;
+use super::call::Call;
+use super::keys::{self, PARTITIONS};
+use super::path::number;
+use super::reading::Kind;
+use super::record::{self, Field};
+use super::scripts;
+use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::event::Event;
+use crate::domain::ids::MerchantId;
+use crate::domain::notification::{Notification, NotificationOutcome};
+use crate::domain::payment::Payment;
+use crate::store::{Cutoffs, Result};
+use kassir_providers::State;
+
+/// Merchants looked up at once.
+const MERCHANTS_PAGE: usize = 200;
+/// Records of one kind and merchant that one call looks at.
+const LOOKED_AT_MAX: usize = 5_000;
+/// So many young records in a row mean that the present is reached: ids are in the order of their making.
+const YOUNG_MAX: usize = 200;
+
+/// Where the last call ended, by merchant and kind: what is kept is not looked at anew in each call. Only this process
+/// knows it; after a restart it begins with the oldest again.
+#[derive(Default)]
+pub(super) struct Places(Mutex<HashMap<(MerchantId, &'static str), Uuid>>);
+
+impl Places {
+    fn get(&self, at: (MerchantId, &'static str)) -> Vec<u8> {
+        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        places.get(&at).map(|id| id.as_bytes().to_vec()).unwrap_or_default()
+    }
+
+    fn set(&self, at: (MerchantId, &'static str), id: Option<Uuid>) {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match id {
+            Some(id) => drop(places.insert(at, id)),
+            None => drop(places.remove(&at)),
+        }
+    }
+}
+
+/// What to do with a record.
+enum Fate {
+    /// It is too young.
+    Young,
+    /// It is kept for another reason.
+    Kept,
+    /// It goes.
+    Old,
+}
+
+impl RedisStore {
+    pub(super) async fn sweep_old(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
+        let mut gone = 0_usize;
+        for partition in 0..PARTITIONS {
+            gone += self.sweep_deleted(partition, max.saturating_sub(gone)).await?;
+            if let Some(cutoff) = cutoffs.idempotency {
+                let mut call = Call::new(&scripts::SWEEP_IDEM, partition).by_pool().num(cutoff);
+                call.push_count(max.saturating_sub(gone));
+                gone += self.count(call).await?;
+            }
+            let mut after = Vec::new();
+            while gone < max {
+                let merchants = self.merchants_of(partition, &after).await?;
+                let Some(last) = merchants.last() else { break };
+                after = last.0.as_bytes().to_vec();
+                for merchant in merchants {
+                    gone += self.sweep_merchant(merchant, cutoffs, max.saturating_sub(gone)).await?;
+                }
+            }
+        }
+        Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+    }
+
+    async fn count(&self, call: Call) -> Result<usize> {
+        Ok(usize::try_from(self.call(call).await?.int()?).unwrap_or(0))
+    }
+
+    async fn sweep_deleted(&self, partition: u8, max: usize) -> Result<usize> {
+        if max == 0 {
+            return Ok(0);
+        }
+        let mut call = Call::new(&scripts::SWEEP_GONE, partition).by_pool();
+        call.push_count(max.min(MERCHANTS_PAGE));
+        self.count(call).await
+    }
+
+    async fn merchants_of(&self, partition: u8, after: &[u8]) -> Result<Vec<MerchantId>> {
+        let mut call = Call::new(&scripts::MERCHANT_IDS, partition).by_pool().arg(after);
+        call.push_count(MERCHANTS_PAGE);
+        self.call(call).await?.rows()?.map(|id| Ok(MerchantId(keys::id(&id.bytes()?)?))).collect()
+    }
+
+    async fn sweep_merchant(&self, merchant: MerchantId, cutoffs: &Cutoffs, max: usize) -> Result<usize> {
+        let mut gone = self.sweep_notifications(merchant, cutoffs, max).await?;
+        if let Some(cutoff) = cutoffs.events {
+            gone += self.sweep_events(merchant, cutoff, max.saturating_sub(gone)).await?;
+        }
+        if let Some(cutoff) = cutoffs.payments {
+            gone += self.sweep_payments(merchant, cutoff, max.saturating_sub(gone)).await?;
+        }
+        if let Some(cutoff) = cutoffs.tallies
+            && gone < max
+        {
+            let mut call = Call::new(&scripts::SWEEP_TALLIES, keys::of_merchant(merchant))
+                .by_pool()
+                .arg(keys::merchant(merchant))
+                .num(cutoff);
+            call.push_count(max.saturating_sub(gone));
+            gone += self.count(call).await?;
+        }
+        Ok(gone)
+    }
+
+    /// Old records of one kind, the oldest first: at most `max` of those that may go.
+    async fn old<K: Kind>(
+        &self,
+        merchant: MerchantId,
+        max: usize,
+        fate: impl Fn(&K) -> Fate,
+    ) -> Result<Vec<(Uuid, u32, K)>> {
+        let (mut old, mut young, mut looked_at) = (Vec::new(), 0, 0);
+        if max == 0 {
+            return Ok(old);
+        }
+        let place = (merchant, K::INDEX);
+        let mut from = self.sweeping.get(place);
+        loop {
+            let page = self.index_page::<K>(merchant, "old", &from).await?;
+            let Some((last, ..)) = page.last() else {
+                self.sweeping.set(place, None);
+                return Ok(old);
+            };
+            from = last.as_bytes().to_vec();
+            for (id, number, bytes) in page {
+                looked_at += 1;
+                let Some(bytes) = bytes else { continue };
+                let read = K::read(merchant, <K::Id as super::reading::HasUuid>::of(id), number, &bytes)?;
+                match fate(&read) {
+                    Fate::Young => young += 1,
+                    Fate::Kept => young = 0,
+                    Fate::Old => {
+                        young = 0;
+                        old.push((id, number, read));
+                    }
+                }
+                if old.len() >= max || looked_at >= LOOKED_AT_MAX {
+                    self.sweeping.set(place, Some(id));
+                    return Ok(old);
+                }
+            }
+            if young >= YOUNG_MAX {
+                self.sweeping.set(place, None);
+                return Ok(old);
+            }
+        }
+    }
+
+    async fn sweep_notifications(&self, merchant: MerchantId, cutoffs: &Cutoffs, max: usize) -> Result<usize> {
+        if cutoffs.refused.is_none() && cutoffs.notifications.is_none() {
+            return Ok(0);
+        }
+        let fate = |notification: &Notification| {
+            let refused = matches!(
+                notification.outcome,
+                NotificationOutcome::Rejected | NotificationOutcome::Duplicate
+            );
+            let cutoff = if refused { cutoffs.refused } else { cutoffs.notifications };
+            match cutoff {
+                Some(cutoff) if notification.received_at < cutoff => Fate::Old,
+                None => Fate::Kept,
+                Some(_) if [cutoffs.refused, cutoffs.notifications].iter().flatten().any(|at| notification.received_at < *at) => Fate::Kept,
+                Some(_) => Fate::Young,
+            }
+        };
+        let old = self.old(merchant, max, fate).await?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let mut call = Call::new(&scripts::SWEEP_NOTES, keys::of_merchant(merchant)).by_pool();
+        call.push(keys::merchant(merchant));
+        for (id, number, _) in &old {
+            call.push(id.as_bytes());
+            call.push_num(*number);
+        }
+        self.count(call).await
+    }
+
+    async fn sweep_events(&self, merchant: MerchantId, cutoff: i64, max: usize) -> Result<usize> {
+        let fate = |event: &Event| if event.created_at < cutoff { Fate::Old } else { Fate::Young };
+        let mut gone = 0;
+        for (id, number, event) in self.old(merchant, max, fate).await? {
+            let fields = self.everything_of(merchant, number).await?;
+            let mut waiting = false;
+            let mut call = Call::new(&scripts::SWEEP_EVENT, keys::of_merchant(merchant)).by_pool();
+            call.push(keys::merchant(merchant));
+            call.push_num(number);
+            call.push_count(fields.len());
+            call.push(id.as_bytes());
+            for (name, bytes) in &fields {
+                let Field::Delivery(own) = record::field(name)? else { continue };
+                let delivery: Delivery = record::delivery(merchant, own, number, bytes)?;
+                if delivery.event == event.id {
+                    waiting |= delivery.status == DeliveryStatus::Pending;
+                    call.push(own.0.as_bytes());
+                }
+            }
+            if !waiting {
+                gone += self.count(call).await?;
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Payments have no index by age: their numbers are gone through, the highest first, as the list does.
+    async fn sweep_payments(&self, merchant: MerchantId, cutoff: i64, max: usize) -> Result<usize> {
+        let place = (merchant, "payments");
+        let mut below = Uuid::from_slice(&self.sweeping.get(place)).map(|id| id.as_u128()).unwrap_or(0);
+        let (mut gone, mut looked_at) = (0, 0);
+        while gone < max && looked_at < LOOKED_AT_MAX {
+            let call = Call::new(&scripts::PAYMENT_LIST, keys::of_merchant(merchant))
+                .by_pool()
+                .arg(keys::merchant(merchant))
+                .num(i64::try_from(below).unwrap_or(0))
+                .num(200_i64);
+            let mut page = self.call(call).await?.rows()?;
+            let next = number(page.item()?)?;
+            looked_at += 1;
+            while let Some(found) = page.next() {
+                let found = number(found)?;
+                looked_at += 1;
+                let payment = record::payment(merchant, found, &page.item()?.bytes()?)?;
+                if gone < max && is_over(&payment, cutoff) {
+                    gone += self.sweep_payment(&payment).await?;
+                }
+            }
+            below = u128::from(next);
+            if next == 0 {
+                break;
+            }
+        }
+        self.sweeping.set(place, (below > 0 && gone < max).then(|| Uuid::from_u128(below)));
+        Ok(gone)
+    }
+
+    async fn sweep_payment(&self, payment: &Payment) -> Result<usize> {
+        let fields = self.everything_of(payment.merchant, payment.number).await?;
+        for (name, _) in &fields {
+            if matches!(record::field(name)?, Field::Event(_)) {
+                return Ok(0);
+            }
+        }
+        let mut call = Call::new(&scripts::SWEEP_PAYMENT, keys::of_merchant(payment.merchant)).by_pool();
+        call.push(keys::merchant(payment.merchant));
+        call.push_num(payment.number);
+        call.push_count(fields.len());
+        call.push_num(i64::try_from(payment.version).unwrap_or(i64::MAX));
+        self.count(call).await
+    }
+}
+
+/// Whether nothing is expected of a payment any more, and nothing has been for long enough.
+fn is_over(payment: &Payment, cutoff: i64) -> bool {
+    matches!(payment.state, State::Succeeded | State::Canceled) && payment.updated_at < cutoff
+}
