@@ -2,6 +2,7 @@
 //! that a long page never waits in front of a commit.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ pub(super) struct Link {
     slot: Mutex<Slot>,
     connecting: tokio::sync::Mutex<()>,
     pool: Pool,
+    closed: AtomicBool,
 }
 
 impl Link {
@@ -77,7 +79,7 @@ impl Link {
         let pool = pool(&address, timeout)
             .map_err(|why| StoreError::Unusable(format!("the pool of Redis connections can't be made: {why}")))?;
         let slot = Mutex::new(Slot::default());
-        Ok(Link { address, timeout, slot, connecting: tokio::sync::Mutex::new(()), pool })
+        Ok(Link { address, timeout, slot, connecting: tokio::sync::Mutex::new(()), pool, closed: AtomicBool::new(false) })
     }
 
     /// The address, for people.
@@ -85,13 +87,11 @@ impl Link {
         &self.address.shown
     }
 
-    /// Whether it leads to a cluster.
-    pub(super) fn is_cluster(&self) -> bool {
-        matches!(self.address.place, Place::Cluster(_))
-    }
-
     /// Sends a command and gives the answer; with an error, the generation of the connection that it came from.
     pub(super) async fn send(&self, via: Via, cmd: &Cmd) -> std::result::Result<Value, (u64, RedisError)> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err((u64::MAX, RedisError::from((ErrorKind::Client, "the store was closed"))));
+        }
         if via == Via::Pool {
             return self.send_by_pool(cmd).await.map_err(|error| (u64::MAX, error));
         }
@@ -170,6 +170,7 @@ impl Link {
 
     /// Closes everything.
     pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         match &self.pool {
             Pool::One(pool) => pool.close(),
             Pool::Sentinel(pool) => pool.close(),

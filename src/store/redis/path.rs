@@ -7,7 +7,7 @@ use super::{record, scripts};
 use crate::domain::delivery::Delivery;
 use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
-use crate::domain::job::{Lane, WorkId};
+use crate::domain::job::{Lane, Task, WorkId};
 use crate::store::{
     Claimed, Commit, Committed, Conflict, Fence, Found, LookUp, Material, PaymentWrite, Result, StoreError, Tally,
 };
@@ -41,6 +41,7 @@ pub(super) fn refusal(word: &str) -> StoreError {
         "audit" => Conflict::Audit,
         "exists" => Conflict::Exists,
         "none" => return StoreError::NotFound("such merchant"),
+        "no_event" => return StoreError::NotFound("such event"),
         "full" => return StoreError::Limit("the merchant has used up its payment numbers".to_owned()),
         _ => return damaged("an answer"),
     })
@@ -158,6 +159,12 @@ fn commit_call(commit: &Commit) -> Result<Call> {
         }
     }
     push_payment(&mut call, commit.payment.as_ref())?;
+    let older: Vec<&Delivery> = commit.deliveries.iter().filter(|delivery| is_older(delivery, commit)).collect();
+    call.push_count(older.len());
+    for delivery in older {
+        call.push_num(delivery.payment);
+        call.push(delivery.event.0.as_bytes());
+    }
     push_records(&mut call, commit)?;
     call.push_count(commit.jobs.len());
     for (job, delay) in &commit.jobs {
@@ -165,12 +172,21 @@ fn commit_call(commit: &Commit) -> Result<Call> {
         call.push(job.lane.to_string());
         call.push_num(span(*delay));
         call.push(record::pack_job(job)?);
+        match &job.task {
+            Task::Confirm { notification, .. } => call.push(notification.0.as_bytes()),
+            Task::Poll { .. } | Task::Replay { .. } => call.push(""),
+        }
     }
     let lease = commit.lease.as_ref();
     call.push(lease.map_or("", |(owner, _)| owner.as_str()));
     call.push_opt(lease.map(|(_, ms)| span(*ms)));
     push_tallies(&mut call, &commit.tallies);
     Ok(call)
+}
+
+/// Whether a delivery is of an event that is there already.
+fn is_older(delivery: &Delivery, commit: &Commit) -> bool {
+    commit.events.iter().all(|event| event.id != delivery.event)
 }
 
 fn push_payment(call: &mut Call, write: Option<&PaymentWrite>) -> Result<()> {

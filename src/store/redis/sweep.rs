@@ -200,12 +200,13 @@ impl RedisStore {
         let mut gone = 0;
         for (id, number, event) in self.old(merchant, max, fate).await? {
             let fields = self.everything_of(merchant, number).await?;
-            let mut waiting = false;
+            let mut waiting = gone >= max;
             let mut call = Call::new(&scripts::SWEEP_EVENT, keys::of_merchant(merchant)).by_pool();
             call.push(keys::merchant(merchant));
             call.push_num(number);
             call.push_count(fields.len());
             call.push(id.as_bytes());
+            call.push_count(max.saturating_sub(gone));
             for (name, bytes) in &fields {
                 let Field::Delivery(own) = record::field(name)? else { continue };
                 let delivery: Delivery = record::delivery(merchant, own, number, bytes)?;
@@ -239,8 +240,12 @@ impl RedisStore {
                 let found = number(found)?;
                 looked_at += 1;
                 let payment = record::payment(merchant, found, &page.item()?.bytes()?)?;
-                if gone < max && is_over(&payment, cutoff) {
+                if is_over(&payment, cutoff) {
                     gone += self.sweep_payment(&payment).await?;
+                }
+                if gone >= max {
+                    self.sweeping.set(place, Some(Uuid::from_u128(u128::from(found))));
+                    return Ok(gone);
                 }
             }
             below = u128::from(next);
@@ -248,7 +253,7 @@ impl RedisStore {
                 break;
             }
         }
-        self.sweeping.set(place, (below > 0 && gone < max).then(|| Uuid::from_u128(below)));
+        self.sweeping.set(place, (below > 0).then(|| Uuid::from_u128(below)));
         Ok(gone)
     }
 

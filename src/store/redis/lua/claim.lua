@@ -21,9 +21,7 @@ local function late_leases()
       enqueue(work, what[1], due)
     else
       -- Called off while its attempt was under way, or gone.
-      redis.call('ZREM', key('z'), work)
-      redis.call('HDEL', key('w'), work)
-      redis.call('HDEL', key('t'), work)
+      forget_work(work, what or { '' })
     end
   end
   return #late == LATE_MAX
@@ -33,7 +31,7 @@ end
 local function due_lanes()
   local lanes, seen, most = {}, 0, rooms + 2 * quota + LANES_EXTRA
   while #lanes < quota and seen < most do
-    local page = redis.call('ZRANGEBYSCORE', key('q'), '-inf', whole(now), 'LIMIT', seen, PAGE)
+    local page = redis.call('ZRANGEBYSCORE', key('q'), '-inf', '(' .. whole(now + 1), 'LIMIT', seen, PAGE)
     for _, lane in ipairs(page) do
       local has = math.min(room[lane] or per_lane, quota)
       if has > 0 and #lanes < quota then
@@ -75,6 +73,7 @@ if not taken then
     for _, pick in ipairs(picks()) do
       local work, lane, due = pick[1], pick[2], pick[3]
       taken[#taken + 1] = { work, lease(work, lane, due, owner, now + lease_ms), lane, due }
+      lane_served(lane)
     end
   end
   if #taken > 0 then
@@ -97,10 +96,17 @@ for _, row in ipairs(taken) do
   if record and event and has_merchant(what[2]) then
     rows[#rows + 1] = { work, row[2], lane, whole(row[4]), what[2], what[3], record, event_id, event }
   else
-    forget_work(work, lane)
+    forget_work(work, what or { lane })
   end
 end
-local head = redis.call('ZRANGE', key('q'), 0, 0, 'WITHSCORES')
+-- Lanes that are due are in the order of their turns: the earliest of them is looked for, within bounds.
+local next_due
+for _, lane in ipairs(redis.call('ZRANGE', key('q'), 0, PAGE - 1)) do
+  local head = lane_head(lane)
+  if head and (not next_due or head < next_due) then
+    next_due = head
+  end
+end
 local more = late_left or (quota > 0 and #taken == quota)
-  or (quota == 0 and head[2] and tonumber(head[2]) <= now)
-return { now, head[2] or '', more and 1 or 0, rows }
+  or (quota == 0 and next_due and next_due <= now)
+return { now, next_due and whole(next_due) or '', more and 1 or 0, rows }

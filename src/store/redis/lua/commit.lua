@@ -2,14 +2,16 @@
 -- ARGV: merchant; version of the configuration or empty;
 --       finished work and its token, or two empty ones;
 --       payment: op (empty, `new`, `upd`), number, version it was loaded with, record, count of links, links (16 bytes)…;
+--       count of older events that new deliveries are of: number, id…;
 --       notification: id (16 bytes) or empty, number (empty: none; 0: the new payment's), record;
 --       count of events: id, number, record…;
 --       count of deliveries: id, lane, number, due or empty, record…;
---       count of jobs: work, lane, milliseconds from now, record…;
+--       count of jobs: work, lane, milliseconds from now, record, id of the notification that it is about or empty…;
 --       owner and milliseconds of the new deliveries' lease, or two empty ones;
 --       count of counters: name, by…
 -- Returns {'ok', now, number, version, lease's end, due and token of each delivery, '' when it is not leased}, or the
--- conflict: {'config'}, {'lease'}, {'payment'}, {'payment_exists'}, {'none'} (no such merchant), {'full'}.
+-- conflict: {'config'}, {'lease'}, {'payment'}, {'payment_exists'}, {'none'} (no such merchant),
+-- {'no_event'}, {'full'}.
 local NUMBER_MAX, DAY, CHUNK = 2147483647, 86400000, 256
 local kept = first_answer()
 if kept then
@@ -60,6 +62,13 @@ elseif op == 'upd' then
     end
   end
 end
+for _ = 1, num() do
+  local n, event = num(), take()
+  if redis.call('HEXISTS', payment_key(merchant, n), 'e' .. event) == 0 then
+    return { 'no_event' }
+  end
+end
+
 -- From here on everything is written.
 local function real(n)
   if n == 0 and op ~= '' then
@@ -126,13 +135,18 @@ for _ = 1, num() do
 end
 
 for _ = 1, num() do
-  local work, lane, delay, job = take(), take(), num(), take()
-  redis.call('HSET', key('w'), work, cmsgpack.pack({ lane, merchant, op ~= '' and number or 0, job }))
+  local work, lane, delay, job, about = take(), take(), num(), take(), take()
+  local what = { lane, merchant, op ~= '' and number or 0, job }
+  if about ~= '' then
+    what[5] = about
+    redis.call('HSET', key('wn'), about, work)
+  end
+  redis.call('HSET', key('w'), work, cmsgpack.pack(what))
   enqueue(work, lane, now + delay)
 end
 
 if finished_work then
-  forget_work(finished, finished_work[1])
+  forget_work(finished, finished_work)
 end
 
 local owner, lease_ms = take(), tonumber(take())

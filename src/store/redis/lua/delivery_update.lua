@@ -25,6 +25,6 @@ elseif due then
   dequeue(work, lane)
   enqueue(work, lane, due)
 else
-  forget_work(work, lane)
+  forget_work(work, { lane })
 end
 return remember({ 'ok' })

@@ -89,17 +89,34 @@ local function index_find(index, id)
 end
 
 -- The queue. A work is `d` or `j` and its id (16 bytes): for a delivery, also the name of its field.
--- `q`: lanes by their earliest due time; `q:<lane>`: the lane's work by due time; `w`: what each work is;
--- `t`: token|due|owner of its last lease; `z`: leases by their end.
+-- `q`: lanes by their earliest due time or, when they are due, by their turn; `q:<lane>`: the lane's work by due time; `w`: what each work is
+-- (lane, merchant, number, and of a job its record and the notification that it is about); `wn`: notifications that a
+-- job is about; `t`: token|due|owner of its last lease; `z`: leases by their end.
 local function lane_key(lane)
   return key('q:' .. lane)
 end
+local function lane_head(lane)
+  return tonumber(redis.call('ZRANGE', lane_key(lane), 0, 0, 'WITHSCORES')[2] or nil)
+end
+-- A lane whose turn it is keeps its place in the row, so that new work or old does not push it to the front.
 local function lane_touch(lane)
-  local head = redis.call('ZRANGE', lane_key(lane), 0, 0, 'WITHSCORES')
-  if head[1] then
-    redis.call('ZADD', key('q'), head[2], lane)
-  else
+  local head = lane_head(lane)
+  if not head then
     redis.call('ZREM', key('q'), lane)
+    return
+  end
+  local turn = head <= now and tonumber(redis.call('ZSCORE', key('q'), lane) or nil)
+  if not turn or turn >= now + 1 then
+    redis.call('ZADD', key('q'), head, lane)
+  end
+end
+-- A lane that was served goes to the end of those that are due now: just after this millisecond's, in the order in
+-- which they were served (a double has room for 4096 places within a millisecond).
+local function lane_served(lane)
+  local head = lane_head(lane)
+  if head and head <= now then
+    local place = redis.call('HINCRBY', key('n'), 'turn', 1) % 4095 + 1
+    redis.call('ZADD', key('q'), now + place / 4096, lane)
   end
 end
 local function work_of(work)
@@ -116,10 +133,13 @@ local function dequeue(work, lane)
   redis.call('ZREM', key('z'), work)
   lane_touch(lane)
 end
-local function forget_work(work, lane)
-  dequeue(work, lane)
+local function forget_work(work, what)
+  dequeue(work, what[1])
   redis.call('HDEL', key('w'), work)
   redis.call('HDEL', key('t'), work)
+  if what[5] then
+    redis.call('HDEL', key('wn'), what[5])
+  end
 end
 local function lease_of(work)
   local kept = redis.call('HGET', key('t'), work)

@@ -17,7 +17,7 @@ while at < #ARGV do
       redis.call('HDEL', key('t'), work)
     else
       -- Called off while it was leased.
-      forget_work(work, what[1])
+      forget_work(work, what)
     end
     count = count + 1
   end

@@ -42,7 +42,7 @@ if string.sub(work, 1, 1) == 'd' then
   end
 else
   local record = take()
-  redis.call('HSET', key('w'), work, cmsgpack.pack({ what[1], what[2], what[3], record }))
+  redis.call('HSET', key('w'), work, cmsgpack.pack({ what[1], what[2], what[3], record, what[5] }))
   local again = tonumber(take())
   due = again and now + again
 end
@@ -51,7 +51,7 @@ if due then
   redis.call('HDEL', key('t'), work)
   enqueue(work, what[1], due)
 else
-  forget_work(work, what[1])
+  forget_work(work, what)
 end
 tally(take())
 return remember({ 'ok' })

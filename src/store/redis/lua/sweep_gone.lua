@@ -11,7 +11,7 @@ for _, index in ipairs({ 'nx', 'ex', 'dx' }) do
     local id, number = string.sub(member, 1, 16), struct.unpack('>I4', member, 17)
     local what = index == 'dx' and work_of('d' .. id)
     if what then
-      forget_work('d' .. id, what[1])
+      forget_work('d' .. id, what)
     end
     redis.call('DEL', payment_key(merchant, number))
     redis.call('ZREM', key(index .. ':' .. merchant), member)

@@ -1,10 +1,16 @@
--- Removes old idempotency keys.
+-- Removes old idempotency keys, but none that is held.
 -- ARGV: cutoff (Unix milliseconds), how many at the most
 -- Returns how many went.
 local cutoff, count = take(), num()
-local ids = redis.call('ZRANGEBYSCORE', key('ii'), '-inf', '(' .. cutoff, 'LIMIT', 0, count)
+local HELD_MAX = 500
+local gone = 0
+local ids = redis.call('ZRANGEBYSCORE', key('ii'), '-inf', '(' .. cutoff, 'LIMIT', 0, count + HELD_MAX)
 for _, id in ipairs(ids) do
-  redis.call('DEL', key('i:' .. id))
-  redis.call('ZREM', key('ii'), id)
+  local has = redis.call('HMGET', key('i:' .. id), 'u', 's')
+  if gone < count and (has[2] or tonumber(has[1] or 0) <= now) then
+    redis.call('DEL', key('i:' .. id))
+    redis.call('ZREM', key('ii'), id)
+    gone = gone + 1
+  end
 end
-return #ids
+return gone
