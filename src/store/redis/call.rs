@@ -110,7 +110,8 @@ impl RedisStore {
 
     /// Calls a script of each partition, concurrently, and gives the replies by partition.
     pub(super) async fn call_all(&self, make: impl Fn(u8) -> Call) -> Result<Vec<Reply>> {
-        futures_util::future::try_join_all((0..keys::PARTITIONS).map(|partition| self.call(make(partition)))).await
+        futures_util::future::try_join_all((0..keys::PARTITIONS).map(|partition| self.call(make(partition))))
+            .await
     }
 
     async fn once(&self, call: &Call, request: &[u8]) -> std::result::Result<Value, Failure> {

@@ -17,7 +17,7 @@ const PLAIN: u8 = 0;
 const DEFLATED: u8 = 1;
 const DICTIONARY: &[u8] = include_bytes!("dictionary-1.txt");
 /// The largest record, bytes of JSON.
-const RECORD_MAX: usize = 4 * 1024 * 1024;
+const RECORD_MAX: usize = 16 * 1024 * 1024;
 /// Deflate's effort: higher ones gain less than 1 %.
 const LEVEL: u32 = 6;
 /// Bytes that the output grows by.
@@ -34,7 +34,10 @@ const CONTEXT_MAX: usize = 32 * 1024 - 512;
 pub(super) fn pack<T: Serialize>(record: &T, context: &str) -> Result<Vec<u8>> {
     let json = serde_json::to_vec(record).map_err(|_| damaged("a record to be written"))?;
     if json.len() > RECORD_MAX {
-        return Err(StoreError::Limit(format!("a record of {} bytes is larger than {RECORD_MAX}", json.len())));
+        return Err(StoreError::Limit(format!(
+            "a record of {} bytes is larger than {RECORD_MAX}",
+            json.len()
+        )));
     }
     let packed = deflate(&json, context).filter(|packed| packed.len() < json.len());
     let (how, bytes) = packed.as_ref().map_or((PLAIN, &json), |packed| (DEFLATED, packed));
@@ -54,7 +57,11 @@ pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8], context: &str) -> Result
     };
     serde_json::from_slice(&json).map_err(|error| {
         // Not the record itself: it may hold what is nobody's business.
-        StoreError::Corrupt(format!("its JSON does not fit ({:?} at byte {})", error.classify(), error.column()))
+        StoreError::Corrupt(format!(
+            "its JSON does not fit ({:?} at byte {})",
+            error.classify(),
+            error.column()
+        ))
     })
 }
 

@@ -19,8 +19,16 @@ pub(super) struct Failure {
 
 /// Codes of answers that mean "not now", with what to do about them.
 const NOT_NOW: &[(&str, &str, bool)] = &[
-    ("OOM", "Redis is out of memory (OOM): raise maxmemory or remove old records; nothing was written", false),
-    ("READONLY", "this Redis is a read-only replica (READONLY), perhaps after a failover: looking for the master again", true),
+    (
+        "OOM",
+        "Redis is out of memory (OOM): raise maxmemory or remove old records; nothing was written",
+        false,
+    ),
+    (
+        "READONLY",
+        "this Redis is a read-only replica (READONLY), perhaps after a failover: looking for the master again",
+        true,
+    ),
     ("LOADING", "Redis is loading its data (LOADING): it answers when it is done", true),
     ("MISCONF", "Redis can't write to its disk (MISCONF): see its log, free or repair the disk", false),
     ("BUSY", "Redis is busy with a long script (BUSY)", false),
@@ -66,9 +74,10 @@ pub(super) fn read(error: &RedisError, script: &str) -> Failure {
     if !code.is_empty() {
         return answer(StoreError::Unavailable(format!("Redis answered {script}: {}", brief(error))), false);
     }
-    let connection = matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound)
-        || error.is_io_error()
-        || error.is_connection_dropped();
+    let connection =
+        matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound)
+            || error.is_io_error()
+            || error.is_connection_dropped();
     let error = StoreError::Unavailable(format!("Redis can't be reached: {}", brief(error)));
     Failure { error, connection, reconnect: true, no_script: false }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use deadpool_redis::{Runtime, Timeouts, cluster, sentinel};
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
-use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
 use redis::{Client, Cmd, ErrorKind, RedisError, RedisResult, TlsMode, Value};
 
@@ -76,10 +76,18 @@ impl Link {
             // A second provider in the process is no harm: the first one stays.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let pool = pool(&address, timeout)
-            .map_err(|why| StoreError::Unusable(format!("the pool of Redis connections can't be made: {why}")))?;
+        let pool = pool(&address, timeout).map_err(|why| {
+            StoreError::Unusable(format!("the pool of Redis connections can't be made: {why}"))
+        })?;
         let slot = Mutex::new(Slot::default());
-        Ok(Link { address, timeout, slot, connecting: tokio::sync::Mutex::new(()), pool, closed: AtomicBool::new(false) })
+        Ok(Link {
+            address,
+            timeout,
+            slot,
+            connecting: tokio::sync::Mutex::new(()),
+            pool,
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// The address, for people.

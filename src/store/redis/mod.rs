@@ -32,16 +32,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter, Description, EventFilter,
-    Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store,
+    Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter, Description,
+    EventFilter, Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result,
+    Settle, Store,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::event::Event;
-use crate::domain::ids::{
-    DeliveryId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
-};
+use crate::domain::ids::{DeliveryId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId};
 use crate::domain::notification::Notification;
 use crate::domain::payment::Payment;
 use crate::domain::people::{ApiToken, AuditEntry, Replay};

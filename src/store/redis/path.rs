@@ -8,8 +8,10 @@ use crate::domain::delivery::Delivery;
 use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
 use crate::domain::job::{Lane, Task, WorkId};
+use crate::domain::notification::Notification;
 use crate::store::{
-    Claimed, Commit, Committed, Conflict, Fence, Found, LookUp, Material, PaymentWrite, Result, StoreError, Tally,
+    Claimed, Commit, Committed, Conflict, Fence, Found, LookUp, Material, PaymentWrite, Result, StoreError,
+    Tally,
 };
 
 /// Payments asked for in one look-up, at the most of each kind.
@@ -64,8 +66,11 @@ impl RedisStore {
         }
         let mut rows = self.call(call).await?.rows()?;
         let version = u64::try_from(rows.item()?.int()?).map_err(|_| damaged("a version"))?;
-        let mut found =
-            Found { config_version: version, by_provider_id: Default::default(), by_number: Default::default() };
+        let mut found = Found {
+            config_version: version,
+            by_provider_id: Default::default(),
+            by_number: Default::default(),
+        };
         for provider_id in &ask.provider_ids {
             let row = rows.item()?;
             if row.is_nil() {
@@ -113,7 +118,12 @@ impl RedisStore {
     }
 
     /// A delivery that the commit leased, with its event: mostly one of the same commit; a replay's is older.
-    async fn leased(&self, lease: Leased, mut delivery: Delivery, events: &[Event]) -> Result<Option<Claimed>> {
+    async fn leased(
+        &self,
+        lease: Leased,
+        mut delivery: Delivery,
+        events: &[Event],
+    ) -> Result<Option<Claimed>> {
         let real = |number: u32| if number == 0 { lease.payment.unwrap_or(0) } else { number };
         delivery.payment = real(delivery.payment);
         delivery.version = 1;
@@ -159,7 +169,8 @@ fn commit_call(commit: &Commit) -> Result<Call> {
         }
     }
     push_payment(&mut call, commit.payment.as_ref())?;
-    let older: Vec<&Delivery> = commit.deliveries.iter().filter(|delivery| is_older(delivery, commit)).collect();
+    let older: Vec<&Delivery> =
+        commit.deliveries.iter().filter(|delivery| is_older(delivery, commit)).collect();
     call.push_count(older.len());
     for delivery in older {
         call.push_num(delivery.payment);
@@ -182,6 +193,14 @@ fn commit_call(commit: &Commit) -> Result<Call> {
     call.push_opt(lease.map(|(_, ms)| span(*ms)));
     push_tallies(&mut call, &commit.tallies);
     Ok(call)
+}
+
+/// The event of the same commit that has the notification's body as its payload. Both are kept with one payment.
+fn event_of<'a>(notification: &Notification, commit: &'a Commit) -> Option<&'a Event> {
+    commit.events.iter().find(|event| {
+        let belong = event.notification == Some(notification.id) || notification.event == Some(event.id);
+        belong && notification.payment == Some(event.payment)
+    })
 }
 
 /// Whether a delivery is of an event that is there already.
@@ -219,7 +238,7 @@ fn push_records(call: &mut Call, commit: &Commit) -> Result<()> {
         Some(notification) => {
             call.push(notification.id.0.as_bytes());
             call.push_opt(notification.payment.map(i64::from));
-            call.push(record::pack_notification(notification)?);
+            call.push(record::pack_notification(notification, event_of(notification, commit))?);
         }
         None => {
             for _ in 0..3 {

@@ -106,7 +106,8 @@ impl RedisStore {
         let before = Scan::before::<AuditId>(page)?;
         let wanted = page_size(page) + 1;
         let call = |partition: u8, index: &str| {
-            let mut call = Call::new(&scripts::HASH_LIST, partition).by_pool().arg(index).arg("ab").arg(&before);
+            let mut call =
+                Call::new(&scripts::HASH_LIST, partition).by_pool().arg(index).arg("ab").arg(&before);
             call.push_count(wanted);
             call
         };

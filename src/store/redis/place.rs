@@ -118,9 +118,9 @@ fn node(tls: bool, login: Option<&str>, at: &str, query: &str) -> Result<Connect
     let login = login.map(|login| format!("{login}@")).unwrap_or_default();
     let query = if query.is_empty() { String::new() } else { format!("?{query}") };
     // The crate's own words could quote the URL with its password.
-    format!("{scheme}://{login}{at}{query}")
-        .into_connection_info()
-        .map_err(|_| wrong("host, port, database or login are not written as redis://[user:password@]host:port/db"))
+    format!("{scheme}://{login}{at}{query}").into_connection_info().map_err(|_| {
+        wrong("host, port, database or login are not written as redis://[user:password@]host:port/db")
+    })
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ impl RedisStore {
         let (mut now, mut failed) = (0, None);
         for _ in 0..ROUNDS_MAX {
             let shares = shares(most.saturating_sub(work.len()), asked.len());
-            let calls = asked.iter().zip(shares).map(|(partition, share)| self.claim(*partition, share, ask, &room));
+            let calls =
+                asked.iter().zip(shares).map(|(partition, share)| self.claim(*partition, share, ask, &room));
             let parts = join_all(calls).await;
             asked.clear();
             for part in parts {
@@ -126,7 +127,11 @@ impl RedisStore {
                 call.push(record::pack_job(job)?);
                 call.push_opt(again_in.map(span));
             }
-            _ => return Err(StoreError::NotFound("such work: a delivery was settled as a job, or a job as a delivery")),
+            _ => {
+                return Err(StoreError::NotFound(
+                    "such work: a delivery was settled as a job, or a job as a delivery",
+                ));
+            }
         }
         call.push(keys::merchant(settle.merchant));
         push_tallies(&mut call, &settle.tallies);

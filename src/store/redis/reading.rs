@@ -106,14 +106,14 @@ pub(super) trait Kind: Sized {
     const LETTER: &'static str;
     /// Its own id.
     fn own_id(&self) -> Self::Id;
-    /// Reads it.
-    fn read(merchant: MerchantId, id: Self::Id, number: u32, bytes: &[u8]) -> Result<Self>;
-    /// Reads a field of a payment, if it is of this kind.
-    fn of_field(merchant: MerchantId, number: u32, field: &Field, bytes: &[u8]) -> Result<Option<Self>>;
+    /// Reads it; `event` is the record that a notification leans on.
+    fn read(merchant: MerchantId, id: Self::Id, number: u32, bytes: &[u8], event: &[u8]) -> Result<Self>;
+    /// The id of a field, if it is of this kind.
+    fn id_of(field: &Field) -> Option<Self::Id>;
 }
 
 macro_rules! kind {
-    ($record:ident $id:ident $index:literal $letter:literal $read:path) => {
+    ($record:ident $id:ident $index:literal $letter:literal |$args:pat_param| $read:expr) => {
         impl Kind for $record {
             type Id = $id;
             const INDEX: &'static str = $index;
@@ -121,22 +121,91 @@ macro_rules! kind {
             fn own_id(&self) -> $id {
                 self.id
             }
-            fn read(merchant: MerchantId, id: $id, number: u32, bytes: &[u8]) -> Result<$record> {
-                $read(merchant, id, number, bytes)
+            fn read(
+                merchant: MerchantId,
+                id: $id,
+                number: u32,
+                bytes: &[u8],
+                event: &[u8],
+            ) -> Result<$record> {
+                let $args = (merchant, id, number, bytes, event);
+                $read
             }
-            fn of_field(merchant: MerchantId, number: u32, field: &Field, bytes: &[u8]) -> Result<Option<$record>> {
+            fn id_of(field: &Field) -> Option<$id> {
                 match field {
-                    Field::$record(id) => $read(merchant, *id, number, bytes).map(Some),
-                    _ => Ok(None),
+                    Field::$record(id) => Some(*id),
+                    _ => None,
                 }
             }
         }
     };
 }
 
-kind!(Event EventId "ex" "e" record::event);
-kind!(Delivery DeliveryId "dx" "d" record::delivery);
-kind!(Notification NotificationId "nx" "n" record::notification);
+kind!(Event EventId "ex" "e" |(merchant, id, number, bytes, _)| record::event(merchant, id, number, bytes));
+kind!(Delivery DeliveryId "dx" "d" |(merchant, id, number, bytes, _)| record::delivery(merchant, id, number, bytes));
+kind!(Notification NotificationId "nx" "n" |(merchant, id, number, bytes, event)| {
+    record::notification(merchant, id, number, bytes, event)
+});
+
+/// A row of an index page.
+pub(super) struct IndexRow {
+    /// The record's id.
+    pub id: Uuid,
+    /// Its payment's number, or 0.
+    pub number: u32,
+    /// The record.
+    pub bytes: Option<Vec<u8>>,
+    /// The event that it leans on.
+    pub event: Vec<u8>,
+}
+
+impl IndexRow {
+    /// Reads the record, if it is there.
+    pub(super) fn read<K: Kind>(&self, merchant: MerchantId) -> Result<Option<K>> {
+        let read = |bytes: &Vec<u8>| K::read(merchant, K::Id::of(self.id), self.number, bytes, &self.event);
+        self.bytes.as_ref().map(read).transpose()
+    }
+}
+
+/// All fields of a payment.
+pub(super) struct Fields(pub Vec<(Vec<u8>, Vec<u8>)>);
+
+impl Fields {
+    /// Every record of one kind.
+    pub(super) fn all<K: Kind>(&self, merchant: MerchantId, number: u32) -> Result<Vec<K>> {
+        let mut all = Vec::new();
+        for (name, bytes) in &self.0 {
+            let Some(id) = K::id_of(&record::field(name)?) else { continue };
+            let event = if K::LETTER == "n" { self.leaned_on(bytes)? } else { &[] };
+            all.push(K::read(merchant, id, number, bytes, event)?);
+        }
+        Ok(all)
+    }
+
+    fn leaned_on(&self, bytes: &[u8]) -> Result<&[u8]> {
+        let Some(event) = record::leans_on(bytes)? else { return Ok(&[]) };
+        let name = [b"e", event.0.as_bytes().as_slice()].concat();
+        Ok(self.0.iter().find(|(field, _)| *field == name).map_or(&[], |(_, bytes)| bytes.as_slice()))
+    }
+
+    /// Records of the notifications that lean on an event, written anew so that they stand alone.
+    pub(super) fn stood_up(
+        &self,
+        merchant: MerchantId,
+        number: u32,
+        event: EventId,
+    ) -> Result<Vec<(NotificationId, Vec<u8>)>> {
+        let mut written = Vec::new();
+        for (name, bytes) in &self.0 {
+            let Field::Notification(id) = record::field(name)? else { continue };
+            if record::leans_on(bytes)? == Some(event) {
+                let read = record::notification(merchant, id, number, bytes, self.leaned_on(bytes)?)?;
+                written.push((id, record::pack_notification(&read, None)?));
+            }
+        }
+        Ok(written)
+    }
+}
 
 impl RedisStore {
     pub(super) async fn read_payment(&self, merchant: MerchantId, number: u32) -> Result<Option<Payment>> {
@@ -166,15 +235,20 @@ impl RedisStore {
         }
         let mut row = reply.rows()?;
         let number = number(row.item()?)?;
-        let read = K::read(merchant, id, number, &row.item()?.bytes()?)?;
-        Ok(Some((read, row.item()?.maybe_bytes()?)))
+        let (bytes, other) = (row.item()?.bytes()?, row.item()?.maybe_bytes()?);
+        let read = K::read(merchant, id, number, &bytes, &row.item()?.bytes()?)?;
+        Ok(Some((read, other)))
     }
 
     pub(super) async fn read_event(&self, merchant: MerchantId, id: EventId) -> Result<Option<Event>> {
         Ok(self.get::<Event>(merchant, id, "").await?.map(|(event, _)| event))
     }
 
-    pub(super) async fn read_delivery(&self, merchant: MerchantId, id: DeliveryId) -> Result<Option<Delivery>> {
+    pub(super) async fn read_delivery(
+        &self,
+        merchant: MerchantId,
+        id: DeliveryId,
+    ) -> Result<Option<Delivery>> {
         Ok(self.get::<Delivery>(merchant, id, "").await?.map(|(delivery, _)| delivery))
     }
 
@@ -234,7 +308,7 @@ impl RedisStore {
         merchant: MerchantId,
         direction: &str,
         from: &[u8],
-    ) -> Result<Vec<(Uuid, u32, Option<Vec<u8>>)>> {
+    ) -> Result<Vec<IndexRow>> {
         let call = Call::new(&scripts::RECORD_LIST, keys::of_merchant(merchant))
             .by_pool()
             .arg(keys::merchant(merchant))
@@ -246,7 +320,12 @@ impl RedisStore {
         let mut page = Vec::new();
         for row in self.call(call).await?.rows()? {
             let mut row = row.rows()?;
-            page.push((keys::id(&row.item()?.bytes()?)?, number(row.item()?)?, row.item()?.maybe_bytes()?));
+            page.push(IndexRow {
+                id: keys::id(&row.item()?.bytes()?)?,
+                number: number(row.item()?)?,
+                bytes: row.item()?.maybe_bytes()?,
+                event: row.item()?.bytes()?,
+            });
         }
         Ok(page)
     }
@@ -262,13 +341,9 @@ impl RedisStore {
         loop {
             let found = self.index_page::<K>(merchant, "new", &from).await?;
             seen += found.len();
-            let last = found.last().map(|(id, ..)| *id);
-            for (id, number, bytes) in found {
-                let Some(bytes) = bytes else { continue };
-                let read = K::read(merchant, K::Id::of(id), number, &bytes)?;
-                if matches(&read) {
-                    rows.push(read);
-                }
+            let last = found.last().map(|row| row.id);
+            for row in found {
+                rows.extend(row.read::<K>(merchant)?.filter(|read| matches(read)));
             }
             let Some(last) = last else {
                 return Ok(Scan::cut(rows, page, |row| row.own_id().to_string()));
@@ -295,28 +370,19 @@ impl RedisStore {
             None => None,
             Some(text) => Some(text.parse::<K::Id>().map_err(|_| StoreError::NotFound("such page"))?),
         };
-        let mut rows = Vec::new();
-        for (name, bytes) in self.everything_of(merchant, payment).await? {
-            let Some(read) = K::of_field(merchant, payment, &record::field(&name)?, &bytes)? else { continue };
-            if before.is_none_or(|before| read.own_id() < before) && matches(&read) {
-                rows.push(read);
-            }
-        }
+        let mut rows = self.everything_of(merchant, payment).await?.all::<K>(merchant, payment)?;
+        rows.retain(|row| before.is_none_or(|before| row.own_id() < before) && matches(row));
         rows.sort_by_key(|row| std::cmp::Reverse(row.own_id()));
         Ok(Scan::cut(rows, page, |row| row.own_id().to_string()))
     }
 
     /// All fields of a payment.
-    pub(super) async fn everything_of(
-        &self,
-        merchant: MerchantId,
-        payment: u32,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    pub(super) async fn everything_of(&self, merchant: MerchantId, payment: u32) -> Result<Fields> {
         let call = Call::new(&scripts::PAYMENT_ALL, keys::of_merchant(merchant))
             .by_pool()
             .arg(keys::merchant(merchant))
             .num(payment);
-        rows_of(self.call(call).await?)
+        rows_of(self.call(call).await?).map(Fields)
     }
 
     pub(super) async fn list_events(
@@ -326,7 +392,9 @@ impl RedisStore {
         page: &Page,
     ) -> Result<Listed<Event>> {
         match filter.payment {
-            Some(payment) => self.list_of_payment(merchant, payment, page, |event| filter.matches(event)).await,
+            Some(payment) => {
+                self.list_of_payment(merchant, payment, page, |event| filter.matches(event)).await
+            }
             None => self.list(merchant, page, |event| filter.matches(event)).await,
         }
     }
@@ -361,7 +429,8 @@ impl RedisStore {
     ) -> Result<Listed<Notification>> {
         match filter.payment {
             Some(payment) if payment > 0 => {
-                self.list_of_payment(merchant, payment, page, |notification| filter.matches(notification)).await
+                self.list_of_payment(merchant, payment, page, |notification| filter.matches(notification))
+                    .await
             }
             _ => self.list(merchant, page, |notification| filter.matches(notification)).await,
         }

@@ -59,20 +59,57 @@ pub(super) fn delivery(merchant: MerchantId, own: DeliveryId, number: u32, bytes
     Ok(Delivery { version, payment: number, ..read })
 }
 
-/// Writes a notification.
-pub(super) fn pack_notification(notification: &Notification) -> Result<Vec<u8>> {
-    pack(notification, &format!("{}{}", notification.merchant, notification.id))
+/// First byte of a notification's record that stands alone.
+const ALONE: u8 = 0;
+/// First byte of one that leans on its event: the event's id follows. The event's body has the notification's body in
+/// it, so that only what is around it has to be kept.
+const LEANING: u8 = 1;
+
+/// Writes a notification; with the event that came of it, if that is written with it.
+pub(super) fn pack_notification(notification: &Notification, event: Option<&Event>) -> Result<Vec<u8>> {
+    let context = format!("{}{}", notification.merchant, notification.id);
+    match event {
+        None => Ok([&[ALONE], pack(notification, &context)?.as_slice()].concat()),
+        Some(event) => {
+            let packed = pack(notification, &leaning(&context, event))?;
+            Ok([&[LEANING], event.id.0.as_bytes().as_slice(), &packed].concat())
+        }
+    }
 }
 
-/// Reads a notification.
+/// The event that a notification's record leans on.
+pub(super) fn leans_on(bytes: &[u8]) -> Result<Option<EventId>> {
+    match bytes.split_first() {
+        Some((&LEANING, rest)) => {
+            let (event, _) = rest.split_at_checked(ID_LEN).ok_or_else(|| damaged("a notification"))?;
+            Ok(Some(EventId(id(event)?)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Reads a notification; `event` is the record that it leans on, if it does.
 pub(super) fn notification(
     merchant: MerchantId,
-    id: NotificationId,
+    own: NotificationId,
     number: u32,
     bytes: &[u8],
+    event: &[u8],
 ) -> Result<Notification> {
-    let read: Notification = unpack(bytes, &format!("{merchant}{id}"))?;
+    let mut context = format!("{merchant}{own}");
+    let mut skip = 1;
+    if let Some(id) = leans_on(bytes)? {
+        context = leaning(&context, &self::event(merchant, id, number, event)?);
+        skip += ID_LEN;
+    }
+    let read: Notification = unpack(bytes.get(skip..).unwrap_or_default(), &context)?;
     Ok(Notification { payment: (number > 0).then_some(number), ..read })
+}
+
+fn leaning(context: &str, event: &Event) -> String {
+    // As it stands in the notification's JSON: a text within a text.
+    let body = serde_json::to_string(&event.tail).unwrap_or_default();
+    format!("{body}{context}{}", event.id)
 }
 
 /// Writes an attempt.

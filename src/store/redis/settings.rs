@@ -46,13 +46,15 @@ impl Settings {
             version: told.get("redis_version").copied().unwrap_or_default().to_owned(),
             appendonly: said("appendonly").or(aof),
             appendfsync: said("appendfsync"),
-            policy: said("maxmemory-policy").or(told.get("maxmemory_policy").map(|policy| (*policy).to_owned())),
+            policy: said("maxmemory-policy")
+                .or(told.get("maxmemory_policy").map(|policy| (*policy).to_owned())),
         }
     }
 
     /// Judges them.
     pub(super) fn judge(&self, verdict: &mut Verdict) {
-        let node = if self.node.is_empty() { "this Redis".to_owned() } else { format!("Redis node {}", self.node) };
+        let node =
+            if self.node.is_empty() { "this Redis".to_owned() } else { format!("Redis node {}", self.node) };
         match self.appendonly.as_deref() {
             Some("yes") => self.judge_fsync(&node, verdict),
             Some(_) => verdict.refusals.push(format!(
@@ -92,7 +94,9 @@ impl Settings {
         if version < VERSION_MIN {
             let (major, minor) = VERSION_MIN;
             let has = if self.version.is_empty() { "of an unknown version" } else { &self.version };
-            return Err(StoreError::Unusable(format!("Redis is {has}; Kassir needs {major}.{minor} or newer")));
+            return Err(StoreError::Unusable(format!(
+                "Redis is {has}; Kassir needs {major}.{minor} or newer"
+            )));
         }
         Ok(())
     }
@@ -107,7 +111,9 @@ fn unknown(node: &str, setting: &str) -> String {
 
 /// What "accepted" means.
 pub(super) fn promise(all: &[Settings], failover: bool) -> String {
-    let always = all.iter().all(|s| s.appendfsync.as_deref() == Some("always") && s.appendonly.as_deref() == Some("yes"));
+    let always = all
+        .iter()
+        .all(|s| s.appendfsync.as_deref() == Some("always") && s.appendonly.as_deref() == Some("yes"));
     let kept = if always {
         "accepted means: on the disk of the Redis server"
     } else {
@@ -163,7 +169,9 @@ mod tests {
 
     #[test]
     fn old_versions_are_refused() {
-        for (version, fits) in [("6.2.0", true), ("7.0.15", true), ("10.1", true), ("6.0.16", false), ("5", false), ("", false)] {
+        for (version, fits) in
+            [("6.2.0", true), ("7.0.15", true), ("10.1", true), ("6.0.16", false), ("5", false), ("", false)]
+        {
             let settings = Settings { version: version.to_owned(), ..Settings::default() };
             assert_eq!(settings.check_version().is_ok(), fits, "{version}");
         }

@@ -91,7 +91,9 @@ impl RedisStore {
         let word = reply.item()?.text()?;
         if word != "ok" {
             return Err(match change {
-                ConfigChange::DeleteIntegration(_) if word == "none" => StoreError::NotFound("such integration"),
+                ConfigChange::DeleteIntegration(_) if word == "none" => {
+                    StoreError::NotFound("such integration")
+                }
                 ConfigChange::DeleteEndpoint(_) if word == "none" => StoreError::NotFound("such endpoint"),
                 _ => refusal(&word),
             });
@@ -196,7 +198,8 @@ impl RedisStore {
     }
 
     pub(super) async fn read_setup(&self, merchant: MerchantId) -> Result<Option<MerchantConfig>> {
-        let call = Call::new(&scripts::CONFIG_READ, keys::of_merchant(merchant)).arg(keys::merchant(merchant));
+        let call =
+            Call::new(&scripts::CONFIG_READ, keys::of_merchant(merchant)).arg(keys::merchant(merchant));
         let mut rows = self.call(call).await?.rows()?;
         let (mut version, mut tenant) = (0, None::<Merchant>);
         let (mut integrations, mut endpoints) = (Vec::<Integration>::new(), Vec::<Endpoint>::new());

@@ -24,7 +24,8 @@ const SCHEMA: u64 = 1 + MIGRATIONS.len() as u64;
 /// with KEYS[1] = its `meta` and ARGV[1] = the prefix of its keys, in one atomic step with the new version number.
 const MIGRATIONS: &[&str] = &[];
 /// Puts a migration between the check of the version and its change.
-const MIGRATION_HEAD: &str = "if tonumber(redis.call('HGET', KEYS[1], 'schema')) ~= tonumber(ARGV[2]) then return 0 end\n";
+const MIGRATION_HEAD: &str =
+    "if tonumber(redis.call('HGET', KEYS[1], 'schema')) ~= tonumber(ARGV[2]) then return 0 end\n";
 const MIGRATION_END: &str = "\nredis.call('HSET', KEYS[1], 'schema', ARGV[2] + 1) return 1";
 
 type Mark = HashMap<String, String>;
@@ -53,7 +54,9 @@ impl RedisStore {
         }
         if !verdict.refusals.is_empty() && !options.allow_unsafe {
             let words = verdict.refusals.join("; ");
-            return Err(StoreError::Unusable(format!("{words} (or set store.allow_unsafe = true to start all the same)")));
+            return Err(StoreError::Unusable(format!(
+                "{words} (or set store.allow_unsafe = true to start all the same)"
+            )));
         }
         verdict.warnings.splice(0..0, verdict.refusals.drain(..));
 
@@ -178,7 +181,8 @@ impl Starter<'_> {
         for partition in 0..PARTITIONS {
             let mut get = redis::cmd("HGET");
             get.arg(self.meta(partition)).arg("schema");
-            let has: u64 = redis::from_redis_value(self.send(&get).await?).map_err(|_| keys::damaged("the schema"))?;
+            let has: u64 =
+                redis::from_redis_value(self.send(&get).await?).map_err(|_| keys::damaged("the schema"))?;
             for version in has..schema {
                 let index = usize::try_from(version.saturating_sub(1)).unwrap_or(usize::MAX);
                 let step = steps.get(index).ok_or_else(|| keys::damaged("the schema"))?;

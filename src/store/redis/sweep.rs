@@ -13,7 +13,7 @@ use super::path::number;
 use super::reading::Kind;
 use super::record::{self, Field};
 use super::scripts;
-use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::delivery::Delivery;
 use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
 use crate::domain::notification::{Notification, NotificationOutcome};
@@ -134,17 +134,24 @@ impl RedisStore {
         }
         let place = (merchant, K::INDEX);
         let mut from = self.sweeping.get(place);
+        let mut from_middle = !from.is_empty();
         loop {
             let page = self.index_page::<K>(merchant, "old", &from).await?;
-            let Some((last, ..)) = page.last() else {
+            let Some(last) = page.last() else {
                 self.sweeping.set(place, None);
+                if from_middle && old.is_empty() {
+                    // Once around: what was left behind before is looked at again before all is said to be done.
+                    (from_middle, young) = (false, 0);
+                    from.clear();
+                    continue;
+                }
                 return Ok(old);
             };
-            from = last.as_bytes().to_vec();
-            for (id, number, bytes) in page {
+            from = last.id.as_bytes().to_vec();
+            for row in page {
                 looked_at += 1;
-                let Some(bytes) = bytes else { continue };
-                let read = K::read(merchant, <K::Id as super::reading::HasUuid>::of(id), number, &bytes)?;
+                let (id, number) = (row.id, row.number);
+                let Some(read) = row.read::<K>(merchant)? else { continue };
                 match fate(&read) {
                     Fate::Young => young += 1,
                     Fate::Kept => young = 0,
@@ -158,14 +165,19 @@ impl RedisStore {
                     return Ok(old);
                 }
             }
-            if young >= YOUNG_MAX {
+            if young >= YOUNG_MAX && !(from_middle && old.is_empty()) {
                 self.sweeping.set(place, None);
                 return Ok(old);
             }
         }
     }
 
-    async fn sweep_notifications(&self, merchant: MerchantId, cutoffs: &Cutoffs, max: usize) -> Result<usize> {
+    async fn sweep_notifications(
+        &self,
+        merchant: MerchantId,
+        cutoffs: &Cutoffs,
+        max: usize,
+    ) -> Result<usize> {
         if cutoffs.refused.is_none() && cutoffs.notifications.is_none() {
             return Ok(0);
         }
@@ -178,7 +190,14 @@ impl RedisStore {
             match cutoff {
                 Some(cutoff) if notification.received_at < cutoff => Fate::Old,
                 None => Fate::Kept,
-                Some(_) if [cutoffs.refused, cutoffs.notifications].iter().flatten().any(|at| notification.received_at < *at) => Fate::Kept,
+                Some(_)
+                    if [cutoffs.refused, cutoffs.notifications]
+                        .iter()
+                        .flatten()
+                        .any(|at| notification.received_at < *at) =>
+                {
+                    Fate::Kept
+                }
                 Some(_) => Fate::Young,
             }
         };
@@ -199,25 +218,28 @@ impl RedisStore {
         let fate = |event: &Event| if event.created_at < cutoff { Fate::Old } else { Fate::Young };
         let mut gone = 0;
         for (id, number, event) in self.old(merchant, max, fate).await? {
+            if gone >= max {
+                break;
+            }
             let fields = self.everything_of(merchant, number).await?;
-            let mut waiting = gone >= max;
             let mut call = Call::new(&scripts::SWEEP_EVENT, keys::of_merchant(merchant)).by_pool();
             call.push(keys::merchant(merchant));
             call.push_num(number);
-            call.push_count(fields.len());
+            call.push_count(fields.0.len());
             call.push(id.as_bytes());
             call.push_count(max.saturating_sub(gone));
-            for (name, bytes) in &fields {
-                let Field::Delivery(own) = record::field(name)? else { continue };
-                let delivery: Delivery = record::delivery(merchant, own, number, bytes)?;
+            let leaning = fields.stood_up(merchant, number, event.id)?;
+            call.push_count(leaning.len());
+            for (notification, record) in leaning {
+                call.push(notification.0.as_bytes());
+                call.push(record);
+            }
+            for delivery in fields.all::<Delivery>(merchant, number)? {
                 if delivery.event == event.id {
-                    waiting |= delivery.status == DeliveryStatus::Pending;
-                    call.push(own.0.as_bytes());
+                    call.push(delivery.id.0.as_bytes());
                 }
             }
-            if !waiting {
-                gone += self.count(call).await?;
-            }
+            gone += self.count(call).await?;
         }
         Ok(gone)
     }
@@ -226,6 +248,7 @@ impl RedisStore {
     async fn sweep_payments(&self, merchant: MerchantId, cutoff: i64, max: usize) -> Result<usize> {
         let place = (merchant, "payments");
         let mut below = Uuid::from_slice(&self.sweeping.get(place)).map(|id| id.as_u128()).unwrap_or(0);
+        let mut from_middle = below > 0;
         let (mut gone, mut looked_at) = (0, 0);
         while gone < max && looked_at < LOOKED_AT_MAX {
             let call = Call::new(&scripts::PAYMENT_LIST, keys::of_merchant(merchant))
@@ -249,9 +272,10 @@ impl RedisStore {
                 }
             }
             below = u128::from(next);
-            if next == 0 {
+            if next == 0 && !(from_middle && gone == 0) {
                 break;
             }
+            from_middle &= next > 0;
         }
         self.sweeping.set(place, (below > 0).then(|| Uuid::from_u128(below)));
         Ok(gone)
@@ -259,7 +283,7 @@ impl RedisStore {
 
     async fn sweep_payment(&self, payment: &Payment) -> Result<usize> {
         let fields = self.everything_of(payment.merchant, payment.number).await?;
-        for (name, _) in &fields {
+        for (name, _) in &fields.0 {
             if matches!(record::field(name)?, Field::Event(_)) {
                 return Ok(0);
             }
@@ -267,7 +291,7 @@ impl RedisStore {
         let mut call = Call::new(&scripts::SWEEP_PAYMENT, keys::of_merchant(payment.merchant)).by_pool();
         call.push(keys::merchant(payment.merchant));
         call.push_num(payment.number);
-        call.push_count(fields.len());
+        call.push_count(fields.0.len());
         call.push_num(i64::try_from(payment.version).unwrap_or(i64::MAX));
         self.count(call).await
     }

@@ -104,17 +104,19 @@ if note ~= '' then
   local n = note_number == '' and 0 or real(tonumber(note_number))
   local old = index_find(index, note)
   if old and old ~= n then
-    redis.call('ZREM', index, index_member(note, old))
+    index_remove(index, note, old)
     redis.call('HDEL', payment_key(merchant, old), 'n' .. note)
   end
   redis.call('HSET', payment_key(merchant, n), 'n' .. note, note_record)
-  redis.call('ZADD', index, 0, index_member(note, n))
+  if old ~= n then
+    index_add(index, note, n)
+  end
 end
 
 for _ = 1, num() do
   local id, n, event = take(), real(num()), take()
   redis.call('HSET', payment_key(merchant, n), 'e' .. id, event)
-  redis.call('ZADD', key('ex:' .. merchant), 0, index_member(id, n))
+  index_add(key('ex:' .. merchant), id, n)
 end
 
 local deliveries = {}
@@ -122,7 +124,7 @@ for _ = 1, num() do
   local id, lane, n, due, delivery = take(), take(), real(num()), tonumber(take()), take()
   local work = 'd' .. id
   redis.call('HSET', payment_key(merchant, n), work, '1:' .. delivery)
-  redis.call('ZADD', key('dx:' .. merchant), 0, index_member(id, n))
+  index_add(key('dx:' .. merchant), id, n)
   if due then
     if due > now and due <= now + DAY then
       due = now

@@ -79,13 +79,95 @@ local function has_merchant(merchant)
   return redis.call('EXISTS', key('c:' .. merchant)) == 1
 end
 
--- An index has its ids in the order of their making, each with the payment's number (4 bytes).
+-- An index has ids in the order of their making, each with the payment's number (4 bytes). It is a row of chunks, small
+-- enough for Redis's compact form: `<index>` has the chunks' names, `<index>:<name>` a chunk. A name is the id that the
+-- chunk begins with, or zeros for the first one.
+local INDEX_CHUNK_MAX, FIRST_CHUNK = 120, string.rep('\0', 16)
 local function index_member(id, number)
   return id .. struct.pack('>I4', number)
 end
+local function index_chunk(index, id)
+  return redis.call('ZREVRANGEBYLEX', index, '[' .. id, '-', 'LIMIT', 0, 1)[1]
+end
 local function index_find(index, id)
-  local found = redis.call('ZRANGEBYLEX', index, '[' .. id, '[' .. id .. '\255\255\255\255\255', 'LIMIT', 0, 1)[1]
-  return found and struct.unpack('>I4', found, #id + 1)
+  local name = index_chunk(index, id)
+  local found = name
+    and redis.call('ZRANGEBYLEX', index .. ':' .. name, '[' .. id, '[' .. id .. '\255\255\255\255\255', 'LIMIT', 0, 1)[1]
+  return found and struct.unpack('>I4', found, 17)
+end
+local function index_add(index, id, number)
+  local name = index_chunk(index, id) or FIRST_CHUNK
+  local chunk, member = index .. ':' .. name, index_member(id, number)
+  if redis.call('ZCARD', chunk) < INDEX_CHUNK_MAX then
+    redis.call('ZADD', chunk, 0, member)
+    redis.call('ZADD', index, 0, name)
+    return
+  end
+  -- A full chunk: what comes after all of it begins a new one; else its upper half does.
+  local upper = {}
+  if redis.call('ZRANGE', chunk, -1, -1)[1] >= member then
+    upper = redis.call('ZRANGE', chunk, INDEX_CHUNK_MAX / 2, -1)
+  end
+  local next_name = upper[1] and string.sub(upper[1], 1, 16) or id
+  for _, moved in ipairs(upper) do
+    redis.call('ZADD', index .. ':' .. next_name, 0, moved)
+    redis.call('ZREM', chunk, moved)
+  end
+  redis.call('ZADD', index, 0, next_name)
+  redis.call('ZADD', id >= next_name and index .. ':' .. next_name or chunk, 0, member)
+end
+local function index_remove(index, id, number)
+  local name = index_chunk(index, id)
+  if name then
+    redis.call('ZREM', index .. ':' .. name, index_member(id, number))
+    if redis.call('EXISTS', index .. ':' .. name) == 0 then
+      redis.call('ZREM', index, name)
+    end
+  end
+end
+-- Members after `from` (itself excluded; empty: from the end) in a direction: `new`, newest first, or `old`.
+local function index_page(index, direction, from, count)
+  local CHUNKS = 8
+  local newest = direction == 'new'
+  local low, high = '-', '+'
+  if from ~= '' and newest then
+    high = '(' .. from
+  elseif from ~= '' then
+    low = '(' .. from .. '\255\255\255\255\255'
+  end
+  local start = from ~= '' and not newest and index_chunk(index, from)
+  local members, seen = {}, 0
+  while #members < count do
+    local names
+    if newest then
+      names = redis.call('ZREVRANGEBYLEX', index, high, '-', 'LIMIT', seen, CHUNKS)
+    else
+      names = redis.call('ZRANGEBYLEX', index, start and '[' .. start or '-', '+', 'LIMIT', seen, CHUNKS)
+    end
+    for _, name in ipairs(names) do
+      local left, found = count - #members, {}
+      if left > 0 and newest then
+        found = redis.call('ZREVRANGEBYLEX', index .. ':' .. name, high, low, 'LIMIT', 0, left)
+      elseif left > 0 then
+        found = redis.call('ZRANGEBYLEX', index .. ':' .. name, low, high, 'LIMIT', 0, left)
+      end
+      for _, member in ipairs(found) do
+        members[#members + 1] = member
+      end
+    end
+    seen = seen + #names
+    if #names < CHUNKS then
+      break
+    end
+  end
+  return members
+end
+-- A notification's record may lean on its event's: then it begins with 1 and the event's id.
+local function leaned_on(payment, record)
+  if record and string.byte(record) == 1 then
+    return redis.call('HGET', payment, 'e' .. string.sub(record, 2, 17)) or ''
+  end
+  return ''
 end
 
 -- The queue. A work is `d` or `j` and its id (16 bytes): for a delivery, also the name of its field.

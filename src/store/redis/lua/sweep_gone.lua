@@ -7,14 +7,14 @@ if not merchant then
   return 0
 end
 for _, index in ipairs({ 'nx', 'ex', 'dx' }) do
-  for _, member in ipairs(redis.call('ZRANGE', key(index .. ':' .. merchant), 0, most - gone - 1)) do
+  for _, member in ipairs(index_page(key(index .. ':' .. merchant), 'old', '', most - gone)) do
     local id, number = string.sub(member, 1, 16), struct.unpack('>I4', member, 17)
     local what = index == 'dx' and work_of('d' .. id)
     if what then
       forget_work('d' .. id, what)
     end
     redis.call('DEL', payment_key(merchant, number))
-    redis.call('ZREM', key(index .. ':' .. merchant), member)
+    index_remove(key(index .. ':' .. merchant), id, number)
     gone = gone + 1
   end
   if gone >= most then

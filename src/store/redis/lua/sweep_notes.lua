@@ -6,7 +6,7 @@ while at < #ARGV do
   local id, number = take(), num()
   if redis.call('HEXISTS', key('wn'), id) == 0 then
     gone = gone + redis.call('HDEL', payment_key(merchant, number), 'n' .. id)
-    redis.call('ZREM', key('nx:' .. merchant), index_member(id, number))
+    index_remove(key('nx:' .. merchant), id, number)
   end
 end
 return gone

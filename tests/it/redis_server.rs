@@ -1,0 +1,194 @@
+//! Redis servers that tests start themselves: one that several tests share, and a cluster of three. Each keeps its data
+//! in a folder of its own with the settings that Kassir asks for, and ends with the last test that uses it.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+const HOW_TO_INSTALL: &str = "redis-server is needed for these tests and was not found: install it \
+    (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis; Fedora: dnf install valkey-compat-redis)";
+/// What Kassir asks for.
+pub const DURABLE: &[(&str, &str)] =
+    &[("appendonly", "yes"), ("appendfsync", "always"), ("maxmemory-policy", "noeviction"), ("save", "")];
+/// Ports tried until one is free: another process may take one between its choice and the start.
+const PORTS_TRIED: usize = 20;
+/// Polls of a cluster until its nodes agree.
+const POLLS_MAX: usize = 1_500;
+const POLL_PAUSE: Duration = Duration::from_millis(20);
+
+/// A server.
+pub struct Server {
+    pub port: u16,
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+    child: Mutex<Option<Child>>,
+}
+
+impl Server {
+    /// Starts one on a free port.
+    pub fn start(settings: &[(&str, &str)]) -> Server {
+        let settings: Vec<_> = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        for _ in 0..PORTS_TRIED {
+            let folder = tempfile::tempdir().unwrap();
+            let server =
+                Server { port: free_port(), folder, settings: settings.clone(), child: Mutex::default() };
+            if server.run() {
+                return server;
+            }
+        }
+        panic!("redis-server did not start on any of {PORTS_TRIED} ports");
+    }
+
+    /// Starts the process and waits for its word that it accepts connections; false when it ended instead.
+    fn run(&self) -> bool {
+        let mut command = Command::new("redis-server");
+        command.arg("--port").arg(self.port.to_string()).args(["--bind", "127.0.0.1"]);
+        command.arg("--dir").arg(self.folder.path()).args(["--daemonize", "no", "--loglevel", "notice"]);
+        for (name, value) in &self.settings {
+            command.arg(format!("--{name}")).arg(value);
+        }
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("{HOW_TO_INSTALL} ({error})"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let ready = lines.any(|line| line.contains("Ready to accept connections"));
+        // The rest of its log must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        if !ready {
+            child.wait().unwrap();
+            return false;
+        }
+        *self.child.lock().unwrap() = Some(child);
+        true
+    }
+
+    /// The URL of its first database.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// One command of an operator.
+    pub fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut connection = redis::Client::open(self.url()).unwrap().get_connection().unwrap();
+        let mut cmd = redis::cmd(words[0]);
+        for word in &words[1..] {
+            cmd.arg(*word);
+        }
+        cmd.query(&mut connection).unwrap()
+    }
+
+    /// Ends it as if its machine stopped: kill -9.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.child.lock().unwrap().take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Starts it again, on the same port with the same data.
+    pub fn resume(&self) {
+        assert!(self.run(), "redis-server did not start again");
+    }
+
+    /// Ends it orderly and starts it again.
+    pub fn restart(&self) {
+        let child = self.child.lock().unwrap().take();
+        let mut connection = redis::Client::open(self.url()).unwrap().get_connection().unwrap();
+        // It answers a shutdown by closing the connection.
+        let _: redis::RedisResult<()> = redis::cmd("SHUTDOWN").query(&mut connection);
+        child.unwrap().wait().unwrap();
+        self.resume();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that is free now, with room above it for a cluster's own port.
+fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port < u16::MAX - 10_000 {
+            return port;
+        }
+    }
+}
+
+/// The server that tests share: each has a prefix of its own.
+pub fn shared() -> Arc<Server> {
+    static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap();
+    shared.upgrade().unwrap_or_else(|| {
+        let server = Arc::new(Server::start(DURABLE));
+        *shared = Arc::downgrade(&server);
+        server
+    })
+}
+
+/// A cluster of three masters.
+pub struct Cluster {
+    nodes: Vec<Server>,
+}
+
+impl Cluster {
+    /// Starts the nodes, gives each its slots, and waits until all of them agree.
+    async fn start() -> Cluster {
+        let own = [
+            ("cluster-enabled", "yes"),
+            ("cluster-config-file", "nodes.conf"),
+            ("cluster-node-timeout", "5000"),
+        ];
+        let settings: Vec<(&str, &str)> = DURABLE.iter().copied().chain(own).collect();
+        let nodes: Vec<Server> = (0..3).map(|_| Server::start(&settings)).collect();
+        let first = nodes[0].port.to_string();
+        for (node, (number, from, to)) in
+            nodes.iter().zip([("1", "0", "5460"), ("2", "5461", "10922"), ("3", "10923", "16383")])
+        {
+            node.command::<()>(&["CLUSTER", "SET-CONFIG-EPOCH", number]);
+            node.command::<()>(&["CLUSTER", "ADDSLOTSRANGE", from, to]);
+            node.command::<()>(&["CLUSTER", "MEET", "127.0.0.1", &first]);
+        }
+        let cluster = Cluster { nodes };
+        for _ in 0..POLLS_MAX {
+            if cluster.nodes.iter().all(agrees) {
+                return cluster;
+            }
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+        panic!("the cluster's nodes did not agree");
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        let hosts: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        format!("redis+cluster://{}", hosts.join(","))
+    }
+
+    /// Keys of each node.
+    pub fn keys(&self) -> Vec<Vec<Vec<u8>>> {
+        self.nodes.iter().map(|node| node.command(&["KEYS", "*"])).collect()
+    }
+}
+
+fn agrees(node: &Server) -> bool {
+    let info: String = node.command(&["CLUSTER", "INFO"]);
+    ["cluster_state:ok", "cluster_slots_ok:16384", "cluster_size:3"].iter().all(|word| info.contains(word))
+}
+
+/// The cluster that tests share.
+pub async fn shared_cluster() -> Arc<Cluster> {
+    static SHARED: tokio::sync::Mutex<Weak<Cluster>> = tokio::sync::Mutex::const_new(Weak::new());
+    let mut shared = SHARED.lock().await;
+    if let Some(cluster) = shared.upgrade() {
+        return cluster;
+    }
+    let cluster = Arc::new(Cluster::start().await);
+    *shared = Arc::downgrade(&cluster);
+    cluster
+}
