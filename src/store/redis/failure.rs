@@ -35,7 +35,7 @@ const NOT_NOW: &[(&str, &str, bool)] = &[
     ("CLUSTERDOWN", "the Redis cluster is down (CLUSTERDOWN): some of its slots have no master", true),
     ("TRYAGAIN", "the Redis cluster is moving these keys (TRYAGAIN)", false),
     ("MASTERDOWN", "this Redis replica has lost its master (MASTERDOWN)", true),
-    ("NOREPLICAS", "too few replicas of Redis are connected (NOREPLICAS, see min-replicas-to-write)", false),
+    ("NOREPLICAS", "too few replicas of Redis are connected (NOREPLICAS): see min-replicas-to-write", false),
     ("NOAUTH", "Redis wants a password (NOAUTH): put it into store.url", true),
     ("WRONGPASS", "Redis refuses the user or the password (WRONGPASS): see store.url", true),
     ("NOPERM", "Redis does not permit this user what Kassir needs (NOPERM): see docs/redis-keys.md", false),
@@ -83,13 +83,23 @@ pub(super) fn read(error: &RedisError, script: &str) -> Failure {
 }
 
 /// The answer's code, if it is an answer of the server. Before version 7 an error inside a script comes as
-/// `ERR Error running script …: -OOM …`.
+/// `ERR Error running script …: -OOM …`; an answer to the login or to a connection's first words comes as the words of
+/// a connection error.
 fn code_of(error: &RedisError) -> String {
-    let Some(code) = error.code() else { return String::new() };
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return "WRONGPASS".to_owned();
+    }
+    let detail = error.detail().unwrap_or_default();
+    let Some(code) = error.code() else {
+        let words =
+            |known: &&str| detail.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == *known);
+        let known = NOT_NOW.iter().map(|(known, ..)| *known).find(words);
+        let login = detail.contains("AuthenticationFailed").then_some("WRONGPASS");
+        return known.or(login).unwrap_or_default().to_owned();
+    };
     if code != "ERR" {
         return code.to_owned();
     }
-    let detail = error.detail().unwrap_or_default();
     NOT_NOW
         .iter()
         .map(|(known, ..)| *known)

@@ -2,7 +2,7 @@
 //!
 //! Each verb that changes something is one Lua script (`lua/`), so it happens wholly or not at all, and lasts as the
 //! server's append-only file says. Everything of a merchant lives in one of 16 partitions, whose keys share a hash tag
-//! and so a slot; no script touches two. `docs/redis-keys.md` lists every key.
+//! and so a slot; no script touches two. `docs/redis-keys.md` lists every key and says how to run the server.
 //!
 //! - Time is Redis's own ([`TimeSource::Redis`]), so routers whose clocks differ agree about leases.
 //! - A write carries an id of its own, and its first answer is kept for some minutes: when the connection breaks before
