@@ -280,14 +280,15 @@ async fn no_script_leaves_its_slot() {
 async fn a_payment_takes_little_memory() {
     let usual = [DURABLE, &[("appendfsync", "everysec")]].concat();
     let recommended = [&usual[..], &[("hash-max-listpack-value", "2048")]].concat();
-    for (settings, bytes_max) in [(usual, 4_000), (recommended, 3 * 1024)] {
+    for (settings, bytes_max) in [(usual, 4_000), (recommended, 3_400)] {
         let each = bytes_per_payment(&settings).await;
         assert!(each <= bytes_max, "{each} bytes with {settings:?}");
     }
 }
 
 async fn bytes_per_payment(settings: &[(&str, &str)]) -> u64 {
-    const PAYMENTS: u64 = 300;
+    const WARM_UP: u64 = 20;
+    const PAYMENTS: u64 = 600;
     let server = Server::start(settings);
     let shop = shop_at(&server.url()).await;
     let used = || -> u64 {
@@ -300,8 +301,12 @@ async fn bytes_per_payment(settings: &[(&str, &str)]) -> u64 {
         let line = info.lines().find_map(|line| line.strip_prefix("used_memory_dataset:"));
         line.unwrap().trim().parse().unwrap()
     };
+    // Redis keeps the scripts, too: they are loaded before it is measured.
+    for number in 0..WARM_UP {
+        crate::redis_load::paid(&shop, number).await;
+    }
     let before = used();
-    for number in 0..PAYMENTS {
+    for number in WARM_UP..WARM_UP + PAYMENTS {
         crate::redis_load::paid(&shop, number).await;
     }
     let each = used().saturating_sub(before) / PAYMENTS;
