@@ -274,7 +274,7 @@ pub fn chosen<'a>(rules: &Rules<'_>, fact: &Fact, found: &'a Found) -> Option<&'
     let reference = fact.payment();
     let by_id = reference.provider_id.as_ref().and_then(|id| found.by_provider_id.get(id));
     let by_number = apply::number_of(reference).and_then(|number| found.by_number.get(&number));
-    apply::choose(rules, reference, by_id, by_number)
+    apply::choose(rules, fact, by_id, by_number)
 }
 
 /// The outcome that says most, when a notification holds several facts.

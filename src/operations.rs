@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kassir_providers::operation::{Context, Target, Wish};
-use kassir_providers::{Account, Call, Done, Failure, Fault, Operation, Provider, Reply, Retry, Step};
+use kassir_providers::{
+    Account, Call, Done, Fact, Failure, Fault, Operation, PaymentRef, Provider, Reply, Retry, Step,
+};
 
 use crate::domain::payment::Payment;
 use crate::limits::OPERATION_STEPS_MAX;
@@ -94,4 +96,26 @@ pub fn target(payment: &Payment) -> Target {
         state: payment.state,
         created_at: payment.created_at,
     }
+}
+
+/// An answer's fact is about the payment that was asked for, even where the provider names it only by its own new id.
+#[must_use]
+pub fn addressed(fact: &Fact, payment: &Payment) -> Fact {
+    let mut fact = fact.clone();
+    let own = PaymentRef {
+        provider_id: payment.provider_id.clone(),
+        reference: payment.reference.clone().or_else(|| Some(payment.number.to_string())),
+    };
+    let reference = match &mut fact {
+        Fact::Payment(fact) => &mut fact.payment,
+        Fact::Refund(fact) => &mut fact.payment,
+        Fact::Question(fact) => &mut fact.payment,
+        Fact::Note(fact) => &mut fact.payment,
+    };
+    if reference.provider_id.is_none() || payment.provider_id.is_some() {
+        *reference = own;
+    } else {
+        reference.reference = own.reference;
+    }
+    fact
 }

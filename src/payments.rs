@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use kassir_providers::operation::{Contact, Context, Create, OrderLine, Wish};
-use kassir_providers::{
-    Account, Done, Fact, Failure, Fault, Link, Mode, Money, PaymentRef, Provider, Retry, State,
-};
+use kassir_providers::{Account, Done, Fact, Failure, Fault, Link, Mode, Money, Provider, Retry, State};
 use serde_json::{Map, Value};
 
 use crate::domain::apply::Happened;
@@ -20,7 +18,7 @@ use crate::domain::payment::{Origin, Payment};
 
 use crate::ledger::{Entry, Ledger, LedgerError};
 use crate::limits::{CONFLICT_RETRIES_MAX, POLL_FIRST_MS};
-use crate::operations::{Operations, target};
+use crate::operations::{Operations, addressed, target};
 use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
 use crate::secrets::Vault;
 use crate::store::{Commit, Conflict, PaymentWrite, StoreError, Tally};
@@ -213,7 +211,20 @@ impl Payments {
             .await
             .map_err(|failure| PaymentError::Provider(failure, Some(payment.number)))?;
         self.enter_facts(&payment, &done).await?;
+        if let Some(refund) = done.refund_id {
+            self.ask_later(&payment, refund).await?;
+        }
         self.load(payment.merchant, payment.number).await
+    }
+
+    /// A refund that is under way is asked about until the provider says what became of it.
+    async fn ask_later(&self, payment: &Payment, refund: String) -> Result<(), PaymentError> {
+        let mut commit = Commit::of(payment.merchant);
+        commit
+            .jobs
+            .push((self.job(payment, Task::Refund { payment: payment.number, refund }), POLL_FIRST_MS));
+        self.ledger.store.commit(commit).await?;
+        Ok(())
     }
 
     async fn view(&self, merchant: MerchantId) -> Result<Arc<MerchantView>, PaymentError> {
@@ -352,14 +363,18 @@ impl Payments {
     /// The job that asks about the payment in case that its notification never comes.
     fn poll_job(&self, integration: &Integration, payment: &Payment) -> Option<Job> {
         let can_ask = Registry::provider(integration)?.about().capabilities.status;
-        can_ask.then(|| Job {
+        can_ask.then(|| self.job(payment, Task::Poll { payment: payment.number }))
+    }
+
+    fn job(&self, payment: &Payment, task: Task) -> Job {
+        Job {
             id: JobId(self.ledger.clock.id()),
             merchant: payment.merchant,
-            lane: Lane::Integration(integration.id),
-            task: Task::Poll { payment: payment.number },
+            lane: Lane::Integration(payment.integration),
+            task,
             attempts: 0,
             created_at: self.ledger.clock.now(),
-        })
+        }
     }
 
     async fn not_created(&self, mut payment: Payment, failure: Failure) -> PaymentError {
@@ -399,27 +414,6 @@ impl Payments {
         }
         Ok(())
     }
-}
-
-/// An answer's fact is about the payment that was asked for, even where the provider names it only by its own new id.
-fn addressed(fact: &Fact, payment: &Payment) -> Fact {
-    let mut fact = fact.clone();
-    let own = PaymentRef {
-        provider_id: payment.provider_id.clone(),
-        reference: payment.reference.clone().or_else(|| Some(payment.number.to_string())),
-    };
-    let reference = match &mut fact {
-        Fact::Payment(fact) => &mut fact.payment,
-        Fact::Refund(fact) => &mut fact.payment,
-        Fact::Question(fact) => &mut fact.payment,
-        Fact::Note(fact) => &mut fact.payment,
-    };
-    if reference.provider_id.is_none() || payment.provider_id.is_some() {
-        *reference = own;
-    } else {
-        reference.reference = own.reference;
-    }
-    fact
 }
 
 fn fill(payment: &mut Payment, done: &Done, now: i64) {

@@ -28,6 +28,7 @@ use crate::intake::http::InboundState;
 use crate::jobs::Jobs;
 use crate::jobs::confirm::Confirm;
 use crate::jobs::poll::Poll;
+use crate::jobs::refund::Refunds;
 use crate::jobs::replay::Replayer;
 use crate::ledger::Ledger;
 use crate::manage::Manager;
@@ -158,6 +159,7 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
             max_age_ms: config.intake.confirm_max_age.ms(),
         },
         poll: Poll { ledger: Arc::clone(&ledger), operations: operations.clone() },
+        refunds: Refunds { ledger: Arc::clone(&ledger), operations: operations.clone() },
         replayer: Replayer {
             store: Arc::clone(store),
             registry: Arc::clone(&registry),

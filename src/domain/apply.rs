@@ -104,23 +104,28 @@ impl Decision {
 }
 
 /// Which of the payments that were found a fact is about: the one with the provider's id; else the one with our
-/// number, if we made it and the provider has no other id for it (or gives each attempt its own).
+/// number, if we made it and the provider has no other id for it. Where each attempt has an id of its own, a new
+/// attempt belongs to the payment as long as that is open: money that comes when it is paid already is another
+/// payment (paid twice, or a later charge of a subscription), not a repetition.
 #[must_use]
 pub fn choose<'a>(
     rules: &Rules<'_>,
-    reference: &PaymentRef,
+    fact: &Fact,
     by_provider_id: Option<&'a Payment>,
     by_number: Option<&'a Payment>,
 ) -> Option<&'a Payment> {
     by_provider_id.or_else(|| {
         by_number.filter(|payment| {
-            let same_id = match (&payment.provider_id, &reference.provider_id) {
+            let same_id = match (&payment.provider_id, &fact.payment().provider_id) {
                 (Some(known), Some(told)) => known == told,
                 _ => true,
             };
+            let open = matches!(payment.state, State::Pending | State::Canceled);
+            let another_attempt =
+                rules.attempts_share_reference && (open || !matches!(fact, Fact::Payment(_)));
             payment.origin == Origin::Api
                 && payment.integration == rules.integration.id
-                && (same_id || rules.attempts_share_reference)
+                && (same_id || another_attempt)
         })
     })
 }
@@ -481,74 +486,5 @@ fn refund(rules: &Rules<'_>, payment: Option<&Payment>, fact: &RefundFact) -> De
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use kassir_providers::fact::QuestionKind;
-    use serde_json::json;
-
-    fn integration() -> Integration {
-        let id = uuid::Uuid::nil();
-        serde_json::from_value(json!({
-            "id": crate::domain::ids::IntegrationId(id), "merchant": crate::domain::ids::MerchantId(id),
-            "provider": "unitpay", "name": "", "event_provider": "unitpay", "credentials": {}, "settings": {},
-            "tokens": [], "created_at": 0, "updated_at": 0,
-        }))
-        .unwrap()
-    }
-
-    fn payment(integration: &Integration, state: State, provider_id: &str, hold: bool) -> Payment {
-        let fact = Fact::Payment(PaymentFact {
-            payment: PaymentRef {
-                provider_id: Some(provider_id.to_owned()),
-                reference: Some("1042".to_owned()),
-            },
-            state,
-            amount: Some(Sum::Money(Money::new(1050, kassir_providers::Currency::RUB))),
-            amount_check: AmountCheck::Equal,
-            reason: None,
-            test: false,
-            method: None,
-            saved_method: None,
-            operation_key: None,
-            expires_at: None,
-        });
-        let rules = Rules { integration, attempts_share_reference: true, now: 1 };
-        let made = apply(&rules, None, &fact).change.unwrap().payment;
-        Payment { hold, ..*made }
-    }
-
-    fn ask(share: bool, state: State, known: &str, asked: &str, hold: bool) -> Decision {
-        let integration = integration();
-        let payment = payment(&integration, state, known, hold);
-        let rules = Rules { integration: &integration, attempts_share_reference: share, now: 2 };
-        let question = Fact::Question(Question {
-            kind: QuestionKind::MayPay,
-            payment: PaymentRef { provider_id: Some(asked.to_owned()), reference: Some("1042".to_owned()) },
-            amount: Some(Sum::Money(Money::new(1050, kassir_providers::Currency::RUB))),
-        });
-        apply(&rules, Some(&payment), &question)
-    }
-
-    #[test]
-    fn a_failed_attempt_does_not_close_an_order_whose_attempts_have_ids_of_their_own() {
-        let closed = Verdict::Refused(Refusal::Closed);
-        assert_eq!(ask(true, State::Canceled, "1", "2", false).verdict, Verdict::Accepted);
-        assert_eq!(ask(true, State::Canceled, "1", "1", false).verdict, closed);
-        assert_eq!(ask(true, State::Canceled, "1", "2", true).verdict, closed);
-        assert_eq!(ask(false, State::Canceled, "1", "2", false).verdict, closed);
-        let paid = Verdict::Refused(Refusal::AlreadyPaid);
-        assert_eq!(ask(true, State::Succeeded, "1", "2", false).verdict, paid);
-    }
-
-    #[test]
-    fn the_id_that_a_question_tells_is_kept() {
-        let decision = ask(true, State::Pending, "1", "2", false);
-        let change = decision.change.unwrap();
-        assert_eq!(change.payment.provider_id.as_deref(), Some("2"));
-        assert_eq!(change.links, ["2"]);
-        assert_eq!(change.payment.state, State::Pending);
-        assert!(decision.happened.is_none());
-        assert!(ask(true, State::Pending, "1", "1", false).change.is_none());
-        assert!(ask(false, State::Pending, "1", "2", false).change.is_none());
-    }
-}
+#[path = "apply_tests.rs"]
+mod tests;

@@ -77,6 +77,13 @@ pub enum Task {
         /// The payment's number.
         payment: u32,
     },
+    /// Ask the provider's API what became of a refund that is under way.
+    Refund {
+        /// The payment's number.
+        payment: u32,
+        /// The provider's id of the refund.
+        refund: String,
+    },
     /// Go on with a bulk replay.
     Replay {
         /// The replay.

@@ -2,6 +2,7 @@
 
 pub mod confirm;
 pub mod poll;
+pub mod refund;
 pub mod replay;
 
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub struct Jobs {
     pub confirm: confirm::Confirm,
     /// Polls open payments.
     pub poll: poll::Poll,
+    /// Asks about refunds.
+    pub refunds: refund::Refunds,
     /// Does bulk replays.
     pub replayer: replay::Replayer,
     /// Intervals between tries: the same policy as for deliveries.
@@ -48,6 +51,14 @@ impl Jobs {
         }
     }
 
+    fn polled(&self, job: Job, result: Result<poll::Polled, LedgerError>) -> JobEnd {
+        match result {
+            Ok(poll::Polled::Done) => JobEnd::Done(Box::new(job)),
+            Ok(poll::Polled::Open(after_ms)) => self.again(job, after_ms, crate::limits::POLL_FIRST_MS),
+            Err(error) => self.failed(job, &error),
+        }
+    }
+
     fn failed(&self, job: Job, error: &LedgerError) -> JobEnd {
         tracing::warn!(job = %job.id, %error, "a job failed; it is run again");
         self.again(job, Some(STORE_PAUSE_MS), 0)
@@ -61,11 +72,14 @@ impl JobHandler for Jobs {
             Task::Confirm { notification, facts, proven, payload } => {
                 self.confirm(job, fence, confirm::Asked { notification, facts, proven, payload }).await
             }
-            Task::Poll { payment } => match self.poll.run(&job, payment).await {
-                Ok(poll::Polled::Done) => JobEnd::Done(Box::new(job)),
-                Ok(poll::Polled::Open(after_ms)) => self.again(job, after_ms, crate::limits::POLL_FIRST_MS),
-                Err(error) => self.failed(job, &error),
-            },
+            Task::Poll { payment } => {
+                let result = self.poll.run(&job, payment).await;
+                self.polled(job, result)
+            }
+            Task::Refund { payment, ref refund } => {
+                let result = self.refunds.run(&job, payment, refund).await;
+                self.polled(job, result)
+            }
             Task::Replay { replay } => match self.replayer.step(job.merchant, replay, job.created_at).await {
                 Ok(replay::StepEnd::Over) => JobEnd::Done(Box::new(job)),
                 Ok(replay::StepEnd::Again(in_ms)) => JobEnd::Again { job: Box::new(job), in_ms },

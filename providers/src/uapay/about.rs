@@ -46,7 +46,7 @@ pub static ABOUT: About = About {
         charge: false,
         cancel_subscription: true,
         questions: false,
-        attempts_share_reference: false,
+        attempts_share_reference: true,
     },
     // UAPAY publishes no limit: one call a second of one shop is surely welcome.
     limits: Limits { call_gap_ms: 1000, calls_at_once: 1, period_days: 0 },

@@ -56,7 +56,7 @@ pub(super) fn insert(tx: &Tx<'_>, entry: &NewEntry<'_>, lease: Option<&Lease<'_>
     let lane = entry.lane.to_string();
     let refers = entry.job.as_ref().and_then(|(job, _)| match &job.task {
         Task::Confirm { notification, .. } => Some(notification.to_string()),
-        Task::Poll { .. } | Task::Replay { .. } => None,
+        Task::Poll { .. } | Task::Refund { .. } | Task::Replay { .. } => None,
     });
     let sql = "INSERT INTO queue (work, merchant, lane, due, lease_until, token, owner, refers, job) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";

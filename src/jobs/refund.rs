@@ -1,0 +1,78 @@
+//! Asks the provider's API what became of a refund that we asked for and that is under way: some providers never tell.
+
+use std::sync::Arc;
+
+use kassir_providers::operation::{Context, Wish};
+use kassir_providers::{Fact, Retry};
+
+use super::poll::Polled;
+use crate::domain::event::Proven;
+use crate::domain::job::Job;
+use crate::ledger::{Entry, Ledger, LedgerError};
+use crate::operations::{Operations, addressed, target};
+use crate::registry::Registry;
+
+/// A refund is not asked about for longer than this, milliseconds: banks take up to some days.
+const REFUND_MAX_MS: i64 = 10 * 24 * 60 * 60 * 1000;
+
+/// The job that asks about refunds.
+pub struct Refunds {
+    /// Where facts go.
+    pub ledger: Arc<Ledger>,
+    /// How the provider is asked.
+    pub operations: Operations,
+}
+
+impl Refunds {
+    /// Asks once.
+    ///
+    /// # Errors
+    /// The store's; running it again is safe.
+    pub async fn run(&self, job: &Job, number: u32, refund_id: &str) -> Result<Polled, LedgerError> {
+        let now = self.ledger.clock.now();
+        if now.saturating_sub(job.created_at) > REFUND_MAX_MS {
+            tracing::warn!(
+                payment = number,
+                "what became of a refund could not be learnt; look it up at the provider"
+            );
+            return Ok(Polled::Done);
+        }
+        let Some(payment) = self.ledger.store.payment(job.merchant, number).await? else {
+            return Ok(Polled::Done);
+        };
+        let Some(view) = self.ledger.registry.merchant(job.merchant).await? else { return Ok(Polled::Done) };
+        let Some((integration, account)) = view.integration(payment.integration) else {
+            return Ok(Polled::Done);
+        };
+        let Some(provider) = Registry::provider(integration) else { return Ok(Polled::Done) };
+        let context = Context { now, idempotency_key: job.id.to_string() };
+        let wish = Wish::RefundStatus { payment: target(&payment), refund_id: refund_id.to_owned() };
+        let done = match self.operations.run(provider, account, wish, context).await {
+            Ok(done) => done,
+            Err(failure) if failure.retry == Retry::Never => {
+                tracing::warn!(payment = number, why = failure.why, "a refund did not happen");
+                return Ok(Polled::Done);
+            }
+            Err(failure) => {
+                let after = if let Retry::Later(after) = failure.retry { after } else { None };
+                return Ok(Polled::Open(after));
+            }
+        };
+        let mut known = done.refund_id.is_none();
+        for fact in &done.facts {
+            let fact = addressed(fact, &payment);
+            known |= matches!(fact, Fact::Refund(_));
+            let entry = Entry {
+                merchant: job.merchant,
+                integration: payment.integration,
+                fact: &fact,
+                proven: Proven::Confirmed,
+                payload: done.payload.as_deref(),
+                notification: None,
+                finish: None,
+            };
+            self.ledger.enter(&entry).await?;
+        }
+        Ok(if known { Polled::Done } else { Polled::Open(None) })
+    }
+}
