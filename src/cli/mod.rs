@@ -1,5 +1,6 @@
 //! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod bench;
 mod config;
 mod demo;
 mod doctor;
@@ -42,6 +43,8 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Ask whether the router on this machine is ready.
     Health,
+    /// Measure this machine: intake, end to end, latency, beside a floor.
+    Bench(bench::Arguments),
     /// API tokens.
     Token {
         #[command(subcommand)]
@@ -108,6 +111,7 @@ fn run(cli: Cli) -> Result<(), Failed> {
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Replay(arguments) => block_on(replay::run(*arguments, load()?)),
         Command::Doctor(arguments) => block_on(doctor::run(arguments, load()?)),
+        Command::Bench(arguments) => block_on(bench::run(arguments)),
         Command::Health => block_on(health::run(load()?)),
         Command::Token { command } => block_on(token::run(command, load()?)),
         Command::Simulate(arguments) => block_on(simulate::run(*arguments)),

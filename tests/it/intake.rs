@@ -1,4 +1,5 @@
-//! Receiving, black-box: notifications over sockets, answers to the byte, events, the inbound log.
+//! Receiving, black-box: notifications over sockets, answers to the byte, events, the inbound log. The same on every
+//! store.
 
 use kassir::domain::notification::NotificationOutcome as Outcome;
 use kassir_providers::{Method, State};
@@ -24,9 +25,7 @@ fn answered(status: u16, body: &str) -> Answered {
     Answered { status, body: body.to_owned() }
 }
 
-#[actix_web::test]
-async fn a_signed_notification_becomes_one_event() {
-    let world = World::new().await;
+pub async fn a_signed_notification_becomes_one_event(world: World) {
     let shop = cloudpayments(&world, json!({})).await;
     let paid = notice(&shop, State::Succeeded, 149_990, "order-1");
     assert_eq!(world.notify(&shop, &paid).await, answered(200, r#"{"code":0}"#));
@@ -41,9 +40,7 @@ async fn a_signed_notification_becomes_one_event() {
     assert_eq!(log[0].answer.body, r#"{"code":0}"#);
 }
 
-#[actix_web::test]
-async fn the_same_again_is_answered_the_same_and_is_no_second_event() {
-    let world = World::new().await;
+pub async fn the_same_again_is_answered_the_same_and_is_no_second_event(world: World) {
     let shop = robokassa(&world, json!({})).await;
     let paid = notice(&shop, State::Succeeded, 10_000, "77");
     for _ in 0..3 {
@@ -54,9 +51,7 @@ async fn the_same_again_is_answered_the_same_and_is_no_second_event() {
     assert_eq!(outcomes, [Outcome::Duplicate, Outcome::Duplicate, Outcome::Accepted]);
 }
 
-#[actix_web::test]
-async fn a_hundred_at_once_are_one_event() {
-    let world = World::new().await;
+pub async fn a_hundred_at_once_are_one_event(world: World) {
     let shop = robokassa(&world, json!({})).await;
     let paid = notice(&shop, State::Succeeded, 10_000, "77");
     let all = (0..100).map(|_| world.notify(&shop, &paid));
@@ -66,9 +61,7 @@ async fn a_hundred_at_once_are_one_event() {
     assert_eq!(world.states().await, ["succeeded"]);
 }
 
-#[actix_web::test]
-async fn late_notifications_change_nothing() {
-    let world = World::new().await;
+pub async fn late_notifications_change_nothing(world: World) {
     let shop = cloudpayments(&world, json!({})).await;
     let held = notice(&shop, State::WaitingForCapture, 50_000, "o");
     let confirmed = notice_of_kind(&shop, "confirm", State::Succeeded, 40_000, "o");
@@ -79,9 +72,7 @@ async fn late_notifications_change_nothing() {
     assert_eq!(world.log().await[0].outcome, Outcome::Ignored);
 }
 
-#[actix_web::test]
-async fn refunds_add_up() {
-    let world = World::new().await;
+pub async fn refunds_add_up(world: World) {
     let shop = cloudpayments(&world, json!({})).await;
     world.notify(&shop, &notice(&shop, State::Succeeded, 50_000, "o")).await;
     let part = refund(&shop, 20_000, "o");
@@ -93,9 +84,7 @@ async fn refunds_add_up() {
     assert_eq!(event["amount"].to_string(), "50000");
 }
 
-#[actix_web::test]
-async fn forged_notifications_are_refused_and_shown() {
-    let world = World::new().await;
+pub async fn forged_notifications_are_refused_and_shown(world: World) {
     let (cloud, robo) = (cloudpayments(&world, json!({})).await, robokassa(&world, json!({})).await);
     let mut forged = notice(&cloud, State::Succeeded, 100, "o");
     forged.body = String::from_utf8(forged.body).unwrap().replace("Amount=1.00", "Amount=9.00").into_bytes();
@@ -116,9 +105,7 @@ async fn forged_notifications_are_refused_and_shown() {
     assert!(!shown.contains(SECRET) && !shown.contains("Pass2_asd"));
 }
 
-#[actix_web::test]
-async fn an_unsigned_notification_waits_for_the_providers_api() {
-    let world = World::new().await;
+pub async fn an_unsigned_notification_waits_for_the_providers_api(world: World) {
     let bank = Bank::start();
     let settings = json!({ "api_base": format!("{}/v3", bank.url()) });
     let shop = world.shop("yookassa", &[("shop_id", "100500"), ("secret_key", "k")], settings).await;
@@ -145,9 +132,7 @@ async fn an_unsigned_notification_waits_for_the_providers_api() {
     assert!(bank.asked()[0].headers["authorization"].starts_with("Basic "));
 }
 
-#[actix_web::test]
-async fn a_forged_amount_of_a_real_payment_does_not_count() {
-    let world = World::new().await;
+pub async fn a_forged_amount_of_a_real_payment_does_not_count(world: World) {
     let bank = Bank::start();
     let settings = json!({ "api_base": format!("{}/v3", bank.url()) });
     let shop = world.shop("yookassa", &[("shop_id", "100500"), ("secret_key", "k")], settings).await;
@@ -167,9 +152,7 @@ async fn a_forged_amount_of_a_real_payment_does_not_count() {
     assert!(log[0].reason.contains("pending"), "{}", log[0].reason);
 }
 
-#[actix_web::test]
-async fn questions_are_answered_from_what_we_know() {
-    let world = World::new().await;
+pub async fn questions_are_answered_from_what_we_know(world: World) {
     let shop = cloudpayments(&world, json!({})).await;
     let ask = |minor, reference: &str| notice_of_kind(&shop, "check", State::Succeeded, minor, reference);
     assert_eq!(world.notify(&shop, &ask(100, "7")).await, answered(200, r#"{"code":10}"#));
@@ -179,9 +162,7 @@ async fn questions_are_answered_from_what_we_know() {
     assert_eq!(world.states().await, [""; 0]);
 }
 
-#[actix_web::test]
-async fn unknown_payments_can_be_refused() {
-    let world = World::new().await;
+pub async fn unknown_payments_can_be_refused(world: World) {
     let shop = cloudpayments(&world, json!({ "unknown_payments": "reject" })).await;
     let answer = world.notify(&shop, &notice(&shop, State::Succeeded, 100, "7")).await;
     assert_ne!(answer, answered(200, r#"{"code":0}"#));
@@ -189,18 +170,14 @@ async fn unknown_payments_can_be_refused() {
     assert_eq!(world.log().await[0].outcome, Outcome::Rejected);
 }
 
-#[actix_web::test]
-async fn modes_decide_what_becomes_an_event() {
-    let world = World::new().await;
+pub async fn modes_decide_what_becomes_an_event(world: World) {
     let observing = cloudpayments(&world, json!({ "mode": "observe" })).await;
     world.notify(&observing, &notice(&observing, State::Succeeded, 100, "7")).await;
     assert_eq!(world.states().await, [""; 0]);
     assert_eq!(world.log().await[0].outcome, Outcome::Ignored);
 }
 
-#[actix_web::test]
-async fn contact_and_order_are_taken_from_the_payload() {
-    let world = World::new().await;
+pub async fn contact_and_order_are_taken_from_the_payload(world: World) {
     let settings = json!({
         "contact_from": { "id": "AccountId", "messenger": "=telegram", "name": "Name" },
         "order_from": { "name": "Description" },
@@ -216,9 +193,7 @@ async fn contact_and_order_are_taken_from_the_payload() {
     assert_eq!(event["order"][0]["amount"].to_string(), "900.5");
 }
 
-#[actix_web::test]
-async fn what_is_no_notification_gets_a_clear_answer() {
-    let world = World::new().await;
+pub async fn what_is_no_notification_gets_a_clear_answer(world: World) {
     let shop = cloudpayments(&world, json!({})).await;
     let base = world.router.url();
     let post = |url: String, body: Vec<u8>| {
@@ -237,4 +212,42 @@ async fn what_is_no_notification_gets_a_clear_answer() {
     );
     let yoo = world.shop("yookassa", &[("shop_id", "1"), ("secret_key", "k")], json!({})).await;
     assert_eq!(post(yoo.url.clone(), b"{not json".to_vec()).await.status, 400);
+}
+
+/// Makes a test of each property for a store.
+macro_rules! on {
+    ($name:ident, $factory:path: $($property:ident)*) => {
+        mod $name {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $property() {
+                    super::$property(crate::world::World::on($factory().await).await).await;
+                }
+            )*
+        }
+    };
+}
+
+macro_rules! on_every_store {
+    ($($property:ident)*) => {
+        on! { sqlite, crate::sqlite::fresh: $($property)* }
+        on! { redis, crate::redis_store::fresh: $($property)* }
+        on! { cluster, crate::redis_store::fresh_in_cluster: $($property)* }
+    };
+}
+
+on_every_store! {
+    a_signed_notification_becomes_one_event
+    the_same_again_is_answered_the_same_and_is_no_second_event
+    a_hundred_at_once_are_one_event
+    late_notifications_change_nothing
+    refunds_add_up
+    forged_notifications_are_refused_and_shown
+    an_unsigned_notification_waits_for_the_providers_api
+    a_forged_amount_of_a_real_payment_does_not_count
+    questions_are_answered_from_what_we_know
+    unknown_payments_can_be_refused
+    modes_decide_what_becomes_an_event
+    contact_and_order_are_taken_from_the_payload
+    what_is_no_notification_gets_a_clear_answer
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kassir::app::{Router, Start};
-use kassir::clock::{Clock, ManualClock, SharedClock};
+use kassir::clock::{Clock, ManualClock};
 use kassir::config::{Config, from_parts};
 use kassir::delivery::outbound::{Outbound, OutboundConfig, OutboundRequest};
 use kassir::delivery::signature::SigningKey;
@@ -19,12 +19,12 @@ use kassir::domain::ids::{EndpointId, IntegrationId, MerchantId};
 use kassir::domain::notification::Notification;
 use kassir::registry::{credential_owner, endpoint_owner, token_owner};
 use kassir::secrets::{Vault, new_token, token_hash};
-use kassir::store::sqlite::SqliteStore;
 use kassir::store::{ConfigChange, EventFilter, NotificationFilter, Page, Store};
 use kassir_providers::{Account, Method, Request, Settings};
 
-/// The time at which tests begin, Unix milliseconds: 2026-03-10T10:00:00Z.
-pub const START: i64 = 1_773_136_800_000;
+use crate::store_suite::Bench;
+
+pub use crate::store_suite::START;
 /// The admin token of tests.
 pub const ADMIN: &str = "test-admin-token-0123456789";
 
@@ -35,7 +35,7 @@ pub struct World {
     pub vault: Arc<Vault>,
     pub merchant: MerchantId,
     pub wire: Outbound,
-    _folder: Option<tempfile::TempDir>,
+    _bench: Option<Bench>,
 }
 
 /// What a provider was answered.
@@ -62,15 +62,10 @@ pub fn config(extra: &[(&str, &str)]) -> Config {
 }
 
 impl World {
-    /// On a fresh embedded store.
-    pub async fn new() -> World {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::at(START));
-        let shared: SharedClock = clock.clone();
-        let store = SqliteStore::open(&folder.path().join("kassir.db"), shared).unwrap();
-        let mut world = World::over(Arc::new(store), clock, config(&[])).await;
-        world._folder = Some(folder);
-        world
+    /// On a store under test, by its clock.
+    pub async fn on(bench: Bench) -> World {
+        let (store, clock) = (Arc::clone(&bench.store), Arc::clone(&bench.clock));
+        World { _bench: Some(bench), ..World::over(store, clock, config(&[])).await }
     }
 
     /// On any store.
@@ -98,7 +93,7 @@ impl World {
             ..OutboundConfig::default()
         })
         .unwrap();
-        World { router, clock, vault, merchant, wire, _folder: None }
+        World { router, clock, vault, merchant, wire, _bench: None }
     }
 
     /// Connects a shop.
