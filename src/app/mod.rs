@@ -22,6 +22,7 @@ use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::delivery::outbound::{Outbound, OutboundConfig};
 use crate::delivery::schedule::Schedule;
+use crate::delivery::send::ENDPOINT_TIMEOUT_MAX;
 use crate::delivery::{DeliveryConfig, EndpointSource, LEASE_MARGIN, Parts, Worker};
 use crate::intake::Intake;
 use crate::intake::http::InboundState;
@@ -128,7 +129,7 @@ pub fn delivery_config(config: &Config) -> DeliveryConfig {
         },
         concurrency: section.concurrency,
         per_lane: section.max_in_flight,
-        lease: defaults.lease.max(config.outbound.timeout.0 + LEASE_MARGIN),
+        lease: config.outbound.timeout.0.max(ENDPOINT_TIMEOUT_MAX) + LEASE_MARGIN,
         poll: defaults.poll,
         drain: section.drain.0,
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Result, Store};
+use crate::store::{Result, Store, redis};
 
 /// Opens the store.
 ///
@@ -19,5 +19,12 @@ pub async fn open(config: &Config, clock: &SharedClock) -> Result<Arc<dyn Store>
         let store = SqliteStore::open(Path::new(path), Arc::clone(clock))?;
         return Ok(Arc::new(store));
     }
-    Err(crate::store::StoreError::Unusable("redis is not there yet".to_owned()))
+    let options = redis::Options {
+        prefix: config.store.key_prefix.clone(),
+        timeout: config.store.timeout.0,
+        allow_unsafe: config.store.allow_unsafe,
+        reinitialise: config.store.reinitialise,
+        ..redis::Options::default()
+    };
+    Ok(Arc::new(redis::RedisStore::open(url, options).await?))
 }

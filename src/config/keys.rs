@@ -82,6 +82,12 @@ pub const KEYS: &[Key] = &[
         "Start although the Redis server's settings may lose what was accepted (AOF off, evicting policy).",
     ),
     key(
+        "store.reinitialise",
+        Kind::Switch,
+        "false",
+        "Go on with an emptied Redis: what it held is lost. For one start, after its data is known to be gone for good.",
+    ),
+    key(
         "secrets.master_key_file",
         Kind::Text,
         r#""./kassir-data/master.key""#,

@@ -63,6 +63,8 @@ pub struct StoreSection {
     pub timeout: Span,
     /// Start even though the store's settings do not keep what was accepted.
     pub allow_unsafe: bool,
+    /// Go on with an emptied Redis.
+    pub reinitialise: bool,
 }
 
 /// `[secrets]`.

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
 use crate::process::Plan;
+use crate::redis_server::{DURABLE, Server};
 
 /// Notifications that are sent.
 const NOTIFICATIONS: usize = 5_000;
@@ -218,4 +219,26 @@ async fn killed_five_times(plan: Plan) {
 async fn sqlite_killed_five_times_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     killed_five_times(Plan::sqlite(folder.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_killed_five_times_loses_nothing() {
+    let server = Server::start(DURABLE);
+    let folder = tempfile::tempdir().unwrap();
+    killed_five_times(Plan::on(folder.path(), &server.url())).await;
+}
+
+/// The router stays; its Redis is killed and started again, five times.
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_itself_killed_five_times_loses_nothing() {
+    let server = Server::start(DURABLE);
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::on(folder.path(), &server.url());
+    let (subscriber, got) = subscriber();
+    let router = plan.start().await;
+    let url = set_up(&plan, &subscriber).await;
+    storm(&url, async || server.restart()).await;
+    got.wait_for(NOTIFICATIONS).await;
+    got.check(NOTIFICATIONS);
+    assert_eq!(router.terminate().await, Some(0));
 }

@@ -137,7 +137,7 @@ pub(super) fn pack_job(job: &Job) -> Result<Vec<u8>> {
 /// Reads a job; `number` is the payment that its commit made, if it made one.
 pub(super) fn job(number: u32, bytes: &[u8]) -> Result<Job> {
     let mut read: Job = unpack(bytes, "")?;
-    if let Task::Poll { payment: payment @ 0 } = &mut read.task {
+    if let Task::Poll { payment: payment @ 0 } | Task::Refund { payment: payment @ 0, .. } = &mut read.task {
         *payment = number;
     }
     Ok(read)

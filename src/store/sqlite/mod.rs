@@ -77,6 +77,8 @@ impl SqliteStore {
         let mut conn =
             file::open_writer(path, options.max_pages).map_err(|error| file::opening(path, error))?;
         migrate::migrate(&mut conn, path)?;
+        // The lock says that nobody else works on this file: whoever held a lease is gone.
+        queue::end_all_leases(&conn)?;
         let place = writer::Place {
             path: path.to_owned(),
             max_pages: options.max_pages,

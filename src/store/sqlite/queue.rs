@@ -154,6 +154,12 @@ pub(super) fn release(tx: &Tx<'_>, work: &[(MerchantId, Fence)]) -> Result<()> {
     Ok(())
 }
 
+/// Lets every lease run out: the next claim finds its work due again.
+pub(super) fn end_all_leases(conn: &Connection) -> Result<()> {
+    execute(conn, "UPDATE queue SET lease_until = 0 WHERE lease_until IS NOT NULL", [])?;
+    Ok(())
+}
+
 /// How much waits.
 pub(super) fn backlog(conn: &Connection, now: i64) -> Result<Backlog> {
     let count = |sql| Ok(one(conn, sql, [], |row| row.get::<_, i64>(0))?.map_or(0, uint));
