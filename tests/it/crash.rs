@@ -228,7 +228,7 @@ async fn redis_killed_five_times_loses_nothing() {
     killed_five_times(Plan::on(folder.path(), &server.url())).await;
 }
 
-/// The router stays; its Redis is killed and started again, five times.
+/// The router stays; its Redis is killed with -9 and started again, five times.
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_itself_killed_five_times_loses_nothing() {
     let server = Server::start(DURABLE);
@@ -237,7 +237,11 @@ async fn redis_itself_killed_five_times_loses_nothing() {
     let (subscriber, got) = subscriber();
     let router = plan.start().await;
     let url = set_up(&plan, &subscriber).await;
-    storm(&url, async || server.restart()).await;
+    storm(&url, async || {
+        server.kill();
+        server.resume();
+    })
+    .await;
     got.wait_for(NOTIFICATIONS).await;
     got.check(NOTIFICATIONS);
     assert_eq!(router.terminate().await, Some(0));

@@ -1,0 +1,142 @@
+//! The commands, as a user runs them: what they print and how they exit.
+
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::process::Plan;
+
+fn kassir(folder: &std::path::Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kassir"))
+        .args(arguments)
+        .current_dir(folder)
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn the_demo_shows_the_whole_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let demo = kassir(folder.path(), &["demo"], &[]);
+    let text = out(&demo);
+    assert_eq!(demo.status.code(), Some(0), "{text}\n{}", err(&demo));
+    for part in [
+        "robokassa",
+        "yookassa",
+        "cloudpayments",
+        "answered 500, is tried again",
+        "no second event",
+        "refused with",
+        "marked as a replay",
+        "\"provider\": \"cloudpayments\"",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_exits_with_2_and_says_what_was_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("kassir.toml"), "lisen = \"127.0.0.1:1\"\n").unwrap();
+    let check = kassir(folder.path(), &["config", "check"], &[]);
+    assert_eq!(check.status.code(), Some(2));
+    assert!(err(&check).contains("kassir.toml: unknown key lisen; did you mean listen?"), "{}", err(&check));
+    let serve = kassir(folder.path(), &["serve"], &[]);
+    assert_eq!(serve.status.code(), Some(2));
+    let missing = kassir(folder.path(), &["--config", "nosuch.toml", "config", "check"], &[]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(err(&missing).contains("can't read nosuch.toml"));
+    assert_eq!(kassir(folder.path(), &["nosuchcommand"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn the_configuration_is_shown_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment =
+        [("KASSIR__ADMIN_TOKEN", "very-secret-admin-token"), ("KASSIR__STORE__URL", "redis://:geheim@h:6379/0")];
+    for arguments in [&["config", "show"][..], &["config", "show", "--json"]] {
+        let show = kassir(folder.path(), arguments, &environment);
+        assert_eq!(show.status.code(), Some(0));
+        assert!(!out(&show).contains("geheim") && !out(&show).contains("very-secret"), "{}", out(&show));
+        assert!(out(&show).contains("redis://:***@h:6379/0"));
+    }
+    let json: Value = serde_json::from_str(&out(&kassir(folder.path(), &["config", "show", "--json"], &[]))).unwrap();
+    assert_eq!(json["delivery.max_age"], "24h");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_makes_key_and_token_and_says_where() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let router = Plan::sqlite(folder.path()).start().await;
+    let said = router.said.join("\n");
+    assert!(said.contains("master.key (made now"), "{said}");
+    assert!(said.contains("fsynced"), "{said}");
+    let mode = std::fs::metadata(folder.path().join("master.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(router.terminate().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_router_on_the_same_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::sqlite(folder.path());
+    let router = plan.start().await;
+    let second = kassir(folder.path(), &["serve"], &[("KASSIR__STORE__URL", &plan.store), ("KASSIR__LISTEN", "127.0.0.1:0")]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(!err(&second).is_empty());
+    assert_eq!(router.terminate().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulate_replay_token_health_and_doctor_work_with_a_running_router() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::sqlite(folder.path());
+    let router = plan.start().await;
+    let client = plan.client();
+    let merchant = client.post("/merchants", &json!({ "name": "Лавка" })).await.unwrap();
+    let merchant = merchant["id"].as_str().unwrap().to_owned();
+    let listen = format!("127.0.0.1:{}", plan.port);
+    let environment =
+        [("KASSIR__LISTEN", listen.as_str()), ("KASSIR__ADMIN_TOKEN", crate::process::ADMIN), ("KASSIR__STORE__URL", &plan.store)];
+    let run = |arguments: &[&str]| kassir(folder.path(), arguments, &environment);
+
+    let body = json!({ "provider": "cloudpayments", "credentials": { "public_id": "pk_1", "api_secret": "abc" } });
+    let shop = client.post(&format!("/merchants/{merchant}/integrations"), &body).await.unwrap();
+    let url = shop["webhook_url"].as_str().unwrap();
+    let right = ["simulate", "cloudpayments", "--to", url, "--credential", "public_id=pk_1", "--credential", "api_secret=abc"];
+    let sent = run(&right);
+    assert_eq!((sent.status.code(), out(&sent).trim()), (Some(0), r#"200 {"code":0}"#), "{}", err(&sent));
+    let wrong = ["simulate", "cloudpayments", "--to", url, "--credential", "public_id=pk_1", "--credential", "api_secret=no"];
+    assert_eq!(run(&wrong).status.code(), Some(1));
+    assert_eq!(run(&["simulate", "nosuch"]).status.code(), Some(2));
+
+    let made = run(&["token", "create", "--role", "support", "--merchant", &merchant]);
+    assert_eq!(made.status.code(), Some(0), "{}", err(&made));
+    assert!(out(&made).starts_with("kas_"));
+    assert_eq!(run(&["token", "create", "--role", "merchant"]).status.code(), Some(2));
+
+    let preview = run(&["replay", "--merchant", &merchant, "--status", "failed", "--dry-run"]);
+    assert_eq!(preview.status.code(), Some(0), "{}", err(&preview));
+    assert!(out(&preview).contains("0 deliveries match"));
+
+    assert_eq!(run(&["health"]).status.code(), Some(0));
+    let doctor = run(&["doctor", "--offline", "--json"]);
+    assert_eq!(doctor.status.code(), Some(1), "the store is in use by the router");
+    assert!(out(&doctor).contains("\"failure\""));
+    assert_eq!(router.terminate().await, Some(0));
+    let doctor = run(&["doctor", "--offline"]);
+    assert_eq!(doctor.status.code(), Some(0), "{}{}", out(&doctor), err(&doctor));
+    assert_eq!(run(&["health"]).status.code(), Some(1));
+    let alone = run(&["token", "create", "--role", "admin", "--json"]);
+    assert_eq!(alone.status.code(), Some(0), "{}", err(&alone));
+}
