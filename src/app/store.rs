@@ -17,6 +17,7 @@ pub async fn open(config: &Config, clock: &SharedClock) -> Result<Arc<dyn Store>
     if let Some(path) = url.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         let store = SqliteStore::open(Path::new(path), Arc::clone(clock))?;
+        store.end_all_leases().await?;
         return Ok(Arc::new(store));
     }
     let options = redis::Options {

@@ -61,15 +61,18 @@ fn a_wrong_configuration_exits_with_2_and_says_what_was_meant() {
 #[test]
 fn the_configuration_is_shown_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
-    let environment =
-        [("KASSIR__ADMIN_TOKEN", "very-secret-admin-token"), ("KASSIR__STORE__URL", "redis://:geheim@h:6379/0")];
+    let environment = [
+        ("KASSIR__ADMIN_TOKEN", "very-secret-admin-token"),
+        ("KASSIR__STORE__URL", "redis://:geheim@h:6379/0"),
+    ];
     for arguments in [&["config", "show"][..], &["config", "show", "--json"]] {
         let show = kassir(folder.path(), arguments, &environment);
         assert_eq!(show.status.code(), Some(0));
         assert!(!out(&show).contains("geheim") && !out(&show).contains("very-secret"), "{}", out(&show));
         assert!(out(&show).contains("redis://:***@h:6379/0"));
     }
-    let json: Value = serde_json::from_str(&out(&kassir(folder.path(), &["config", "show", "--json"], &[]))).unwrap();
+    let json: Value =
+        serde_json::from_str(&out(&kassir(folder.path(), &["config", "show", "--json"], &[]))).unwrap();
     assert_eq!(json["delivery.max_age"], "24h");
 }
 
@@ -91,7 +94,11 @@ async fn a_second_router_on_the_same_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::sqlite(folder.path());
     let router = plan.start().await;
-    let second = kassir(folder.path(), &["serve"], &[("KASSIR__STORE__URL", &plan.store), ("KASSIR__LISTEN", "127.0.0.1:0")]);
+    let second = kassir(
+        folder.path(),
+        &["serve"],
+        &[("KASSIR__STORE__URL", &plan.store), ("KASSIR__LISTEN", "127.0.0.1:0")],
+    );
     assert_eq!(second.status.code(), Some(1));
     assert!(!err(&second).is_empty());
     assert_eq!(router.terminate().await, Some(0));
@@ -106,17 +113,39 @@ async fn simulate_replay_token_health_and_doctor_work_with_a_running_router() {
     let merchant = client.post("/merchants", &json!({ "name": "Лавка" })).await.unwrap();
     let merchant = merchant["id"].as_str().unwrap().to_owned();
     let listen = format!("127.0.0.1:{}", plan.port);
-    let environment =
-        [("KASSIR__LISTEN", listen.as_str()), ("KASSIR__ADMIN_TOKEN", crate::process::ADMIN), ("KASSIR__STORE__URL", &plan.store)];
+    let environment = [
+        ("KASSIR__LISTEN", listen.as_str()),
+        ("KASSIR__ADMIN_TOKEN", crate::process::ADMIN),
+        ("KASSIR__STORE__URL", &plan.store),
+    ];
     let run = |arguments: &[&str]| kassir(folder.path(), arguments, &environment);
 
-    let body = json!({ "provider": "cloudpayments", "credentials": { "public_id": "pk_1", "api_secret": "abc" } });
+    let body =
+        json!({ "provider": "cloudpayments", "credentials": { "public_id": "pk_1", "api_secret": "abc" } });
     let shop = client.post(&format!("/merchants/{merchant}/integrations"), &body).await.unwrap();
     let url = shop["webhook_url"].as_str().unwrap();
-    let right = ["simulate", "cloudpayments", "--to", url, "--credential", "public_id=pk_1", "--credential", "api_secret=abc"];
+    let right = [
+        "simulate",
+        "cloudpayments",
+        "--to",
+        url,
+        "--credential",
+        "public_id=pk_1",
+        "--credential",
+        "api_secret=abc",
+    ];
     let sent = run(&right);
     assert_eq!((sent.status.code(), out(&sent).trim()), (Some(0), r#"200 {"code":0}"#), "{}", err(&sent));
-    let wrong = ["simulate", "cloudpayments", "--to", url, "--credential", "public_id=pk_1", "--credential", "api_secret=no"];
+    let wrong = [
+        "simulate",
+        "cloudpayments",
+        "--to",
+        url,
+        "--credential",
+        "public_id=pk_1",
+        "--credential",
+        "api_secret=no",
+    ];
     assert_eq!(run(&wrong).status.code(), Some(1));
     assert_eq!(run(&["simulate", "nosuch"]).status.code(), Some(2));
 

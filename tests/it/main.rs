@@ -5,6 +5,7 @@
 mod store_suite;
 mod api;
 mod authority;
+mod cli;
 mod crash;
 mod delivery;
 mod intake;

@@ -77,8 +77,6 @@ impl SqliteStore {
         let mut conn =
             file::open_writer(path, options.max_pages).map_err(|error| file::opening(path, error))?;
         migrate::migrate(&mut conn, path)?;
-        // The lock says that nobody else works on this file: whoever held a lease is gone.
-        queue::end_all_leases(&conn)?;
         let place = writer::Place {
             path: path.to_owned(),
             max_pages: options.max_pages,
@@ -91,6 +89,16 @@ impl SqliteStore {
             writer: writer::Writer::start(place, conn)?,
             readers: readers::Readers::new(path.to_owned()),
         })
+    }
+
+    /// Lets every lease run out, so that the next claim finds its work due: for the start of a router. The lock says
+    /// that nobody else works on this file, so whoever held a lease is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`super::StoreError::Unavailable`] when it can't be written.
+    pub async fn end_all_leases(&self) -> Result<()> {
+        self.writer.write(queue::end_all_leases).await
     }
 }
 

@@ -9,10 +9,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 /// A request that it got.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    pub method: String,
-    pub path: String,
     pub headers: HashMap<String, String>,
-    pub body: String,
 }
 
 #[derive(Default)]
@@ -58,17 +55,12 @@ impl Bank {
     }
 }
 
-async fn answer(inside: web::Data<Inside>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
+async fn answer(inside: web::Data<Inside>, request: HttpRequest) -> HttpResponse {
     let headers = request
         .headers()
         .iter()
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-    inside.asked.lock().unwrap().push(Asked {
-        method: request.method().to_string(),
-        path: request.uri().to_string(),
-        headers: headers.collect(),
-        body: String::from_utf8_lossy(&body).into_owned(),
-    });
+    inside.asked.lock().unwrap().push(Asked { headers: headers.collect() });
     let key = format!("{} {}", request.method(), request.path());
     match inside.answers.lock().unwrap().get(&key) {
         Some((status, body)) => HttpResponse::build(actix_web::http::StatusCode::from_u16(*status).unwrap())

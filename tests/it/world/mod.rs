@@ -10,14 +10,11 @@ use kassir::app::{Router, Start};
 use kassir::clock::{Clock, ManualClock};
 use kassir::config::{Config, from_parts};
 use kassir::delivery::outbound::{Outbound, OutboundConfig, OutboundRequest};
-use kassir::delivery::signature::SigningKey;
-use kassir::domain::config::{
-    Endpoint, InboundToken, Integration, Merchant, SigningSecret, StoredCredential, Success,
-};
-use kassir::domain::event::{Event, EventState};
-use kassir::domain::ids::{EndpointId, IntegrationId, MerchantId};
+use kassir::domain::config::{InboundToken, Integration, Merchant, StoredCredential};
+use kassir::domain::event::Event;
+use kassir::domain::ids::{IntegrationId, MerchantId};
 use kassir::domain::notification::Notification;
-use kassir::registry::{credential_owner, endpoint_owner, token_owner};
+use kassir::registry::{credential_owner, token_owner};
 use kassir::secrets::{Vault, new_token, token_hash};
 use kassir::store::{ConfigChange, EventFilter, NotificationFilter, Page, Store};
 use kassir_providers::{Account, Method, Request, Settings};
@@ -47,7 +44,6 @@ pub struct Answered {
 
 /// An integration and how to reach it.
 pub struct Shop {
-    pub id: IntegrationId,
     pub url: String,
     pub account: Account,
     pub slug: String,
@@ -129,44 +125,10 @@ impl World {
             .map(|(key, value)| ((*key).to_owned(), kassir_providers::Secret::new(*value)))
             .collect();
         Shop {
-            id,
             url: format!("{}/webhooks/{slug}/{}", self.router.url(), token.expose()),
             account: Account { credentials, settings },
             slug: slug.to_owned(),
         }
-    }
-
-    /// Adds an endpoint that wants every state.
-    pub async fn endpoint(&self, url: &str) -> (EndpointId, SigningKey) {
-        let id = EndpointId(self.clock.id());
-        let key = SigningKey::generate().unwrap();
-        let secret = SigningSecret {
-            sealed: self.vault.seal(&endpoint_owner(id, "secret"), key.text().expose()).unwrap(),
-            created_at: self.clock.now(),
-            expires_at: None,
-        };
-        let endpoint = Endpoint {
-            id,
-            merchant: self.merchant,
-            url: url.to_owned(),
-            description: String::new(),
-            states: EventState::ALL.to_vec(),
-            providers: Vec::new(),
-            integrations: Vec::new(),
-            headers: BTreeMap::new(),
-            success: Success::Exactly200,
-            timeout_s: None,
-            rate_per_s: None,
-            max_in_flight: None,
-            ordered: false,
-            enabled: true,
-            disabled_reason: None,
-            secrets: vec![secret],
-            created_at: self.clock.now(),
-            updated_at: self.clock.now(),
-        };
-        self.put(ConfigChange::PutEndpoint(Box::new(endpoint))).await;
-        (id, key)
     }
 
     async fn put(&self, change: ConfigChange) {
