@@ -100,12 +100,60 @@ impl Civil {
     }
 }
 
+/// Names of the months in HTTP dates.
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/// Names of the days of the week in HTTP dates, from the one of 1 January 1970.
+const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+
+/// An HTTP `Date` (RFC 9110, IMF-fixdate) of a Unix time in milliseconds: `Sun, 06 Nov 1994 08:49:37 GMT`.
+#[must_use]
+pub fn http_date_text(unix_ms: i64) -> String {
+    let civil = Civil::at(unix_ms, 0);
+    let days = civil.unix_ms(0).unwrap_or(0) / DAY_MS;
+    let name = |names: &[&'static str], at: i64| {
+        usize::try_from(at).ok().and_then(|at| names.get(at).copied()).unwrap_or_default()
+    };
+    let (weekday, month) = (name(&WEEKDAYS, days % 7), name(&MONTHS, civil.month - 1));
+    let Civil { year, day, hour, minute, second, .. } = civil;
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
+/// Unix milliseconds of an ISO 8601 moment with its offset, as JSON APIs write it: `2023-04-14T13:07:01.836Z`,
+/// `2020-07-16T18:06:04+00:00`. Digits of the fraction beyond milliseconds are cut off.
+#[must_use]
+pub fn iso_8601(text: &str) -> Option<i64> {
+    /// Longest fraction that is read, digits.
+    const FRACTION_MAX: usize = 9;
+    let at = text.char_indices().skip(19).find(|(_, letter)| matches!(letter, 'Z' | '+' | '-'))?.0;
+    let (moment, zone) = text.split_at_checked(at)?;
+    let (seconds, fraction) = moment.split_once('.').unwrap_or((moment, "0"));
+    let is_fraction =
+        (1..=FRACTION_MAX).contains(&fraction.len()) && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_fraction {
+        return None;
+    }
+    let milliseconds: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    let offset = match zone.split_at_checked(1)? {
+        ("Z", "") => 0,
+        (sign, zone) => {
+            let (hours, minutes) = zone.split_once(':')?;
+            let [hours, minutes] = [hours, minutes].map(|part| {
+                let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+                part.parse::<i64>().ok().filter(|_| digits)
+            });
+            let seconds =
+                hours.filter(|hours| *hours < 24)? * 3600 + minutes.filter(|minutes| *minutes < 60)? * 60;
+            if sign == "-" { -seconds } else { seconds }
+        }
+    };
+    Civil::parse(seconds)?.unix_ms(offset)?.checked_add(milliseconds)
+}
+
 /// Unix seconds of an HTTP `Date` header in the one form that senders may use (RFC 9110, IMF-fixdate):
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
 #[must_use]
 pub fn http_date(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (_, date) = text.strip_suffix(" GMT")?.split_once(", ")?;
     let (day, rest) = date.split_once(' ')?;
     let (name, rest) = rest.split_once(' ')?;
@@ -162,6 +210,9 @@ mod tests {
     #[test]
     fn http_dates() {
         assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(http_date_text(784_111_777_000), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(http_date_text(1_634_208_716_000), "Thu, 14 Oct 2021 10:51:56 GMT");
+        assert_eq!(http_date_text(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         for text in [
             "",
             "Sunday, 06-Nov-94 08:49:37 GMT",
@@ -176,7 +227,42 @@ mod tests {
         }
     }
 
+    #[test]
+    fn moments_with_an_offset() {
+        for (text, ms) in [
+            ("1994-11-06T08:49:37Z", 784_111_777_000),
+            ("1994-11-06T08:49:37.5Z", 784_111_777_500),
+            ("1994-11-06T08:49:37.123456Z", 784_111_777_123),
+            ("1994-11-06T11:49:37+03:00", 784_111_777_000),
+            ("1994-11-06T05:19:37.000-03:30", 784_111_777_000),
+        ] {
+            assert_eq!(iso_8601(text), Some(ms), "{text}");
+        }
+        for text in [
+            "",
+            "1994-11-06T08:49:37",
+            "1994-11-06T08:49:37.Z",
+            "1994-11-06T08:49:37Zx",
+            "1994-11-06T08:49:37+3:00",
+            "1994-11-06T08:49:37+0300",
+            "1994-11-06T08:49:37+24:00",
+            "1994-13-06T08:49:37Z",
+        ] {
+            assert_eq!(iso_8601(text), None, "{text}");
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn http_dates_round_trip(seconds in 0_i64..253_402_300_799) {
+            proptest::prop_assert_eq!(http_date(&http_date_text(seconds * 1000)), Some(seconds));
+        }
+
+        #[test]
+        fn any_moment_is_read_or_refused(text in ".*") {
+            let _ = iso_8601(&text);
+        }
+
         #[test]
         fn any_date_header_is_read_or_refused(text in ".*") {
             let _ = http_date(&text);

@@ -77,6 +77,9 @@ pub enum AmountCheck {
     AtLeast,
     /// May be less when the payment was held: a partial capture. For a payment that was not held this is `Equal`.
     AtMostIfHeld,
+    /// May be any amount when the payment was held: the provider set the price anew by what was really paid
+    /// (Cryptopay's recalculation). For a payment that was not held this is `Equal`.
+    AnyIfHeld,
     /// Is what is left of the price after the provider's fee of this many millionths at the most (`YooMoney`): must be
     /// at least the price without that fee and one minor unit for rounding.
     AfterFee(u32),

@@ -15,7 +15,9 @@
 
 pub mod about;
 pub mod account;
+pub mod altered;
 pub mod cloudpayments;
+pub mod cryptobot;
 pub mod date;
 pub mod digest;
 pub mod docs;
@@ -29,6 +31,7 @@ pub mod money;
 pub mod operation;
 pub mod outcome;
 pub mod robokassa;
+pub mod rsa;
 pub mod sources;
 pub mod uapay;
 pub mod uniteller;
@@ -90,6 +93,7 @@ pub static ALL: &[&dyn Provider] = &[
     &uapay::Uapay,
     &uniteller::Uniteller,
     &unitpay::Unitpay,
+    &cryptobot::CryptoBot,
 ];
 
 /// The adapter with this slug (the `{provider}` of `/webhooks/{provider}/{token}`).

@@ -11,6 +11,28 @@ pub const INTEGER_DIGITS_MAX: usize = 18;
 pub const FRACTION_DIGITS_MAX: usize = 30;
 const CODE_LEN_MAX: usize = 12;
 
+/// Crypto currencies and the decimals of their minor unit: what the providers pay out in, near the chain's own precision
+/// but so few that amounts fit 64 bits.
+const COINS: &[(&str, u32)] = &[
+    ("BTC", 8),
+    ("LTC", 8),
+    ("BCH", 8),
+    ("ETH", 8),
+    ("BNB", 8),
+    ("SOL", 8),
+    ("DAI", 8),
+    ("DOGE", 8),
+    ("DASH", 8),
+    ("TON", 9),
+    ("JET", 9),
+    ("XLM", 7),
+    ("USDT", 6),
+    ("USDC", 6),
+    ("XRP", 6),
+    ("TRX", 6),
+    ("ADA", 6),
+];
+
 /// A currency code: ISO 4217 letters, or a provider's own code for a crypto currency. Upper case, 2 to 12 characters
 /// of `[A-Z0-9]`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,21 +71,30 @@ impl Currency {
     #[must_use]
     pub fn exponent(&self) -> Option<u32> {
         Some(match self.code() {
-            "JPY" | "KRW" | "VND" | "CLP" | "ISK" | "UGX" | "XAF" | "XOF" | "XPF" | "PYG" | "RWF" | "KMF"
-            | "GNF" | "DJF" | "BIF" | "VUV" => 0,
+            "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI"
+            | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
             "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
-            "RUB" | "KZT" | "UAH" | "BYN" | "USD" | "EUR" | "GBP" | "AZN" | "CHF" | "CZK" | "CAD" | "PLN"
-            | "SEK" | "TRY" | "CNY" | "INR" | "BRL" | "ZAR" | "UZS" | "BGN" | "RON" | "AUD" | "HKD"
-            | "GEL" | "KGS" | "AMD" | "AED" | "TJS" | "TMT" | "MDL" | "NOK" | "DKK" | "HUF" | "ILS"
-            | "SGD" | "THB" | "IDR" | "MXN" | "NZD" | "RSD" | "SAR" | "QAR" | "EGP" | "MYR" | "PHP"
-            | "ARS" | "COP" | "PEN" | "NGN" | "KES" | "PKR" | "BDT" | "LKR" | "MAD" | "DOP" | "TWD"
-            | "MNT" => 2,
-            "BTC" | "LTC" | "BCH" | "DOGE" | "DASH" => 8,
-            "TON" | "SOL" => 9,
-            "USDT" | "USDC" | "XRP" | "TRX" => 6,
-            "ETH" | "BNB" => 18,
-            _ => return None,
+            "CLF" | "UYW" => 4,
+            "AED" | "AFN" | "ALL" | "AMD" | "ANG" | "AOA" | "ARS" | "AUD" | "AWG" | "AZN" | "BAM" | "BBD"
+            | "BDT" | "BGN" | "BMD" | "BND" | "BOB" | "BRL" | "BSD" | "BTN" | "BWP" | "BYN" | "BZD"
+            | "CAD" | "CDF" | "CHF" | "CNY" | "COP" | "CRC" | "CUP" | "CVE" | "CZK" | "DKK" | "DOP"
+            | "DZD" | "EGP" | "ERN" | "ETB" | "EUR" | "FJD" | "FKP" | "GBP" | "GEL" | "GHS" | "GIP"
+            | "GMD" | "GTQ" | "GYD" | "HKD" | "HNL" | "HTG" | "HUF" | "IDR" | "ILS" | "INR" | "IRR"
+            | "JMD" | "KES" | "KGS" | "KHR" | "KPW" | "KYD" | "KZT" | "LAK" | "LBP" | "LKR" | "LRD"
+            | "LSL" | "MAD" | "MDL" | "MGA" | "MKD" | "MMK" | "MNT" | "MOP" | "MRU" | "MUR" | "MVR"
+            | "MWK" | "MXN" | "MYR" | "MZN" | "NAD" | "NGN" | "NIO" | "NOK" | "NPR" | "NZD" | "PAB"
+            | "PEN" | "PGK" | "PHP" | "PKR" | "PLN" | "QAR" | "RON" | "RSD" | "RUB" | "SAR" | "SBD"
+            | "SCR" | "SDG" | "SEK" | "SGD" | "SHP" | "SLE" | "SOS" | "SRD" | "SSP" | "STN" | "SVC"
+            | "SYP" | "SZL" | "THB" | "TJS" | "TMT" | "TOP" | "TRY" | "TTD" | "TWD" | "TZS" | "UAH"
+            | "USD" | "UYU" | "UZS" | "VES" | "WST" | "XCD" | "YER" | "ZAR" | "ZMW" | "ZWG" => 2,
+            coin => return COINS.iter().find(|(code, _)| *code == coin).map(|(_, decimals)| *decimals),
         })
+    }
+
+    /// Whether this is the code of a crypto currency that we know.
+    #[must_use]
+    pub fn is_coin(&self) -> bool {
+        COINS.iter().any(|(code, _)| *code == self.code())
     }
 }
 
@@ -266,6 +297,22 @@ mod tests {
         ] {
             assert!(Money::parse(text, Currency::RUB).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn coins_have_many_decimals_and_are_never_rounded() {
+        let parse = |text: &str, code: &str| Money::parse(text, code.parse().unwrap());
+        assert_eq!(parse("0.00000001", "BTC").map(|money| money.minor), Ok(1));
+        assert_eq!(parse("10.5", "TON").map(|money| money.minor), Ok(10_500_000_000));
+        assert_eq!(parse("92233720368.54775807", "ETH").map(|money| money.minor), Ok(i64::MAX));
+        assert_eq!(
+            parse("92233720368.54775808", "ETH"),
+            Err(MoneyError::Range("92233720368.54775808".to_owned()))
+        );
+        assert!(parse("10989.0109890", "USDT").is_ok());
+        assert!(matches!(parse("10989.01098901", "USDT"), Err(MoneyError::Precision { exponent: 6, .. })));
+        assert!(matches!(parse("1", "SHIB"), Err(MoneyError::UnknownCurrency(_))));
+        assert!("USDT".parse::<Currency>().unwrap().is_coin() && !Currency::EUR.is_coin());
     }
 
     #[test]

@@ -255,6 +255,9 @@ fn check_amount(
                 || payment.captured == Some(told.minor)
                 || (held && told.minor > 0 && told.minor <= registered.minor)
         }
+        (AmountPolicy::Equal, AmountCheck::AnyIfHeld) => {
+            told.minor == registered.minor || payment.captured == Some(told.minor) || (held && told.minor > 0)
+        }
         (AmountPolicy::Equal, AmountCheck::Equal | AmountCheck::Ignore) => told.minor == registered.minor,
     };
     if fits { Ok(Some(told)) } else { wrong(Refusal::WrongAmount, format!("{told} instead of {registered}")) }

@@ -252,3 +252,33 @@ fn modes_keep_test_money_and_observers_without_effect() {
         }
     }
 }
+
+#[test]
+fn a_price_that_was_set_anew_counts_only_after_a_hold() {
+    let integration = integration();
+    let rules = Rules { integration: &integration, attempts_share_reference: false, now: 2 };
+    let follow = |from: State, minor: i64| {
+        let payment = payment(&integration, from, "1", false);
+        let fact = PaymentFact {
+            payment: PaymentRef { provider_id: Some("1".to_owned()), reference: None },
+            state: State::Succeeded,
+            amount: Some(Sum::Money(Money::new(minor, kassir_providers::Currency::RUB))),
+            amount_check: AmountCheck::AnyIfHeld,
+            reason: None,
+            test: false,
+            method: None,
+            saved_method: None,
+            operation_key: None,
+            expires_at: None,
+        };
+        apply(&rules, Some(&payment), &Fact::Payment(fact))
+    };
+    for minor in [1, 1049, 1050, 1051, 5000] {
+        let decision = follow(State::WaitingForCapture, minor);
+        assert_eq!(decision.happened.unwrap().amount.minor, minor);
+        assert_eq!(decision.change.unwrap().payment.captured, Some(minor));
+        let decision = follow(State::Pending, minor);
+        assert_eq!(decision.happened.is_some(), minor == 1050, "{}", decision.reason);
+    }
+    assert!(follow(State::WaitingForCapture, 0).happened.is_none());
+}

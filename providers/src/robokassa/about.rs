@@ -1,6 +1,5 @@
 //! What API, console, documentation and `doctor` show about Robokassa.
 
-use super::keys;
 use crate::about::{About, Capabilities, Check, Field, Kind, Limits, Problem, Setting, Text};
 use crate::{Account, State};
 
@@ -214,7 +213,7 @@ pub(super) fn validate(account: &Account) -> Vec<Problem> {
         }
     }
     if let Some(pem) = account.secret("jws_public_keys")
-        && let Err(problem) = keys::read(pem.expose())
+        && let Err(problem) = crate::rsa::read_pem(pem.expose())
     {
         found.push(Problem::credential("jws_public_keys", problem));
     }

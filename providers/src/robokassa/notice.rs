@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::keys::{self, Key};
+use super::keys;
 use super::result::{is_invoice, is_sum, reference};
 use super::shop;
 use crate::account::Account;
@@ -12,6 +12,7 @@ use crate::json;
 use crate::jws::Compact;
 use crate::money::Money;
 use crate::outcome::{Proof, Received, Reject, RejectKind};
+use crate::rsa::{self, Key};
 
 /// Longest body that may be a wrapped token, bytes.
 const BODY_LEN_MAX: usize = 64 * 1024;
@@ -64,7 +65,7 @@ pub(super) fn receive(token: &str, account: &Account, mut warnings: Vec<String>)
 /// once a year, so a signature that no key fits makes a hint that its API has to confirm, not a refusal.
 fn prove(token: &Compact<'_>, account: &Account, warnings: &mut Vec<String>) -> Proof {
     let fits = |key: &Key| key.verifies(token.signed.as_bytes(), &token.signature);
-    let own = account.secret("jws_public_keys").map(|pem| keys::read(pem.expose()));
+    let own = account.secret("jws_public_keys").map(|pem| rsa::read_pem(pem.expose()));
     match own {
         Some(Ok(keys)) if keys.iter().any(fits) => return Proof::Signed,
         Some(Err(problem)) => warnings.push(format!("jws_public_keys {problem}")),
