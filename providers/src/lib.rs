@@ -18,6 +18,7 @@ pub mod account;
 pub mod altered;
 pub mod cloudpayments;
 pub mod cryptobot;
+pub mod cryptopay;
 pub mod date;
 pub mod digest;
 pub mod docs;
@@ -93,6 +94,7 @@ pub static ALL: &[&dyn Provider] = &[
     &uapay::Uapay,
     &uniteller::Uniteller,
     &unitpay::Unitpay,
+    &cryptopay::Cryptopay,
     &cryptobot::CryptoBot,
 ];
 
