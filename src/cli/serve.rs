@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Failed, print};
 use crate::app::{Router, Start, admin_token, open_store};
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, TOKEN_LEN_SAFE};
 use crate::secrets::{Vault, token_hash};
 
 pub(super) async fn run(config: Config) -> Result<(), Failed> {
@@ -23,6 +23,11 @@ pub(super) async fn run(config: Config) -> Result<(), Failed> {
         Some(file) if admin.made => print::line(format!("admin token  {} (made now)", file.display())),
         Some(file) => print::line(format!("admin token  {}", file.display())),
         None => print::line("admin token  from the configuration"),
+    }
+    if admin.token.expose().len() < TOKEN_LEN_SAFE {
+        print::line(format!(
+            "  warning:   the admin token is shorter than {TOKEN_LEN_SAFE} characters; it may be guessed"
+        ));
     }
     print::line(format!("store        {} {}", description.kind, description.place));
     print::line(format!("             {}", description.promise));

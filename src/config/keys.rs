@@ -58,7 +58,7 @@ pub const KEYS: &[Key] = &[
         "admin_token",
         Kind::Secret,
         r#""…""#,
-        "Token for the API, at least 20 characters. Without it the first start makes one and says where it is.\nBetter set by the environment: KASSIR__ADMIN_TOKEN, or KASSIR__ADMIN_TOKEN_FILE.",
+        "Token for the API; take 20 random characters or more. Without it the first start makes one and says where it is.\nBetter set by the environment: KASSIR__ADMIN_TOKEN, or KASSIR__ADMIN_TOKEN_FILE.",
     ),
     key(
         "trusted_proxies",

@@ -149,8 +149,8 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if !(0.0..=0.9).contains(&delivery.jitter) {
         return wrong("delivery.jitter must be between 0 and 0.9");
     }
-    if delivery.first_interval.ms() < 100 {
-        return wrong("delivery.first_interval must be at least 100ms");
+    if delivery.first_interval.ms() < 10 {
+        return wrong("delivery.first_interval must be at least 10ms");
     }
     if delivery.max_interval < delivery.first_interval {
         return wrong("delivery.max_interval must not be shorter than delivery.first_interval");
@@ -231,7 +231,7 @@ mod tests {
         assert!(error(with("listen = 5")).contains("listen: has the wrong type"));
         assert!(error(with("[delivery]\nmax_age = \"soon\"")).contains("\"soon\" is no duration"));
         assert!(error(with("listen = ")).contains("kassir.toml"));
-        assert!(error(with("admin_token = \"short\"")).contains("at least 20"));
+        assert!(error(with("admin_token = \"short\"")).contains("at least 8"));
         assert!(error(env(&[("KASSIR__LISTNE", "x")])).contains("did you mean listen?"));
         assert!(error(env(&[("KASSIR__OUTBOUND__ALLOW_HTTP", "yes")])).contains("expected true or false"));
         assert!(error(with("[store]\nurl = \"postgres://x\"")).contains("store.url must start with"));

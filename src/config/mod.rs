@@ -9,7 +9,7 @@ mod load;
 mod types;
 
 pub use load::{ConfigError, from_parts, load};
-pub use types::{Span, Url};
+pub use types::{Span, TOKEN_LEN_SAFE, Url};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -5,6 +5,11 @@ use std::time::Duration;
 use kassir_providers::Secret;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+/// Shortest admin token, characters. One that is shorter than [`TOKEN_LEN_SAFE`] is warned of.
+const TOKEN_LEN_MIN: usize = 8;
+/// Shortest admin token that is not warned of, characters.
+pub const TOKEN_LEN_SAFE: usize = 20;
+
 /// A duration: `500ms`, `15s`, `5m`, `4h`, `90d`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);
@@ -78,8 +83,8 @@ pub(super) fn required_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Res
 
 pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if text.len() < 20 {
-        return Err(D::Error::custom("must have at least 20 characters"));
+    if text.len() < TOKEN_LEN_MIN {
+        return Err(D::Error::custom(format!("must have at least {TOKEN_LEN_MIN} characters")));
     }
     Ok(Some(Secret::new(text)))
 }

@@ -48,8 +48,15 @@ pub(super) async fn tell(stage: &Stage, say: Say<'_>) -> anyhow::Result<()> {
     let cloudpayments = teller
         .connect("cloudpayments", &[("public_id", "pk_demo"), ("api_secret", "0b1c2d3e4f506172")])
         .await?;
+    let yoomoney = teller
+        .connect(
+            "yoomoney",
+            &[("receiver", "41001000040"), ("notification_secret", "01234567890ABCDEF01234567890")],
+        )
+        .await?;
     say("");
     teller.pay_by_link(&robokassa).await.context("robokassa")?;
+    teller.wallet(&yoomoney).await.context("yoomoney")?;
     teller.confirm(&yookassa).await.context("yookassa")?;
     let delivered = teller.retry(&cloudpayments).await.context("cloudpayments")?;
     teller.forge(&cloudpayments).await.context("a forged notification")?;
@@ -115,6 +122,16 @@ impl Teller<'_> {
         let again = self.send(shop, &notice).await?;
         ensure!(again == answer, "the duplicate was answered {again:?}");
         self.step(&format!("robokassa      the same again → answered {} again, no second event", again.1));
+        Ok(())
+    }
+
+    /// YooMoney: a transfer to a wallet, with a signature of its own.
+    async fn wallet(&self, shop: &Shop) -> anyhow::Result<()> {
+        let notice = self.imitate(shop, State::Succeeded, 25_000, "order-7")?;
+        let answer = self.send(shop, &notice).await?;
+        ensure!(answer.0 == 200, "answered {answer:?}");
+        self.step("yoomoney       a transfer to the wallet, signed → answered 200");
+        self.expect("succeeded", &[200]).await?;
         Ok(())
     }
 
