@@ -1,6 +1,8 @@
 //! Logs and metrics. Nothing that a provider or payer sent is logged: no bodies, headers, queries or inbound paths
 //! (they hold the token); ids, outcomes and reasons are.
 
+use std::io::IsTerminal as _;
+
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -17,9 +19,12 @@ const SECONDS: [f64; 14] =
 /// # Errors
 /// The level's directives when they can't be read.
 pub fn start_log(section: &LogSection) -> Result<(), String> {
-    let filter = EnvFilter::builder().parse(&section.level).map_err(|error| format!("log.level: {error}"))?;
+    // The web server's own words at its start say nothing to an operator.
+    let directives = format!("actix_server=warn,{}", section.level);
+    let filter = EnvFilter::builder().parse(directives).map_err(|error| format!("log.level: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
-    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
     let started = match section.format {
         LogFormat::Text => registry.with(format.with_target(false)).try_init(),
         LogFormat::Json => registry.with(format.json().flatten_event(true)).try_init(),

@@ -44,6 +44,10 @@ impl Manager {
         }
         let slug = body.required_text("provider", NAME_MAX);
         let Some(provider) = provider_of(slug, &mut body) else {
+            // What these must hold depends on the provider: nothing can be said of them yet.
+            for name in ["name", "credentials", "settings"] {
+                body.value(name);
+            }
             body.finish()?;
             return Err(ManageError::invalid("/provider", "is required"));
         };
