@@ -1,7 +1,7 @@
 //! Digests, HMACs and signatures, each once; comparisons in constant time.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
@@ -15,6 +15,8 @@ pub enum Hash {
     Ripemd160,
     /// SHA-1.
     Sha1,
+    /// SHA-224.
+    Sha224,
     /// SHA-256.
     Sha256,
     /// SHA-384.
@@ -33,6 +35,7 @@ impl Hash {
             Hash::Md5 => "MD5",
             Hash::Ripemd160 => "RIPEMD160",
             Hash::Sha1 => "SHA-1",
+            Hash::Sha224 => "SHA-224",
             Hash::Sha256 => "SHA-256",
             Hash::Sha384 => "SHA-384",
             Hash::Sha512 => "SHA-512",
@@ -47,6 +50,7 @@ impl Hash {
             Hash::Md5 => md5::Md5::digest(message).to_vec(),
             Hash::Ripemd160 => ripemd::Ripemd160::digest(message).to_vec(),
             Hash::Sha1 => sha1::Sha1::digest(message).to_vec(),
+            Hash::Sha224 => sha2::Sha224::digest(message).to_vec(),
             Hash::Sha256 => sha2::Sha256::digest(message).to_vec(),
             Hash::Sha384 => sha2::Sha384::digest(message).to_vec(),
             Hash::Sha512 => sha2::Sha512::digest(message).to_vec(),
@@ -74,6 +78,7 @@ impl Hash {
             Hash::Md5 => hmac!(md5::Md5),
             Hash::Ripemd160 => hmac!(ripemd::Ripemd160),
             Hash::Sha1 => hmac!(sha1::Sha1),
+            Hash::Sha224 => hmac!(sha2::Sha224),
             Hash::Sha256 => hmac!(sha2::Sha256),
             Hash::Sha384 => hmac!(sha2::Sha384),
             Hash::Sha512 => hmac!(sha2::Sha512),
@@ -110,6 +115,20 @@ pub fn base64(bytes: &[u8]) -> String {
 #[must_use]
 pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
+}
+
+/// Standard base64, decoded; padding may be left out, but is not wrong where it is there.
+#[must_use]
+pub fn from_base64_any(text: &str) -> Option<Vec<u8>> {
+    let engine = if text.contains('=') { STANDARD } else { STANDARD_NO_PAD };
+    engine.decode(text).ok()
+}
+
+/// The same for URL-safe base64.
+#[must_use]
+pub fn from_base64url_any(text: &str) -> Option<Vec<u8>> {
+    let engine = if text.contains('=') { URL_SAFE } else { URL_SAFE_NO_PAD };
+    engine.decode(text).ok()
 }
 
 /// URL-safe base64 without padding, as in JWS.

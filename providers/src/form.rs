@@ -151,6 +151,12 @@ pub fn encode_percent(text: &str) -> String {
     encode_with(text, "%20")
 }
 
+/// Encodes like PHP's `urlencode`: as [`encode`], but `~` becomes `%7E`.
+#[must_use]
+pub fn encode_php(text: &str) -> String {
+    encode(text).replace('~', "%7E")
+}
+
 fn encode_with(text: &str, space: &str) -> String {
     let mut out = String::with_capacity(text.len().saturating_mul(2));
     for byte in text.bytes() {

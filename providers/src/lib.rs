@@ -24,11 +24,13 @@ pub mod digest;
 pub mod docs;
 pub mod fact;
 pub mod form;
+pub mod generic;
 pub mod http;
 pub mod json;
 pub mod jws;
 pub mod liqpay;
 pub mod money;
+pub mod nested;
 pub mod operation;
 pub mod outcome;
 pub mod robokassa;
@@ -96,6 +98,7 @@ pub static ALL: &[&dyn Provider] = &[
     &unitpay::Unitpay,
     &cryptopay::Cryptopay,
     &cryptobot::CryptoBot,
+    &generic::Generic,
 ];
 
 /// The adapter with this slug (the `{provider}` of `/webhooks/{provider}/{token}`).

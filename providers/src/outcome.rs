@@ -129,18 +129,20 @@ pub struct Answer {
     pub content_type: &'static str,
     /// Body, exact to the byte.
     pub body: String,
+    /// Further headers: names in lower case and values.
+    pub headers: Vec<(String, String)>,
 }
 
 impl Answer {
     /// A reply of plain text.
     #[must_use]
     pub fn text(status: u16, body: impl Into<String>) -> Answer {
-        Answer { status, content_type: "text/plain; charset=utf-8", body: body.into() }
+        Answer { status, content_type: "text/plain; charset=utf-8", body: body.into(), headers: Vec::new() }
     }
 
     /// A reply of JSON.
     #[must_use]
     pub fn json(status: u16, body: impl Into<String>) -> Answer {
-        Answer { status, content_type: "application/json", body: body.into() }
+        Answer { status, content_type: "application/json", body: body.into(), headers: Vec::new() }
     }
 }

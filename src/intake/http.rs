@@ -80,6 +80,9 @@ async fn receive(
             if !answer.body.is_empty() {
                 response.insert_header((header::CONTENT_TYPE, answer.content_type));
             }
+            for (name, value) in answer.headers {
+                response.insert_header((name, value));
+            }
             response.body(answer.body)
         }
     }

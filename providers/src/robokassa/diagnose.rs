@@ -72,6 +72,7 @@ const fn length(hash: Hash) -> usize {
     match hash {
         Hash::Md5 => 16,
         Hash::Ripemd160 | Hash::Sha1 => 20,
+        Hash::Sha224 => 28,
         Hash::Sha256 | Hash::Sha3_256 => 32,
         Hash::Sha384 => 48,
         Hash::Sha512 => 64,

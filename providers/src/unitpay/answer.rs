@@ -14,7 +14,7 @@ pub(super) fn answer(outcome: &Outcome<'_>) -> Answer {
         Outcome::Rejected(reject) => error(rejected(reject.kind)),
         Outcome::Busy => error("Магазин временно недоступен, повторите попытку позже"),
     };
-    Answer { status: 200, content_type: CONTENT_TYPE, body }
+    Answer { status: 200, content_type: CONTENT_TYPE, body, headers: Vec::new() }
 }
 
 /// The texts are ours and hold nothing that JSON would have to escape.

@@ -171,7 +171,7 @@ pub(super) fn answer(request: &Request, outcome: &Outcome<'_>) -> Answer {
         attribute("invoiceId"),
         attribute("shopId"),
     );
-    Answer { status: 200, content_type: "application/xml", body }
+    Answer { status: 200, content_type: "application/xml", body, headers: Vec::new() }
 }
 
 fn is_word(text: &str) -> bool {

@@ -64,6 +64,8 @@ pub struct Expect {
     #[serde(default)]
     pub same_as: Vec<String>,
     #[serde(default)]
+    pub dated: bool,
+    #[serde(default)]
     pub unknown_state: bool,
     pub reject: Option<String>,
     pub reason: Option<String>,
