@@ -106,3 +106,12 @@ pub static ALL: &[&dyn Provider] = &[
 pub fn by_slug(slug: &str) -> Option<&'static dyn Provider> {
     ALL.iter().copied().find(|provider| provider.about().slug == slug)
 }
+
+/// Value of the event's `provider` for an account: its setting, else the name that its document gives
+/// ([`generic`]), else the adapter's.
+#[must_use]
+pub fn event_provider(about: &About, account: &Account) -> String {
+    let own = account.settings.event_provider.clone();
+    let named = || if about.slug == generic::ABOUT.slug { generic::slug(account) } else { None };
+    own.or_else(named).unwrap_or_else(|| about.event_provider.to_owned())
+}

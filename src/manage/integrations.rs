@@ -217,8 +217,7 @@ impl Manager {
         self.check_urls(about, &account, &mut body).await;
         body.finish()?;
         self.seal(about, integration, &account, &changed)?;
-        integration.event_provider =
-            account.settings.event_provider.clone().unwrap_or_else(|| about.event_provider.to_owned());
+        integration.event_provider = kassir_providers::event_provider(about, &account);
         integration.settings = account.settings;
         Ok(())
     }

@@ -20,7 +20,7 @@ fn value_into(rules: &Canonical<'_>, value: &Value, is_top: bool, out: &mut Stri
             let mut members: Vec<_> =
                 map.iter().filter(|(name, _)| !is_top || !rules.exclude.contains(&name.as_str())).collect();
             if rules.sort {
-                members.sort_by(|(a, _), (b, _)| a.cmp(b));
+                members.sort_by_key(|(name, _)| *name);
             }
             out.push('{');
             for (at, (name, member)) in members.into_iter().enumerate() {

@@ -196,14 +196,65 @@ pub(super) fn text(value: &Value) -> Option<Cow<'_, str>> {
 /// Reads JSON strictly: no repeated names, no deep nesting.
 pub(super) fn parse_json(bytes: &[u8]) -> Result<Value, Failed> {
     let text = std::str::from_utf8(bytes).map_err(|_| Failed::malformed("is not UTF-8"))?;
-    let value: Value = serde_json::from_str(text).map_err(|_| Failed::malformed("is not JSON"))?;
+    let mut value: Value = serde_json::from_str(text).map_err(|_| Failed::malformed("is not JSON"))?;
     if json::duplicate_name(text).is_some() {
         return Err(Failed::malformed("a member of the JSON is repeated"));
     }
     if is_deeper(&value, DEPTH_MAX) {
         return Err(Failed::malformed(format!("the JSON is nested more than {DEPTH_MAX} levels deep")));
     }
+    let exponent = |pair: &[u8]| matches!(pair, [digit, b'e' | b'E'] if digit.is_ascii_digit());
+    if bytes.windows(2).any(exponent) {
+        keep_exponents(&mut value, &mut numbers(bytes).into_iter());
+    }
     Ok(value)
+}
+
+/// The numbers of a JSON text in order, as they are written.
+fn numbers(json: &[u8]) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    let mut rest = json;
+    while let Some((&first, after)) = rest.split_first() {
+        match first {
+            b'"' => rest = after_text(after),
+            b'-' | b'0'..=b'9' => {
+                let part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
+                let len = rest.iter().position(|byte| !part(byte)).unwrap_or(rest.len());
+                let (number, after) = rest.split_at(len);
+                found.push(number);
+                rest = after;
+            }
+            _ => rest = after,
+        }
+    }
+    found
+}
+
+/// What follows the text whose first quote was read.
+fn after_text(mut rest: &[u8]) -> &[u8] {
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = match byte {
+            b'"' => return after,
+            b'\\' => after.get(1..).unwrap_or_default(),
+            _ => after,
+        };
+    }
+    rest
+}
+
+/// The JSON reader writes `1e3` as `1e+3`; signatures are over what was sent, so such a number is kept as a text.
+fn keep_exponents<'n>(value: &mut Value, numbers: &mut impl Iterator<Item = &'n [u8]>) {
+    match value {
+        Value::Number(_) => {
+            let text = numbers.next().and_then(|number| std::str::from_utf8(number).ok()).unwrap_or_default();
+            if text.contains(['e', 'E']) {
+                *value = Value::String(text.to_owned());
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| keep_exponents(item, numbers)),
+        Value::Object(map) => map.values_mut().for_each(|item| keep_exponents(item, numbers)),
+        _ => {}
+    }
 }
 
 fn is_deeper(value: &Value, levels: usize) -> bool {
@@ -267,4 +318,32 @@ fn in_time(claims: &Value, now: i64, leeway_s: i64) -> Result<(), &'static str> 
         return Err("the token is not valid yet");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_what_was_sent() {
+        let json = br#"{"a":1e3,"\"1e9":[-1.50E+2,"5e5\\",{"b":10.50}],"c":7}"#;
+        let value = parse_json(json).unwrap();
+        let text = |pointer| text(value.pointer(pointer).unwrap()).unwrap().into_owned();
+        assert_eq!(text("/a"), "1e3");
+        assert_eq!(text("/\"1e9/0"), "-1.50E+2");
+        assert_eq!(text("/\"1e9/1"), "5e5\\");
+        assert_eq!(text("/\"1e9/2/b"), "10.50");
+        assert_eq!(text("/c"), "7");
+    }
+
+    #[test]
+    fn json_is_read_strictly() {
+        let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(parse_json(deep(DEPTH_MAX).as_bytes()).is_ok());
+        for json in ["", "{", "{} {}", r#"{"a":1,"a":2}"#, r#"{"b":{"a":1,"a":2}}"#, "\"\u{1}\""] {
+            assert!(parse_json(json.as_bytes()).is_err(), "{json}");
+        }
+        assert!(parse_json(deep(DEPTH_MAX + 1).as_bytes()).is_err());
+        assert!(parse_json(b"\"\xff\"").is_err());
+    }
 }
