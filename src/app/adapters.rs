@@ -135,7 +135,8 @@ impl HandOver for WorkerHandOver {
     }
 
     fn lease(&self) -> Option<(String, u64)> {
-        self.worker().map(|_| (self.owner.clone(), self.lease_ms))
+        let (worker, _) = self.worker()?;
+        worker.keeps_up().then(|| (self.owner.clone(), self.lease_ms))
     }
 }
 

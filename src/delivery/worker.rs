@@ -4,7 +4,7 @@
 //! lease runs out and the work is due again, for this router or another.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -56,6 +56,7 @@ pub struct Worker {
     pub(super) lanes: Arc<Lanes>,
     pub(super) log: LogGate,
     errors: AtomicU32,
+    behind: AtomicBool,
     runtime: OnceLock<Handle>,
 }
 
@@ -82,6 +83,7 @@ impl Worker {
             lanes,
             log: LogGate::new(),
             errors: AtomicU32::new(0),
+            behind: AtomicBool::new(false),
             runtime: OnceLock::new(),
         })
     }
@@ -97,11 +99,19 @@ impl Worker {
         self.lanes.in_flight()
     }
 
-    /// Takes work that a commit leased to this process; from within a tokio runtime. What finds no place is given back to the queue. `now`: the
-    /// store's clock, Unix milliseconds, as the commit said.
+    /// Whether new work finds a place here at once. When some did not, new work goes through the queue until that is
+    /// empty: leasing it here only to give it back would cost two writes more, and it would overtake what waits.
+    #[must_use]
+    pub fn keeps_up(&self) -> bool {
+        !self.behind.load(Ordering::Relaxed)
+    }
+
+    /// Takes work that a commit leased to this process; from within a tokio runtime. What finds no place is given back
+    /// to the queue. `now`: the store's clock, Unix milliseconds, as the commit said.
     pub fn hand_over(self: &Arc<Self>, work: Vec<Claimed>, now: i64) {
         let (_, refused) = self.start(work, now);
         if !refused.is_empty() {
+            self.behind.store(true, Ordering::Relaxed);
             let worker = Arc::clone(self);
             self.runtime().spawn(async move { worker.release(&refused).await });
         }
@@ -166,6 +176,9 @@ impl Worker {
         };
         let claims = self.parts.store.claim(&ask).await?;
         self.errors.store(0, Ordering::Relaxed);
+        if claims.work.is_empty() && claims.next_due.is_none_or(|due| due > claims.now) {
+            self.behind.store(false, Ordering::Relaxed);
+        }
         Ok((Some((claims.work, claims.now)), claims.next_due))
     }
 
