@@ -16,6 +16,7 @@
 pub mod about;
 pub mod account;
 pub mod altered;
+pub mod bepaid;
 pub mod cloudpayments;
 pub mod cryptobot;
 pub mod cryptopay;
@@ -96,6 +97,7 @@ pub static ALL: &[&dyn Provider] = &[
     &uapay::Uapay,
     &uniteller::Uniteller,
     &unitpay::Unitpay,
+    &bepaid::BePaid,
     &cryptopay::Cryptopay,
     &cryptobot::CryptoBot,
     &generic::Generic,
