@@ -131,10 +131,13 @@ fn family(target: &Target, fact: Fact, closed: bool, all: &[Value]) -> Result<Ve
     for found in all {
         let parent = uid(found, "parent_uid");
         let ours = of(&parent) || captures.contains(&parent) || is_child_of(found, target);
-        if ours && parent.is_some() && matches!(meaning_of(found), Meaning::Refunded | Meaning::ChargedBack) {
-            if let Fact::Refund(refund) = read(found)? {
-                facts.push(Fact::Refund(RefundFact { payment: payment.clone(), ..refund }));
-            }
+        let went_back = matches!(meaning_of(found), Meaning::Refunded | Meaning::ChargedBack);
+        if ours
+            && parent.is_some()
+            && went_back
+            && let Fact::Refund(refund) = read(found)?
+        {
+            facts.push(Fact::Refund(RefundFact { payment: payment.clone(), ..refund }));
         }
     }
     Ok(facts)
