@@ -185,7 +185,9 @@ impl Payments {
             return Err(wrong_state("refunded", &payment, "only one that succeeded can be"));
         }
         let left = payment.refundable();
-        let amount = part(&payment, amount, left)?.or(Some(Money::new(left, payment.amount.currency)));
+        let amount = part(&payment, amount, left)?.unwrap_or(Money::new(left, payment.amount.currency));
+        // Providers see better than a sum that all goes back: whether that was done before, what a fee took.
+        let amount = (amount != payment.amount).then_some(amount);
         let wish = Wish::Refund { payment: target(&payment), amount, reason: None, receipt: None };
         self.operate(payment, wish, "refund", amount).await
     }

@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod delivery;
 mod intake;
+mod operations;
 mod outbound_addresses;
 mod outbound_receivers;
 mod process;

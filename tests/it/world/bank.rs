@@ -1,6 +1,7 @@
-//! A provider's API for tests: answers each path with what the test told it to, and records what it was asked.
+//! A provider's API for tests: answers each path with what the test told it to, or a script of calls one after the
+//! other, and records what it was asked.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
@@ -9,12 +10,31 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 /// A request that it got.
 #[derive(Debug, Clone)]
 pub struct Asked {
+    pub method: String,
+    /// Path, with the query if there is one.
+    pub target: String,
     pub headers: HashMap<String, String>,
+    pub body: String,
+}
+
+/// What it answers.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    Say { status: u16, headers: Vec<(String, String)>, body: String },
+    /// It takes the request and never answers.
+    Silence,
+}
+
+impl Reply {
+    pub fn json(status: u16, body: impl Into<String>) -> Reply {
+        Reply::Say { status, headers: Vec::new(), body: body.into() }
+    }
 }
 
 #[derive(Default)]
 struct Inside {
     answers: Mutex<HashMap<String, (u16, String)>>,
+    script: Mutex<VecDeque<(String, Reply)>>,
     asked: Mutex<Vec<Asked>>,
 }
 
@@ -34,6 +54,7 @@ impl Bank {
             HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(answer)))
                 .workers(1)
                 .disable_signals()
+                .shutdown_timeout(0)
                 .listen(listener)
                 .unwrap()
                 .run();
@@ -50,22 +71,60 @@ impl Bank {
         self.inside.answers.lock().unwrap().insert(method_and_path.to_owned(), (status, body.into()));
     }
 
+    /// The next call must be this one (`GET /payments/1`), and is answered so. Scripted calls come before all others.
+    pub fn next(&self, method_and_path: &str, reply: Reply) {
+        self.inside.script.lock().unwrap().push_back((method_and_path.to_owned(), reply));
+    }
+
+    /// Scripted calls that were not made; forgets them.
+    pub fn left(&self) -> Vec<String> {
+        self.inside.script.lock().unwrap().drain(..).map(|(call, _)| call).collect()
+    }
+
     pub fn asked(&self) -> Vec<Asked> {
         self.inside.asked.lock().unwrap().clone()
     }
+
+    /// What it was asked since the last time.
+    pub fn take_asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.inside.asked.lock().unwrap())
+    }
 }
 
-async fn answer(inside: web::Data<Inside>, request: HttpRequest) -> HttpResponse {
+async fn answer(inside: web::Data<Inside>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
     let headers = request
         .headers()
         .iter()
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-    inside.asked.lock().unwrap().push(Asked { headers: headers.collect() });
+    let target = request.uri().path_and_query().unwrap().to_string();
+    inside.asked.lock().unwrap().push(Asked {
+        method: request.method().to_string(),
+        target,
+        headers: headers.collect(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+    });
     let key = format!("{} {}", request.method(), request.path());
-    match inside.answers.lock().unwrap().get(&key) {
-        Some((status, body)) => HttpResponse::build(actix_web::http::StatusCode::from_u16(*status).unwrap())
-            .content_type("application/json")
-            .body(body.clone()),
+    let scripted = {
+        let mut script = inside.script.lock().unwrap();
+        let fits = script.front().is_some_and(|(call, _)| *call == key);
+        if fits { script.pop_front() } else { None }
+    };
+    if let Some((_, reply)) = scripted {
+        return said(reply).await;
+    }
+    let known = inside.answers.lock().unwrap().get(&key).cloned();
+    match known {
+        Some((status, body)) => said(Reply::json(status, body)).await,
         None => HttpResponse::NotFound().body("{}"),
     }
+}
+
+async fn said(reply: Reply) -> HttpResponse {
+    let Reply::Say { status, headers, body } = reply else { return std::future::pending().await };
+    let mut response = HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap());
+    response.content_type("application/json");
+    for (name, value) in headers {
+        response.insert_header((name, value));
+    }
+    response.body(body)
 }
