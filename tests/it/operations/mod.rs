@@ -1,5 +1,9 @@
 //! Operations at the providers, black-box: the REST API on one side, a provider's API over real HTTP on the other.
 
+mod log;
+mod questions;
+mod stories;
 mod till;
+mod trouble;
 mod vector;
 mod vectors;

@@ -10,6 +10,7 @@ use kassir::store::{Commit, PaymentWrite};
 use kassir_providers::{Account, Method, Secret, Settings, State};
 use serde_json::{Map, Value, json};
 
+use super::log;
 use super::vector::{Exchange, Vector};
 use crate::world::bank::{Asked, Bank};
 use crate::world::{ADMIN, Shop, World};
@@ -57,6 +58,7 @@ impl Till {
 
     /// The same in a world that exists.
     pub async fn in_world(mut world: World, bank: Arc<Bank>, vector: &Vector) -> Till {
+        log::keep();
         let merchant = json!({ "name": "Лавка", "first_payment": vector.number().max(1) });
         let made = send(&world, Method::Post, "/merchants", Some(merchant)).await.is(201);
         world.merchant = made.word("id").parse().unwrap();
@@ -80,8 +82,24 @@ impl Till {
         Till { world, bank, shop, integration, slug: vector.slug, secrets }
     }
 
+    /// A further credential.
+    pub async fn add_credential(&mut self, key: &str, value: &str) {
+        let path = format!("/integrations/{}", self.integration);
+        self.call(Method::Patch, &path, Some(json!({ "credentials": { key: value } }))).await.is(200);
+        self.shop.account.credentials.insert(key.to_owned(), Secret::new(value));
+        self.secrets.push(value.to_owned());
+    }
+
+    /// The provider's API is elsewhere.
+    pub async fn rebase(&mut self, api_base: &str) {
+        let path = format!("/integrations/{}", self.integration);
+        let body = json!({ "settings": { "api_base": api_base } });
+        self.call(Method::Patch, &path, Some(body)).await.is(200);
+    }
+
     /// Closes the shop for good; gives what can be used again.
     pub async fn close(self) -> (World, Arc<Bank>) {
+        log::holds_none_of(&self.secrets);
         let path = format!("/merchants/{}", self.world.merchant);
         assert_eq!(send(&self.world, Method::Delete, &path, None).await.status, 204);
         self.bank.left();
@@ -220,8 +238,10 @@ impl Till {
     #[track_caller]
     pub fn was_asked(&self, exchanges: &[Exchange], what: &str) -> Vec<Asked> {
         let asked = self.bank.take_asked();
-        let calls: Vec<String> = asked.iter().map(|asked| format!("{} {}", asked.method, asked.target)).collect();
-        let wanted: Vec<String> = exchanges.iter().map(|wanted| format!("{} {}", wanted.method, wanted.target)).collect();
+        let calls: Vec<String> =
+            asked.iter().map(|asked| format!("{} {}", asked.method, asked.target)).collect();
+        let wanted: Vec<String> =
+            exchanges.iter().map(|wanted| format!("{} {}", wanted.method, wanted.target)).collect();
         assert_eq!(calls, wanted, "{what}");
         for (asked, wanted) in asked.iter().zip(exchanges) {
             let header = |name: &str| asked.headers.get(name).map(String::as_str);

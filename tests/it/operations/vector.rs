@@ -1,6 +1,9 @@
 //! The providers' operation vectors, read for these tests: what is asked of us, what the provider's API is asked then,
 //! what it answers, and how that ends.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use kassir_providers::jws::sign_hs256;
 use kassir_providers::{Currency, Money, Provider, State, by_slug};
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
@@ -14,6 +17,7 @@ pub struct Vector {
     pub slug: &'static str,
     pub name: String,
     table: Table,
+    changes: Vec<(String, String)>,
 }
 
 /// A call that the provider's API gets, and its reply.
@@ -83,10 +87,12 @@ impl Vector {
     /// With other texts in place of some: another amount or id.
     pub fn changed(slug: &'static str, name: &str, changes: &[(&str, &str)]) -> Vector {
         let path = folder(slug).join(format!("{name}.toml"));
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let text = changes.iter().fold(text, |text, (from, to)| text.replace(from, to));
+        let changes = changes.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
         let table = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Vector { slug, name: name.to_owned(), table }
+        Vector { slug, name: name.to_owned(), table, changes }
     }
 
     pub fn provider(&self) -> &'static dyn Provider {
@@ -152,7 +158,26 @@ impl Vector {
     /// What the provider is asked, in order.
     pub fn exchanges(&self) -> Vec<Exchange> {
         let steps = self.table.get("steps").and_then(toml::Value::as_array).cloned().unwrap_or_default();
-        steps.iter().map(exchange).collect()
+        let mut exchanges: Vec<Exchange> = steps.iter().map(exchange).collect();
+        for exchange in &mut exchanges {
+            if let Reply::Say { body, .. } = &mut exchange.reply {
+                self.change_signed(body);
+            }
+        }
+        exchanges
+    }
+
+    /// UAPAY's answers are signed: what is changed in them is signed anew.
+    fn change_signed(&self, body: &mut String) {
+        let read: Option<Value> = serde_json::from_str(body).ok();
+        let Some(token) = read.as_ref().and_then(|read| read["data"]["token"].as_str()) else { return };
+        let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let payload = String::from_utf8(payload).unwrap();
+        let changed = self.changes.iter().fold(payload.clone(), |text, (from, to)| text.replace(from, to));
+        if changed != payload {
+            let key = self.table["account"]["credentials"]["secret_key"].as_str().unwrap();
+            *body = body.replace(token, &sign_hs256(changed.as_bytes(), key.as_bytes()));
+        }
     }
 
     pub fn result(&self, name: &str) -> Option<&str> {

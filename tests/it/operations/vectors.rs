@@ -30,10 +30,9 @@ fn played(slug: &'static str, wishes: &[&str]) -> Vec<Vector> {
     let mut vectors = Vector::all(slug);
     vectors.retain(|vector| {
         // The API takes no receipt for a capture or a refund.
-        let needs_receipt = vector.value("receipt").is_some() && !matches!(vector.wish(), "create" | "charge");
-        wishes.contains(&vector.wish())
-            && !needs_receipt
-            && !SKIPPED.contains(&(slug, vector.name.as_str()))
+        let needs_receipt =
+            vector.value("receipt").is_some() && !matches!(vector.wish(), "create" | "charge");
+        wishes.contains(&vector.wish()) && !needs_receipt && !SKIPPED.contains(&(slug, vector.name.as_str()))
     });
     for vector in &mut vectors {
         if let Some((.., from, to)) =
@@ -113,7 +112,8 @@ fn same_bodies(asked: &[Asked], exchanges: &[Exchange], name: &str) {
 fn sorted(value: &Value) -> String {
     match value {
         Value::Object(map) => {
-            let mut members: Vec<_> = map.iter().map(|(name, value)| format!("{name:?}:{}", sorted(value))).collect();
+            let mut members: Vec<_> =
+                map.iter().map(|(name, value)| format!("{name:?}:{}", sorted(value))).collect();
             members.sort();
             format!("{{{}}}", members.join(","))
         }
@@ -196,12 +196,17 @@ async fn deeds(slug: &'static str) {
             return;
         }
         let told = told.is(200);
-        assert_eq!(told.word("state"), vector.told_state().unwrap_or_else(|| state.word().to_owned()), "{name}");
+        assert_eq!(
+            told.word("state"),
+            vector.told_state().unwrap_or_else(|| state.word().to_owned()),
+            "{name}"
+        );
         let refunds: Vec<Value> =
             vector.facts().iter().filter_map(|fact| Some(fact.get("refund")?.clone())).collect();
         // Without an amount it is all that is left.
         let whole = vector.amount().minor;
-        let wanted = refunds.last().map_or(0, |refund| refund["amount"]["money"]["minor"].as_i64().unwrap_or(whole));
+        let wanted =
+            refunds.last().map_or(0, |refund| refund["amount"]["money"]["minor"].as_i64().unwrap_or(whole));
         assert_eq!(told.json["refunded_amount"], wanted, "{name}: {}", told.text);
     })
     .await;

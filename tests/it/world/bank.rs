@@ -20,7 +20,11 @@ pub struct Asked {
 /// What it answers.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    Say { status: u16, headers: Vec<(String, String)>, body: String },
+    Say {
+        status: u16,
+        headers: Vec<(String, String)>,
+        body: String,
+    },
     /// It takes the request and never answers.
     Silence,
 }

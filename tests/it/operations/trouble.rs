@@ -1,0 +1,93 @@
+//! When a provider does not answer, answers late, or refuses: what the caller is told, what the payment is then, and
+//! that a repetition is the same operation at the provider.
+
+use kassir_providers::State;
+use serde_json::json;
+
+use super::till::Till;
+use super::vector::Vector;
+use crate::world::bank::{Asked, Reply};
+
+fn keys(asked: &[Asked], header: &str) -> Vec<String> {
+    asked.iter().map(|asked| asked.headers.get(header).cloned().unwrap_or_default()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_refund_is_the_same_refund() {
+    for (slug, name, header) in
+        [("yookassa", "refund", "idempotence-key"), ("cloudpayments", "refund", "x-request-id")]
+    {
+        let vector = Vector::named(slug, name);
+        let till = Till::open(&vector).await;
+        let number = till.stage(&vector, State::Succeeded).await;
+        let part = vector.part().map(|part| part.minor);
+        let call = vector.exchanges()[0].call();
+        till.bank.next(&call, Reply::Silence);
+        let silent = till.act(number, "refund", part).await.is(502);
+        assert_eq!(silent.word("type"), "urn:kassir:problem:provider-unknown", "{}", silent.text);
+        assert!(silent.word("detail").contains("look the payment up"), "{}", silent.text);
+        assert_eq!(till.look(number).await.json["refunded_amount"], 0);
+        till.expect(&vector);
+        till.act(number, "refund", part).await.is(200);
+        let asked = till.bank.take_asked();
+        let keys = keys(&asked[..2], header);
+        assert_eq!((keys[0].len(), &keys[0]), (40, &keys[1]));
+        // The next one is another.
+        till.expect(&vector);
+        till.act(number, "refund", part).await;
+        assert_ne!(till.bank.take_asked()[0].headers[header], keys[0]);
+        till.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silence_holds_no_secret_and_changes_nothing() {
+    let cases = [
+        ("yookassa", "capture", State::WaitingForCapture),
+        ("robokassa", "capture", State::WaitingForCapture),
+        ("cloudpayments", "capture_all", State::WaitingForCapture),
+        ("liqpay", "capture_in_part", State::WaitingForCapture),
+        ("uapay", "capture", State::WaitingForCapture),
+        ("uniteller", "capture", State::WaitingForCapture),
+        ("unitpay", "capture", State::WaitingForCapture),
+    ];
+    for (slug, name, state) in cases {
+        let vector = Vector::named(slug, name);
+        let till = Till::open(&vector).await;
+        let number = till.stage(&vector, state).await;
+        till.bank.next(&vector.exchanges()[0].call(), Reply::Silence);
+        let silent = till.act(number, "capture", vector.part().map(|part| part.minor)).await.is(502);
+        assert_eq!(silent.word("type"), "urn:kassir:problem:provider-unknown", "{slug}: {}", silent.text);
+        let payment = till.look(number).await;
+        assert_eq!(payment.word("state"), state.word(), "{slug}");
+        assert_eq!(till.world.states().await, [""; 0], "{slug}");
+        till.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_whose_creation_is_unknown_stays_open() {
+    let vector = Vector::named("yookassa", "create");
+    let till = Till::open(&vector).await;
+    till.bank.next("POST /v3/payments", Reply::Silence);
+    let silent = till.create(&vector, json!({})).await.is(502);
+    assert_eq!(silent.word("type"), "urn:kassir:problem:provider-unknown", "{}", silent.text);
+    assert!(silent.word("detail").contains("Payment 72."), "{}", silent.text);
+    let payment = till.look(72).await;
+    assert_eq!((payment.word("state"), payment.word("pay_url")), ("pending", ""));
+    assert!(payment.word("reason").contains("can't be reached"), "{}", payment.text);
+    assert_eq!(till.world.states().await, [""; 0]);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_there_is_not_created() {
+    let vector = Vector::named("yookassa", "create");
+    let mut till = Till::open(&vector).await;
+    let nobody = format!("http://127.0.0.1:{}", crate::process::free_port());
+    till.rebase(&format!("{nobody}/v3")).await;
+    let away = till.create(&vector, json!({})).await.is(502);
+    assert_eq!(away.word("type"), "urn:kassir:problem:provider-unavailable", "{}", away.text);
+    assert_eq!(till.look(72).await.word("state"), "canceled");
+    assert_eq!(till.world.states().await, [""; 0]);
+}
