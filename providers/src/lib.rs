@@ -28,6 +28,7 @@ pub mod form;
 pub mod generic;
 pub mod http;
 pub mod json;
+pub mod justclick;
 pub mod jws;
 pub mod liqpay;
 pub mod money;
@@ -100,6 +101,7 @@ pub static ALL: &[&dyn Provider] = &[
     &bepaid::BePaid,
     &cryptopay::Cryptopay,
     &cryptobot::CryptoBot,
+    &justclick::JustClick,
     &generic::Generic,
 ];
 
