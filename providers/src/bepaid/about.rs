@@ -215,3 +215,41 @@ pub(super) fn validate(account: &Account) -> Vec<Problem> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn account(hosts: Value) -> Account {
+        let mut account = Account::default();
+        account.settings.own.insert("hosts".to_owned(), hosts);
+        account
+    }
+
+    #[test]
+    fn hosts_are_replaced_one_by_one_or_all() {
+        let mut account = account(json!({"gateway": "https://demo-gateway.begateway.com/"}));
+        assert_eq!(Host::Checkout.base(&account), "https://checkout.bepaid.by");
+        assert_eq!(Host::Gateway.base(&account), "https://demo-gateway.begateway.com");
+        account.settings.api_base = Some("https://sandbox.example/".to_owned());
+        assert!(Host::ALL.iter().all(|host| host.base(&account) == "https://sandbox.example"));
+    }
+
+    #[test]
+    fn odd_hosts_are_found_and_never_used() {
+        for hosts in [
+            json!({"gateway": "gateway.example"}),
+            json!({"gateway": "https://"}),
+            json!({"gateway": "https://a.example/?x=1#"}),
+            json!({"gateway": "https://user@a.example"}),
+            json!({"gateway": 1}),
+            json!({"bank": "https://a.example"}),
+        ] {
+            let account = account(hosts.clone());
+            assert_eq!(validate(&account).len(), 1, "{hosts}");
+            assert_eq!(Host::Gateway.base(&account), "https://gateway.bepaid.by", "{hosts}");
+        }
+        assert!(validate(&account(json!({"api": "https://api.begateway.com"}))).is_empty());
+    }
+}
