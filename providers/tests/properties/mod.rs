@@ -5,6 +5,7 @@
 mod answers;
 mod coverage;
 mod declaration;
+mod differential;
 mod imitation;
 mod noise;
 mod notifications;
