@@ -19,7 +19,7 @@
 //!    ([`delivery::schedule`]); then the delivery is `failed`, kept, and a person can replay it.
 //!
 //! Payments that we create ourselves ([`payments`]) are written down first, then asked of the provider
-//! ([`operations`]), and announced as `pending`; [`jobs::poll`] asks about those whose notification never comes.
+//! ([`operations`]), and announced as `pending` (where a provider takes only a posted form, [`pay`] shows it); [`jobs::poll`] asks about those whose notification never comes.
 //!
 //! [`app`] puts the parts together; [`cli`] is the command line. `docs/decisions` says why things are as they are.
 
@@ -40,6 +40,7 @@ pub mod limits;
 pub mod manage;
 pub mod nearest;
 pub mod operations;
+pub mod pay;
 pub mod payments;
 pub mod registry;
 pub mod secrets;

@@ -14,13 +14,13 @@ use crate::domain::event::{EventState, Proven};
 use crate::domain::fanout::{self, Making};
 use crate::domain::ids::{DeliveryId, EventId, IntegrationId, JobId, MerchantId};
 use crate::domain::job::{Job, Lane, Task};
-use crate::domain::payment::{Origin, Payment};
+use crate::domain::payment::{Origin, PayForm, Payment};
 
 use crate::ledger::{Entry, Ledger, LedgerError};
 use crate::limits::{CONFLICT_RETRIES_MAX, POLL_FIRST_MS};
 use crate::operations::{Operations, addressed, target};
 use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
-use crate::secrets::Vault;
+use crate::secrets::{Vault, new_token};
 use crate::store::{Commit, Conflict, PaymentWrite, StoreError, Tally};
 
 /// A payment to be created.
@@ -276,6 +276,7 @@ impl Payments {
             saved_method: None,
             method: None,
             pay_url: None,
+            pay_form: None,
             hold,
             test: integration.settings.mode == Some(Mode::Test),
             description: new.description.clone(),
@@ -311,7 +312,7 @@ impl Payments {
         let mut view = Arc::clone(view);
         let mut payment = registered.clone();
         for _ in 0..CONFLICT_RETRIES_MAX {
-            fill(&mut payment, &done, self.ledger.clock.now());
+            self.fill(&mut payment, &done)?;
             match self.write_created(&view, &payment).await {
                 Ok(version) => {
                     payment.version = version;
@@ -360,6 +361,29 @@ impl Payments {
             self.ledger.hand_over.hand_over(committed.leased, committed.now);
         }
         Ok(committed.payment.map_or(payment.version, |(_, version)| version))
+    }
+
+    /// What the provider gave, into the payment. A form, which no link can say, gets a page of ours.
+    fn fill(&self, payment: &mut Payment, done: &Done) -> Result<(), StoreError> {
+        if let Some(id) = &done.provider_id {
+            payment.provider_id = Some(id.clone());
+        }
+        if let Some(key) = &done.operation_key {
+            payment.operation_key = Some(key.clone());
+        }
+        match &done.link {
+            Some(Link::Url(url)) => payment.pay_url = Some(url.clone()),
+            Some(Link::Form { action, fields }) => {
+                let key = new_token("").map_err(|error| StoreError::Unavailable(error.to_string()))?;
+                let form =
+                    PayForm { key: key.expose().to_owned(), action: action.clone(), fields: fields.clone() };
+                payment.pay_url = Some(crate::pay::url(&self.public_url, payment, &form));
+                payment.pay_form = Some(form);
+            }
+            None => {}
+        }
+        payment.updated_at = self.ledger.clock.now();
+        Ok(())
     }
 
     /// The job that asks about the payment in case that its notification never comes.
@@ -416,27 +440,6 @@ impl Payments {
         }
         Ok(())
     }
-}
-
-fn fill(payment: &mut Payment, done: &Done, now: i64) {
-    if let Some(id) = &done.provider_id {
-        payment.provider_id = Some(id.clone());
-    }
-    if let Some(key) = &done.operation_key {
-        payment.operation_key = Some(key.clone());
-    }
-    payment.pay_url = match &done.link {
-        Some(Link::Url(url)) => Some(url.clone()),
-        Some(Link::Form { action, fields }) => {
-            // A provider whose form is taken by GET as well: the link says the same.
-            let query = kassir_providers::form::build(
-                fields.iter().map(|(name, value)| (name.as_str(), value.as_str())),
-            );
-            Some(format!("{action}{}{query}", if action.contains('?') { '&' } else { '?' }))
-        }
-        None => payment.pay_url.take(),
-    };
-    payment.updated_at = now;
 }
 
 fn describe(payment: &Payment) -> String {

@@ -236,6 +236,7 @@ impl Router {
             clock: Arc::clone(&services.clock),
             trusted_proxies: Arc::new(start.config.trusted_proxies.clone()),
         };
+        let pay = crate::pay::PayState { store: Arc::clone(&services.store) };
         let api = adapters::api_state(&services, &start.admin_token_hash)?;
         let workers = match start.config.workers {
             0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
@@ -244,6 +245,7 @@ impl Router {
         let server = HttpServer::new(move || {
             ActixApp::new()
                 .configure(|service| crate::intake::http::configure(service, inbound.clone()))
+                .configure(|service| crate::pay::configure(service, pay.clone()))
                 .configure(|service| crate::api::configure(service, api.clone()))
                 .default_service(web::to(crate::api::no_route))
         })

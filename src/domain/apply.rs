@@ -301,6 +301,7 @@ fn first_seen(rules: &Rules<'_>, fact: &PaymentFact) -> Decision {
         saved_method: fact.saved_method.clone(),
         method: fact.method.clone(),
         pay_url: None,
+        pay_form: None,
         hold: fact.state == State::WaitingForCapture,
         test: fact.test,
         description: String::new(),

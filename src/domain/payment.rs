@@ -31,6 +31,17 @@ pub struct Refund {
     pub at: i64,
 }
 
+/// A form that the payer's browser posts to the provider, for our page that holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayForm {
+    /// What makes the page's address unguessable.
+    pub key: String,
+    /// Where to.
+    pub action: String,
+    /// Names and values in order.
+    pub fields: Vec<(String, String)>,
+}
+
 /// A payment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Payment {
@@ -75,6 +86,9 @@ pub struct Payment {
     /// Where the payer goes.
     #[serde(default)]
     pub pay_url: Option<String>,
+    /// The form behind `pay_url`, where the provider takes no link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pay_form: Option<PayForm>,
     /// Whether it was created to be held.
     #[serde(default)]
     pub hold: bool,

@@ -81,6 +81,22 @@ impl Got {
         }
     }
 
+    /// Waits until these came: payments and their states.
+    pub async fn wait_for_events(&self, wanted: &[(u64, String)]) {
+        let all = async {
+            loop {
+                let more = self.more.notified();
+                if wanted.iter().all(|event| self.events.lock().unwrap().contains_key(event)) {
+                    return;
+                }
+                more.await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            panic!("only {:?} of {wanted:?} came", self.events.lock().unwrap());
+        }
+    }
+
     /// No payment has two different events for one state, and there is one payment per order.
     pub fn check(&self, orders: usize) {
         let events = self.events.lock().unwrap();

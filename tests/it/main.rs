@@ -18,6 +18,7 @@ mod redis_load;
 mod redis_proxy;
 mod redis_server;
 mod redis_store;
+mod simulate;
 mod sqlite;
 mod subscriber;
 mod walls;

@@ -1,5 +1,6 @@
 //! Operations at the providers, black-box: the REST API on one side, a provider's API over real HTTP on the other.
 
+mod links;
 mod log;
 mod questions;
 mod stories;

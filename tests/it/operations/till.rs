@@ -199,6 +199,7 @@ impl Till {
             saved_method: None,
             method: None,
             pay_url: None,
+            pay_form: None,
             hold: state == State::WaitingForCapture,
             test: false,
             description: String::new(),

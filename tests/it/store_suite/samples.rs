@@ -170,6 +170,7 @@ impl Shop {
             saved_method: None,
             method: Some("bank_card".to_owned()),
             pay_url: None,
+            pay_form: None,
             hold: false,
             test: false,
             description: "Order".to_owned(),
