@@ -134,7 +134,7 @@ impl Payments {
         let context = self.context(merchant, &payment, "create");
         match self.operations.run(provider, account, wish, context).await {
             Ok(done) => self.created(&view, payment, done).await,
-            Err(failure) => Err(self.not_created(payment, failure).await),
+            Err(failure) => Err(self.not_created(integration, payment, failure).await),
         }
     }
 
@@ -403,16 +403,23 @@ impl Payments {
         }
     }
 
-    async fn not_created(&self, mut payment: Payment, failure: Failure) -> PaymentError {
+    async fn not_created(
+        &self,
+        integration: &Integration,
+        mut payment: Payment,
+        failure: Failure,
+    ) -> PaymentError {
         let number = payment.number;
-        // With an unknown outcome the payment stays open: a notification may still come.
-        if failure.retry != Retry::LookUp {
+        let mut commit = Commit::of(payment.merchant);
+        // With an unknown outcome the payment stays open: a notification may still come, and the provider is asked.
+        if failure.retry == Retry::LookUp {
+            commit.jobs.extend(self.poll_job(integration, &payment).map(|job| (job, POLL_FIRST_MS)));
+        } else {
             payment.state = State::Canceled;
             payment.expired_by_us = true;
         }
         payment.reason = Some(format!("not created: {}", failure.why));
         payment.updated_at = self.ledger.clock.now();
-        let mut commit = Commit::of(payment.merchant);
         commit.payment = Some(PaymentWrite::Update { payment: Box::new(payment), links: Vec::new() });
         if let Err(error) = self.ledger.store.commit(commit).await {
             tracing::warn!(%error, number, "a payment that the provider refused could not be closed");

@@ -23,6 +23,8 @@ const NOTIFICATIONS: usize = 5_000;
 const KILLS: usize = 5;
 /// Senders at once.
 const SENDERS: usize = 48;
+/// Longest pause of a sender whose request met nobody.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Longest wait for the last event: leases of a killed router run out within this.
 const PATIENCE: Duration = Duration::from_secs(150);
 
@@ -174,7 +176,8 @@ async fn send_until_acknowledged(
             return;
         }
         if outcome.status.is_none() && *lives.borrow() == life {
-            lives.changed().await.unwrap();
+            // Nobody there: until the next life, or for a while as a provider pauses before it repeats.
+            let _ = tokio::time::timeout(PAUSE, lives.changed()).await;
         }
     }
 }
