@@ -2,10 +2,12 @@
 //! asked, with an idempotency key that a repetition finds again, and what the provider answers goes through the
 //! ledger like any other word of it.
 
+mod rules;
+
 use std::sync::Arc;
 
 use kassir_providers::operation::{Contact, Context, Create, OrderLine, Wish};
-use kassir_providers::{Account, Done, Fact, Failure, Fault, Link, Mode, Money, Provider, Retry, State};
+use kassir_providers::{Done, Fact, Failure, Link, Mode, Money, Retry, State};
 use serde_json::{Map, Value};
 
 use crate::domain::apply::Happened;
@@ -22,6 +24,8 @@ use crate::operations::{Operations, addressed, target};
 use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
 use crate::secrets::{Vault, new_token};
 use crate::store::{Commit, Conflict, PaymentWrite, StoreError, Tally};
+
+use rules::{check, describe, part, wrong_state};
 
 /// A payment to be created.
 #[derive(Clone, Debug)]
@@ -447,65 +451,4 @@ impl Payments {
         }
         Ok(())
     }
-}
-
-fn describe(payment: &Payment) -> String {
-    let names: Vec<&str> = payment.order.iter().map(|line| line.name.as_str()).collect();
-    if names.is_empty() { format!("№ {}", payment.number) } else { names.join(", ") }
-}
-
-fn check(provider: &dyn Provider, new: &NewPayment, hold: bool) -> Result<(), PaymentError> {
-    let about = provider.about();
-    let invalid = |pointer, detail: String| Err(PaymentError::Invalid { pointer, detail });
-    let can = about.capabilities;
-    if !can.create && new.saved_method.is_none() {
-        return invalid("/integration_id", format!("payments can't be created at {}", about.title.en));
-    }
-    if new.saved_method.is_some() && !can.charge {
-        return invalid("/saved_method", format!("{} can't charge a saved method", about.title.en));
-    }
-    if hold && !can.hold {
-        return invalid("/hold", format!("{} can't hold a payment", about.title.en));
-    }
-    if new.amount.minor <= 0 {
-        return invalid("/amount", "must be more than 0, in minor units (kopecks, cents)".to_owned());
-    }
-    let code = new.amount.currency.code();
-    if !about.currencies.is_empty() && !about.currencies.contains(&code) {
-        let known = about.currencies.join(", ");
-        return invalid("/currency", format!("{} takes {known}, not {code}", about.title.en));
-    }
-    if new.amount.currency.exponent().is_none() {
-        return invalid("/currency", format!("the minor unit of {code} is not known"));
-    }
-    Ok(())
-}
-
-fn wrong_state(what: &str, payment: &Payment, rule: &str) -> PaymentError {
-    let why = format!("the payment is {} and can't be {what}: {rule}", payment.state.word());
-    PaymentError::Provider(Failure::never(Fault::Caller, why), Some(payment.number))
-}
-
-fn part(payment: &Payment, amount: Option<i64>, most: i64) -> Result<Option<Money>, PaymentError> {
-    let Some(minor) = amount else { return Ok(None) };
-    if minor <= 0 || minor > most {
-        let most = Money::new(most, payment.amount.currency);
-        let detail = format!("must be more than 0 and at most {} ({most})", most.minor);
-        return Err(PaymentError::Invalid { pointer: "/amount", detail });
-    }
-    Ok(Some(Money::new(minor, payment.amount.currency)))
-}
-
-/// Whether an account's credentials work, by the provider's own check where it has one.
-///
-/// # Errors
-/// The provider's [`Failure`].
-pub async fn probe(
-    operations: &Operations,
-    provider: &dyn Provider,
-    account: &Account,
-    now: i64,
-) -> Result<(), Failure> {
-    let context = Context { now, idempotency_key: format!("probe-{now}") };
-    operations.run(provider, account, Wish::Probe, context).await.map(|_| ())
 }
