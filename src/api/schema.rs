@@ -89,6 +89,10 @@ pub struct DeliveryQuery {
     pub state: Option<String>,
     /// The provider's slug.
     pub provider: Option<String>,
+    /// The integration.
+    pub integration_id: Option<String>,
+    /// `true`: only those without any attempt so far.
+    pub never_attempted: Option<bool>,
     /// The payment's number.
     pub payment_id: Option<u32>,
     /// The event.

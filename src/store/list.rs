@@ -28,12 +28,21 @@ impl Default for Page {
     }
 }
 
+/// A page of a list that is read oldest first.
+#[derive(Debug, Clone)]
+pub struct After {
+    /// Rows at the most.
+    pub limit: u32,
+    /// Only what is newer than this row: its id as text; the row need not be there.
+    pub after: Option<String>,
+}
+
 /// A page's rows.
 #[derive(Debug, Clone)]
 pub struct Listed<T> {
     /// The rows.
     pub rows: Vec<T>,
-    /// `before` of the next page, if there is one.
+    /// `before` (oldest first: `after`) of the next page, if there is one.
     pub next: Option<String>,
 }
 
@@ -117,6 +126,12 @@ pub struct DeliveryFilter {
     pub states: Vec<EventState>,
     /// Of these providers; empty means all.
     pub providers: Vec<String>,
+    /// Of events of these integrations; empty means all.
+    pub integrations: Vec<IntegrationId>,
+    /// Of these payments; empty means all.
+    pub payments: Vec<u32>,
+    /// Only those without any attempt so far.
+    pub never_attempted: bool,
     /// Of this payment.
     pub payment: Option<u32>,
     /// Of this event.
@@ -137,6 +152,9 @@ impl DeliveryFilter {
             && self.endpoint.is_none_or(|endpoint| delivery.endpoint == endpoint)
             && (self.states.is_empty() || self.states.contains(&delivery.state))
             && (self.providers.is_empty() || self.providers.contains(&delivery.provider))
+            && (self.integrations.is_empty() || self.integrations.contains(&delivery.integration))
+            && (self.payments.is_empty() || self.payments.contains(&delivery.payment))
+            && !(self.never_attempted && delivery.attempts > 0)
             && self.payment.is_none_or(|payment| delivery.payment == payment)
             && self.event.is_none_or(|event| delivery.event == event)
             && within(delivery.created_at, self.from, self.to)

@@ -26,7 +26,7 @@ use crate::domain::notification::Notification;
 use crate::domain::payment::Payment;
 use crate::domain::people::{ApiToken, AuditEntry, Replay};
 
-pub use list::{DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter};
+pub use list::{After, DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter};
 
 /// What went wrong in a store.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -441,6 +441,13 @@ pub trait Store: Send + Sync + 'static {
     async fn event(&self, merchant: MerchantId, id: EventId) -> Result<Option<Event>>;
     /// Events, newest first.
     async fn events(&self, merchant: MerchantId, filter: &EventFilter, page: &Page) -> Result<Listed<Event>>;
+    /// Events, oldest first: in the order of their ids, which is that of their making but for commits at the same time.
+    async fn events_after(
+        &self,
+        merchant: MerchantId,
+        filter: &EventFilter,
+        page: &After,
+    ) -> Result<Listed<Event>>;
     /// A delivery.
     async fn delivery(&self, merchant: MerchantId, id: DeliveryId) -> Result<Option<Delivery>>;
     /// Deliveries, newest first.
@@ -449,6 +456,13 @@ pub trait Store: Send + Sync + 'static {
         merchant: MerchantId,
         filter: &DeliveryFilter,
         page: &Page,
+    ) -> Result<Listed<Delivery>>;
+    /// Deliveries, oldest first.
+    async fn deliveries_after(
+        &self,
+        merchant: MerchantId,
+        filter: &DeliveryFilter,
+        page: &After,
     ) -> Result<Listed<Delivery>>;
     /// A delivery's attempts, oldest first; the oldest ones beyond `limits::ATTEMPTS_KEPT` are gone.
     async fn attempts(&self, merchant: MerchantId, id: DeliveryId) -> Result<Vec<Attempt>>;

@@ -32,7 +32,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter, Description,
+    After, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter, Description,
     EventFilter, Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result,
     Settle, Store,
 };
@@ -206,6 +206,15 @@ impl Store for RedisStore {
         self.list_events(merchant, filter, page).await
     }
 
+    async fn events_after(
+        &self,
+        merchant: MerchantId,
+        filter: &EventFilter,
+        page: &After,
+    ) -> Result<Listed<Event>> {
+        self.list_events_after(merchant, filter, page).await
+    }
+
     async fn delivery(&self, merchant: MerchantId, id: DeliveryId) -> Result<Option<Delivery>> {
         self.read_delivery(merchant, id).await
     }
@@ -217,6 +226,15 @@ impl Store for RedisStore {
         page: &Page,
     ) -> Result<Listed<Delivery>> {
         self.list_deliveries(merchant, filter, page).await
+    }
+
+    async fn deliveries_after(
+        &self,
+        merchant: MerchantId,
+        filter: &DeliveryFilter,
+        page: &After,
+    ) -> Result<Listed<Delivery>> {
+        self.list_deliveries_after(merchant, filter, page).await
     }
 
     async fn attempts(&self, merchant: MerchantId, id: DeliveryId) -> Result<Vec<Attempt>> {

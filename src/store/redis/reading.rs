@@ -18,7 +18,7 @@ use crate::domain::notification::Notification;
 use crate::domain::payment::Payment;
 use crate::store::list::PAGE_MAX;
 use crate::store::{
-    DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter, Result, StoreError,
+    After, DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter, Result, StoreError,
 };
 
 /// Records read from Redis at once.
@@ -46,6 +46,21 @@ pub(super) fn rows_of(reply: Reply) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         }
     }
     Ok(pairs)
+}
+
+/// Where the deliveries are that a filter wants.
+enum Where {
+    /// With one payment.
+    Payment(u32),
+    /// With any.
+    Anywhere,
+    /// With none.
+    Nowhere,
+}
+
+/// A page that is read oldest first: what is after a row in that direction is before it in the other.
+fn from_the_other_end(page: &After) -> Page {
+    Page { limit: page.limit, before: page.after.clone() }
 }
 
 /// Where a list stands.
@@ -336,10 +351,30 @@ impl RedisStore {
         page: &Page,
         matches: impl Fn(&K) -> bool,
     ) -> Result<Listed<K>> {
+        self.walk(merchant, "new", page, matches).await
+    }
+
+    /// The same, oldest first.
+    async fn list_after<K: Kind>(
+        &self,
+        merchant: MerchantId,
+        page: &After,
+        matches: impl Fn(&K) -> bool,
+    ) -> Result<Listed<K>> {
+        self.walk(merchant, "old", &from_the_other_end(page), matches).await
+    }
+
+    async fn walk<K: Kind>(
+        &self,
+        merchant: MerchantId,
+        direction: &str,
+        page: &Page,
+        matches: impl Fn(&K) -> bool,
+    ) -> Result<Listed<K>> {
         let mut from = Scan::before::<K::Id>(page)?;
         let (mut rows, mut seen) = (Vec::new(), 0_usize);
         loop {
-            let found = self.index_page::<K>(merchant, "new", &from).await?;
+            let found = self.index_page::<K>(merchant, direction, &from).await?;
             seen += found.len();
             let last = found.last().map(|row| row.id);
             for row in found {
@@ -376,6 +411,24 @@ impl RedisStore {
         Ok(Scan::cut(rows, page, |row| row.own_id().to_string()))
     }
 
+    /// The same, oldest first.
+    async fn list_of_payment_after<K: Kind>(
+        &self,
+        merchant: MerchantId,
+        payment: u32,
+        page: &After,
+        matches: impl Fn(&K) -> bool,
+    ) -> Result<Listed<K>> {
+        let after = match &page.after {
+            None => None,
+            Some(text) => Some(text.parse::<K::Id>().map_err(|_| StoreError::NotFound("such page"))?),
+        };
+        let mut rows = self.everything_of(merchant, payment).await?.all::<K>(merchant, payment)?;
+        rows.retain(|row| after.is_none_or(|after| row.own_id() > after) && matches(row));
+        rows.sort_by_key(Kind::own_id);
+        Ok(Scan::cut(rows, &from_the_other_end(page), |row| row.own_id().to_string()))
+    }
+
     /// All fields of a payment.
     pub(super) async fn everything_of(&self, merchant: MerchantId, payment: u32) -> Result<Fields> {
         let call = Call::new(&scripts::PAYMENT_ALL, keys::of_merchant(merchant))
@@ -399,25 +452,57 @@ impl RedisStore {
         }
     }
 
+    pub(super) async fn list_events_after(
+        &self,
+        merchant: MerchantId,
+        filter: &EventFilter,
+        page: &After,
+    ) -> Result<Listed<Event>> {
+        match filter.payment {
+            Some(payment) => {
+                self.list_of_payment_after(merchant, payment, page, |event| filter.matches(event)).await
+            }
+            None => self.list_after(merchant, page, |event| filter.matches(event)).await,
+        }
+    }
+
     pub(super) async fn list_deliveries(
         &self,
         merchant: MerchantId,
         filter: &DeliveryFilter,
         page: &Page,
     ) -> Result<Listed<Delivery>> {
-        let payment = match (filter.payment, filter.event) {
-            (Some(payment), _) => Some(payment),
-            (None, Some(event)) => match self.read_event(merchant, event).await? {
-                Some(event) => Some(event.payment),
-                None => return Ok(Listed { rows: Vec::new(), next: None }),
-            },
-            (None, None) => None,
-        };
-        match payment {
-            Some(payment) => {
-                self.list_of_payment(merchant, payment, page, |delivery| filter.matches(delivery)).await
+        let matches = |delivery: &Delivery| filter.matches(delivery);
+        match self.payment_of(merchant, filter).await? {
+            Where::Payment(payment) => self.list_of_payment(merchant, payment, page, matches).await,
+            Where::Anywhere => self.list(merchant, page, matches).await,
+            Where::Nowhere => Ok(Listed { rows: Vec::new(), next: None }),
+        }
+    }
+
+    pub(super) async fn list_deliveries_after(
+        &self,
+        merchant: MerchantId,
+        filter: &DeliveryFilter,
+        page: &After,
+    ) -> Result<Listed<Delivery>> {
+        let matches = |delivery: &Delivery| filter.matches(delivery);
+        match self.payment_of(merchant, filter).await? {
+            Where::Payment(payment) => self.list_of_payment_after(merchant, payment, page, matches).await,
+            Where::Anywhere => self.list_after(merchant, page, matches).await,
+            Where::Nowhere => Ok(Listed { rows: Vec::new(), next: None }),
+        }
+    }
+
+    /// The one payment whose deliveries a filter wants, if it names one.
+    async fn payment_of(&self, merchant: MerchantId, filter: &DeliveryFilter) -> Result<Where> {
+        match (filter.payment, filter.event) {
+            (Some(payment), _) => Ok(Where::Payment(payment)),
+            (None, Some(event)) => {
+                let event = self.read_event(merchant, event).await?;
+                Ok(event.map_or(Where::Nowhere, |event| Where::Payment(event.payment)))
             }
-            None => self.list(merchant, page, |delivery| filter.matches(delivery)).await,
+            (None, None) => Ok(Where::Anywhere),
         }
     }
 

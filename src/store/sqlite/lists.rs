@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};
 
 use super::super::{
-    DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter, Result, StoreError,
+    After, DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter, Result, StoreError,
 };
 use super::commit::state_word;
 use super::error::from_sqlite;
@@ -21,6 +21,10 @@ use crate::domain::people::{ApiToken, AuditEntry, Replay};
 
 fn before(page: &Page) -> Option<Value> {
     page.before.clone().map(Value::Text)
+}
+
+fn after(page: &After) -> Option<Value> {
+    page.after.clone().map(Value::Text)
 }
 
 // Single records.
@@ -77,17 +81,17 @@ pub(super) fn tallies(
 // Lists.
 
 pub(super) fn merchants(conn: &Connection, page: &Page) -> Result<Listed<Merchant>> {
-    walk(conn, Query::of("merchant", "id"), before(page), page, plain("merchant"), |_| true)
+    walk(conn, Query::of("merchant", "id"), before(page), page.limit, plain("merchant"), |_| true)
 }
 
 pub(super) fn api_tokens(conn: &Connection, page: &Page) -> Result<Listed<ApiToken>> {
-    walk(conn, Query::of("api_token", "id"), before(page), page, plain("API token"), |_| true)
+    walk(conn, Query::of("api_token", "id"), before(page), page.limit, plain("API token"), |_| true)
 }
 
 pub(super) fn replays(conn: &Connection, merchant: MerchantId, page: &Page) -> Result<Listed<Replay>> {
     let mut query = Query::of("replay", "id");
     query.found_by("merchant", merchant.to_string());
-    walk(conn, query, before(page), page, plain("replay"), |_| true)
+    walk(conn, query, before(page), page.limit, plain("replay"), |_| true)
 }
 
 pub(super) fn audit(
@@ -99,7 +103,7 @@ pub(super) fn audit(
     if let Some(merchant) = merchant {
         query.found_by("merchant", merchant.to_string());
     }
-    walk(conn, query, before(page), page, plain("audit entry"), |_| true)
+    walk(conn, query, before(page), page.limit, plain("audit entry"), |_| true)
 }
 
 pub(super) fn payments(
@@ -113,7 +117,7 @@ pub(super) fn payments(
         Some(text) => Some(Value::Integer(text.parse().map_err(|_| StoreError::NotFound("such page"))?)),
     };
     let query = payments_query(merchant, filter);
-    walk(conn, query, before, page, plain("payment"), |payment| filter.matches(payment))
+    walk(conn, query, before, page.limit, plain("payment"), |payment| filter.matches(payment))
 }
 
 pub(super) fn payments_query(merchant: MerchantId, filter: &PaymentFilter) -> Query {
@@ -132,14 +136,25 @@ pub(super) fn events(
     filter: &EventFilter,
     page: &Page,
 ) -> Result<Listed<Event>> {
-    let read = |row: &Row<'_>| {
-        let (event, size) = plain::<Event>("event")(row)?;
-        let tail: String = row.get(3).map_err(from_sqlite)?;
-        let size = size.saturating_add(tail.len());
-        Ok((Event { tail, ..event }, size))
-    };
     let query = events_query(merchant, filter);
-    walk(conn, query, before(page), page, read, |event| filter.matches(event))
+    walk(conn, query, before(page), page.limit, read_event, |event| filter.matches(event))
+}
+
+pub(super) fn events_after(
+    conn: &Connection,
+    merchant: MerchantId,
+    filter: &EventFilter,
+    page: &After,
+) -> Result<Listed<Event>> {
+    let query = events_query(merchant, filter).oldest_first();
+    walk(conn, query, after(page), page.limit, read_event, |event| filter.matches(event))
+}
+
+fn read_event(row: &Row<'_>) -> Result<(Event, usize)> {
+    let (event, size) = plain::<Event>("event")(row)?;
+    let tail: String = row.get(3).map_err(from_sqlite)?;
+    let size = size.saturating_add(tail.len());
+    Ok((Event { tail, ..event }, size))
 }
 
 pub(super) fn events_query(merchant: MerchantId, filter: &EventFilter) -> Query {
@@ -160,7 +175,17 @@ pub(super) fn deliveries(
     page: &Page,
 ) -> Result<Listed<Delivery>> {
     let query = deliveries_query(merchant, filter);
-    walk(conn, query, before(page), page, plain("delivery"), |delivery| filter.matches(delivery))
+    walk(conn, query, before(page), page.limit, plain("delivery"), |delivery| filter.matches(delivery))
+}
+
+pub(super) fn deliveries_after(
+    conn: &Connection,
+    merchant: MerchantId,
+    filter: &DeliveryFilter,
+    page: &After,
+) -> Result<Listed<Delivery>> {
+    let query = deliveries_query(merchant, filter).oldest_first();
+    walk(conn, query, after(page), page.limit, plain("delivery"), |delivery| filter.matches(delivery))
 }
 
 pub(super) fn deliveries_query(merchant: MerchantId, filter: &DeliveryFilter) -> Query {
@@ -175,6 +200,7 @@ pub(super) fn deliveries_query(merchant: MerchantId, filter: &DeliveryFilter) ->
     query.equals(by_payment, "payment", filter.payment.map(i64::from));
     query.equals(by_status, "status", filter.status.map(|status| status.word().to_owned()));
     query.equals(by_endpoint, "endpoint", filter.endpoint.map(|id| id.to_string()));
+    query.one_of("payment", filter.payments.iter().copied().map(i64::from));
     query.one_of("state", filter.states.iter().map(|state| state.word().to_owned()));
     query.one_of("provider", filter.providers.iter().cloned());
     query.within("created_at", filter.from, filter.to);
@@ -188,7 +214,7 @@ pub(super) fn notifications(
     page: &Page,
 ) -> Result<Listed<Notification>> {
     let query = notifications_query(merchant, filter);
-    walk(conn, query, before(page), page, plain("notification"), |it| filter.matches(it))
+    walk(conn, query, before(page), page.limit, plain("notification"), |it| filter.matches(it))
 }
 
 pub(super) fn notifications_query(merchant: MerchantId, filter: &NotificationFilter) -> Query {

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 
 use super::{
-    Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter, Description,
+    After, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter, Description,
     EventFilter, Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result,
     Settle, Store,
 };
@@ -227,6 +227,16 @@ impl Store for SqliteStore {
         self.readers.read(move |conn| lists::events(conn, merchant, &filter, &page)).await
     }
 
+    async fn events_after(
+        &self,
+        merchant: MerchantId,
+        filter: &EventFilter,
+        page: &After,
+    ) -> Result<Listed<Event>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.readers.read(move |conn| lists::events_after(conn, merchant, &filter, &page)).await
+    }
+
     async fn delivery(&self, merchant: MerchantId, id: DeliveryId) -> Result<Option<Delivery>> {
         self.readers.read(move |conn| lists::delivery(conn, merchant, id)).await
     }
@@ -239,6 +249,16 @@ impl Store for SqliteStore {
     ) -> Result<Listed<Delivery>> {
         let (filter, page) = (filter.clone(), page.clone());
         self.readers.read(move |conn| lists::deliveries(conn, merchant, &filter, &page)).await
+    }
+
+    async fn deliveries_after(
+        &self,
+        merchant: MerchantId,
+        filter: &DeliveryFilter,
+        page: &After,
+    ) -> Result<Listed<Delivery>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.readers.read(move |conn| lists::deliveries_after(conn, merchant, &filter, &page)).await
     }
 
     async fn attempts(&self, merchant: MerchantId, id: DeliveryId) -> Result<Vec<Attempt>> {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 use uuid::Uuid;
 
 use super::super::{DeliveryFilter, EventFilter, NotificationFilter, PaymentFilter};
+use super::query::Query;
 use super::{claim, commit, lists, migrate, people, queue, sweep};
 use crate::domain::ids::{EndpointId, EventId, IntegrationId, MerchantId};
 use crate::domain::{DeliveryStatus, NotificationOutcome};
@@ -54,7 +55,13 @@ fn lists() -> Vec<String> {
         lists::notifications_query(merchant, &NotificationFilter { payment, ..Default::default() }),
         lists::notifications_query(merchant, &NotificationFilter { outcome, ..Default::default() }),
     ];
-    queries.into_iter().map(|mut query| query.sql(Some(Value::Integer(7)))).collect()
+    let oldest_first = [
+        lists::events_query(merchant, &EventFilter::default()),
+        lists::deliveries_query(merchant, &DeliveryFilter::default()),
+        lists::deliveries_query(merchant, &DeliveryFilter { endpoint, status, ..Default::default() }),
+    ];
+    let oldest_first = oldest_first.into_iter().map(Query::oldest_first);
+    queries.into_iter().chain(oldest_first).map(|mut query| query.sql(Some(Value::Integer(7)))).collect()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How a list is read: an index is walked from the newest row to older ones, rows that the filter can't want are left
+//! How a list is read: an index is walked from the newest row to older ones (or the other way), rows that the filter can't want are left
 //! out by their columns, unread, and the filter itself has the last word. One call walks a bounded way.
 
 use rusqlite::types::{ToSql, Value};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 use serde::de::DeserializeOwned;
 
 use super::super::list::PAGE_MAX;
-use super::super::{Listed, Page, Result, StoreError};
+use super::super::{Listed, Result, StoreError};
 use super::error::from_sqlite;
 use super::rows::from_text;
 
@@ -25,12 +25,20 @@ pub(super) struct Query {
     /// What leaves rows out unread.
     wanted: Vec<String>,
     values: Vec<Value>,
+    oldest_first: bool,
 }
 
 impl Query {
     /// Rows of a table, the greatest key first.
     pub(super) fn of(table: &'static str, key: &'static str) -> Query {
-        Query { table, key, columns: "record", found_by: Vec::new(), wanted: Vec::new(), values: Vec::new() }
+        let (found_by, wanted, values) = (Vec::new(), Vec::new(), Vec::new());
+        Query { table, key, columns: "record", found_by, wanted, values, oldest_first: false }
+    }
+
+    /// The same rows, the smallest key first.
+    pub(super) fn oldest_first(mut self) -> Query {
+        self.oldest_first = true;
+        self
     }
 
     fn bind(&mut self, value: impl Into<Value>) -> usize {
@@ -56,7 +64,7 @@ impl Query {
     }
 
     /// Leaves out rows whose column has none of these words; without words, none.
-    pub(super) fn one_of(&mut self, column: &str, words: impl Iterator<Item = String>) {
+    pub(super) fn one_of(&mut self, column: &str, words: impl Iterator<Item = impl Into<Value>>) {
         let slots: Vec<String> = words.map(|word| format!("?{}", self.bind(word))).collect();
         if !slots.is_empty() {
             self.wanted.push(format!("{column} IN ({})", slots.join(", ")));
@@ -75,16 +83,17 @@ impl Query {
         }
     }
 
-    /// The statement, from the row after `before` on.
-    pub(super) fn sql(&mut self, before: Option<Value>) -> String {
-        if let Some(before) = before {
-            let slot = self.bind(before);
-            self.found_by.push(format!("{} < ?{slot}", self.key));
+    /// The statement, from the row next to `start` on.
+    pub(super) fn sql(&mut self, start: Option<Value>) -> String {
+        let (beyond, order) = if self.oldest_first { (">", "ASC") } else { ("<", "DESC") };
+        if let Some(start) = start {
+            let slot = self.bind(start);
+            self.found_by.push(format!("{} {beyond} ?{slot}", self.key));
         }
         let wanted = if self.wanted.is_empty() { "1".to_owned() } else { self.wanted.join(" AND ") };
         let found_by = if self.found_by.is_empty() { "1".to_owned() } else { self.found_by.join(" AND ") };
         let Query { table, key, columns, .. } = self;
-        format!("SELECT {key}, {wanted}, {columns} FROM {table} WHERE {found_by} ORDER BY {key} DESC")
+        format!("SELECT {key}, {wanted}, {columns} FROM {table} WHERE {found_by} ORDER BY {key} {order}")
     }
 }
 
@@ -92,13 +101,13 @@ impl Query {
 pub(super) fn walk<T>(
     conn: &Connection,
     mut query: Query,
-    before: Option<Value>,
-    page: &Page,
+    start: Option<Value>,
+    limit: u32,
     read: impl Fn(&Row<'_>) -> Result<(T, usize)>,
     matches: impl Fn(&T) -> bool,
 ) -> Result<Listed<T>> {
-    let limit = usize::try_from(page.limit.clamp(1, PAGE_MAX)).unwrap_or(1);
-    let sql = query.sql(before);
+    let limit = usize::try_from(limit.clamp(1, PAGE_MAX)).unwrap_or(1);
+    let sql = query.sql(start);
     let mut statement = conn.prepare_cached(&sql).map_err(from_sqlite)?;
     let values = query.values.iter().map(|value| value as &dyn ToSql);
     let mut cursor = statement.query(params_from_iter(values)).map_err(from_sqlite)?;

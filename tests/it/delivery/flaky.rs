@@ -164,6 +164,15 @@ impl Store for Flaky {
         self.store.events(merchant, filter, page).await
     }
 
+    async fn events_after(
+        &self,
+        merchant: MerchantId,
+        filter: &EventFilter,
+        page: &After,
+    ) -> Result<Listed<Event>> {
+        self.store.events_after(merchant, filter, page).await
+    }
+
     async fn delivery(&self, merchant: MerchantId, id: DeliveryId) -> Result<Option<Delivery>> {
         self.store.delivery(merchant, id).await
     }
@@ -175,6 +184,15 @@ impl Store for Flaky {
         page: &Page,
     ) -> Result<Listed<Delivery>> {
         self.store.deliveries(merchant, filter, page).await
+    }
+
+    async fn deliveries_after(
+        &self,
+        merchant: MerchantId,
+        filter: &DeliveryFilter,
+        page: &After,
+    ) -> Result<Listed<Delivery>> {
+        self.store.deliveries_after(merchant, filter, page).await
     }
 
     async fn attempts(&self, merchant: MerchantId, id: DeliveryId) -> Result<Vec<Attempt>> {

@@ -2,14 +2,15 @@
 
 use std::fmt::Debug;
 
-use kassir::domain::ids::{EndpointId, IntegrationId};
+use kassir::domain::ids::{EndpointId, EventId, IntegrationId};
 use kassir::domain::people::{Replay, ReplayStatus};
 use kassir::domain::{
     Delivery, DeliveryStatus, Event, EventState, Notification, NotificationOutcome, Payment,
 };
 use kassir::store::list::PAGE_MAX;
 use kassir::store::{
-    Commit, Conflict, DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter, Result,
+    After, Commit, Conflict, DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter,
+    Result,
 };
 use kassir_providers::State;
 use kassir_providers::operation::Contact;
@@ -74,6 +75,38 @@ pub async fn pages_go_to_the_end(bench: Bench) {
     assert_eq!(page.rows.iter().map(|row| row.number).collect::<Vec<_>>(), [11, 10]);
     let page = Page { limit: 0, before: None };
     assert_eq!(store.payments(merchant, &PaymentFilter::default(), &page).await.unwrap().rows.len(), 1);
+}
+
+pub async fn the_same_rows_come_oldest_first(bench: Bench) {
+    let shop = shop(&bench).await;
+    for index in 0..23 {
+        shop.write(shop.whole(&format!("p-{index}"))).await;
+    }
+    let (store, merchant) = (&shop.store, shop.merchant);
+    let newest = Page { limit: PAGE_MAX, before: None };
+    for payment in [None, Some(7)] {
+        let wanted = EventFilter { payment, ..EventFilter::default() };
+        let mut events = store.events(merchant, &wanted, &newest).await.unwrap().rows;
+        events.reverse();
+        let filter = DeliveryFilter { payment, ..DeliveryFilter::default() };
+        let mut deliveries = store.deliveries(merchant, &filter, &newest).await.unwrap().rows;
+        deliveries.reverse();
+        for limit in [1, 2, 7, 23, PAGE_MAX] {
+            let list = async |page: Page| {
+                store.events_after(merchant, &wanted, &After { limit: page.limit, after: page.before }).await
+            };
+            assert_eq!(read_all(limit, list).await, events, "{limit}");
+            let list = async |page: Page| {
+                let page = After { limit: page.limit, after: page.before };
+                store.deliveries_after(merchant, &filter, &page).await
+            };
+            assert_eq!(read_all(limit, list).await, deliveries, "{limit}");
+        }
+    }
+    // From an id that is nobody's.
+    let after = After { limit: 1, after: Some(EventId(uuid::Uuid::nil()).to_string()) };
+    let first = store.events_after(merchant, &EventFilter::default(), &after).await.unwrap();
+    assert_eq!(first.rows.iter().map(|row| row.payment).collect::<Vec<_>>(), [1]);
 }
 
 pub async fn payments_by_every_filter(bench: Bench) {
@@ -222,6 +255,10 @@ pub async fn deliveries_by_every_filter(bench: Bench) {
         (DeliveryFilter { states: both.clone(), ..none() }, 13),
         (DeliveryFilter { providers: vec!["liqpay".to_owned(), "none".to_owned()], ..none() }, 6),
         (DeliveryFilter { payment: Some(3), ..none() }, 5),
+        (DeliveryFilter { payments: vec![3, 1], ..none() }, 10),
+        (DeliveryFilter { payments: vec![3], never_attempted: true, ..none() }, 5),
+        (DeliveryFilter { integrations: vec![shop.integration], ..none() }, 20),
+        (DeliveryFilter { integrations: vec![IntegrationId(id())], ..none() }, 0),
         (DeliveryFilter { event: Some(events[5]), ..none() }, 1),
         (DeliveryFilter { from: Some(START + 3), ..none() }, 17),
         (DeliveryFilter { to: Some(START + 3), ..none() }, 3),
@@ -235,6 +272,9 @@ pub async fn deliveries_by_every_filter(bench: Bench) {
                 endpoint: Some(shop.endpoint),
                 states: both,
                 providers: vec!["yookassa".to_owned()],
+                integrations: vec![shop.integration],
+                payments: vec![1, 9],
+                never_attempted: true,
                 payment: Some(1),
                 event: Some(events[0]),
                 from: Some(START),

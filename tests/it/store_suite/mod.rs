@@ -134,6 +134,7 @@ macro_rules! store_suite {
             }
             list {
                 pages_go_to_the_end
+                the_same_rows_come_oldest_first
                 payments_by_every_filter
                 events_by_every_filter
                 deliveries_by_every_filter
