@@ -14,7 +14,7 @@
 //! 4. What proves nothing by itself (YooKassa) is kept and answered at once; a job of the same queue asks the
 //!    provider's API ([`jobs::confirm`]), and what the API says goes through step 2.
 //! 5. The commit leased the new deliveries to this process: [`delivery`] signs and sends them at once. If the process
-//!    dies, the lease runs out and any router takes them from the store: the store is the queue.
+//!    dies, another router (or the next start) takes them from the store: the store is the queue.
 //! 6. Each attempt ends in [`store::Store::settle`]: attempt and next due time in one step. Intervals grow for a day
 //!    ([`delivery::schedule`]); then the delivery is `failed`, kept, and a person can replay it.
 //!

@@ -30,8 +30,8 @@ impl Worker {
             return self.release(&[(leased.merchant, leased.fence)]).await;
         }
         let now = self.now(leased);
-        if leased.lease_until.saturating_sub(now) < longest_ms(&view, self) {
-            // This process stood still: somebody else may have the work by the time an attempt ends.
+        if leased.lease_until.saturating_sub(now) < longest_ms(&view, self) || self.may_be_lost(leased) {
+            // This process stood still: somebody else may have the work, now or by the time an attempt ends.
             return self.release(&[(leased.merchant, leased.fence)]).await;
         }
         let verdict = attempt(&self.parts.outbound, &view, &delivery, event, now).await;

@@ -28,14 +28,13 @@ pub(super) struct Lanes {
 struct State {
     busy: HashMap<Lane, u32>,
     own: HashMap<Lane, u32>,
-    in_hand: HashMap<u64, InHand>,
+    in_hand: HashMap<Fence, InHand>,
     waited_for: bool,
     closed: bool,
 }
 
 struct InHand {
     merchant: MerchantId,
-    fence: Fence,
     abort: Option<AbortHandle>,
 }
 
@@ -43,7 +42,7 @@ struct InHand {
 pub(super) struct Place {
     lanes: Arc<Lanes>,
     lane: Lane,
-    token: u64,
+    fence: Fence,
 }
 
 impl Lanes {
@@ -71,13 +70,13 @@ impl Lanes {
             return None;
         }
         state.busy.insert(lane, busy + 1);
-        state.in_hand.insert(fence.token, InHand { merchant, fence, abort: None });
-        Some(Place { lanes: Arc::clone(self), lane, token: fence.token })
+        state.in_hand.insert(fence, InHand { merchant, abort: None });
+        Some(Place { lanes: Arc::clone(self), lane, fence })
     }
 
     /// Remembers how the work of a place can be ended.
-    pub fn abort_with(&self, token: u64, handle: AbortHandle) {
-        if let Some(work) = self.state().in_hand.get_mut(&token) {
+    pub fn abort_with(&self, fence: Fence, handle: AbortHandle) {
+        if let Some(work) = self.state().in_hand.get_mut(&fence) {
             work.abort = Some(handle);
         }
     }
@@ -128,22 +127,27 @@ impl Lanes {
     /// Ends all that is under way, and gives what it was.
     pub fn abort_all(&self) -> Vec<(MerchantId, Fence)> {
         let state = self.state();
-        let works = state.in_hand.values();
+        let works = state.in_hand.iter();
         works
-            .map(|work| {
+            .map(|(fence, work)| {
                 if let Some(abort) = &work.abort {
                     abort.abort();
                 }
-                (work.merchant, work.fence)
+                (work.merchant, *fence)
             })
             .collect()
+    }
+
+    /// All that is under way.
+    pub fn held(&self) -> Vec<(MerchantId, Fence)> {
+        self.state().in_hand.iter().map(|(fence, work)| (work.merchant, *fence)).collect()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.lanes.state();
-        state.in_hand.remove(&self.token);
+        state.in_hand.remove(&self.fence);
         match state.busy.get(&self.lane).copied() {
             Some(busy) if busy > 1 => {
                 state.busy.insert(self.lane, busy - 1);

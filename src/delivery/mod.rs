@@ -15,6 +15,7 @@ mod jobs;
 pub mod judge;
 mod lanes;
 pub mod outbound;
+mod pulse;
 pub mod schedule;
 pub mod send;
 pub mod settle;

@@ -1,7 +1,7 @@
 //! The loop: claim due work, do it, settle it. It knows no provider and no web server.
 //!
 //! The store is the queue; what is in memory here (places, wake-ups, work handed over) may be lost at any moment: its
-//! lease runs out and the work is due again, for this router or another.
+//! lease ends (`pulse`) and the work is due again, for this router or another.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -19,6 +19,7 @@ use super::endpoint::EndpointSource;
 use super::jobs::{JobEnd, JobHandler};
 use super::lanes::{Lanes, Place};
 use super::outbound::Outbound;
+use super::pulse::Pulse;
 use super::trouble::{LogGate, pause};
 use crate::clock::SharedClock;
 use crate::domain::ids::MerchantId;
@@ -57,6 +58,7 @@ pub struct Worker {
     pub(super) log: LogGate,
     errors: AtomicU32,
     behind: AtomicBool,
+    pub(super) pulse: Pulse,
     runtime: OnceLock<Handle>,
 }
 
@@ -84,6 +86,7 @@ impl Worker {
             log: LogGate::new(),
             errors: AtomicU32::new(0),
             behind: AtomicBool::new(false),
+            pulse: Pulse::default(),
             runtime: OnceLock::new(),
         })
     }
@@ -127,6 +130,7 @@ impl Worker {
     /// gives the rest back.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let _ = self.runtime.set(Handle::current());
+        let beating = tokio::spawn(Arc::clone(&self).beat());
         while !*stop.borrow() {
             let (pause, may_be_woken) = match self.look().await {
                 Ok(pause) => (pause, true),
@@ -143,6 +147,7 @@ impl Worker {
             }
         }
         self.drain().await;
+        beating.abort();
     }
 
     /// Claims what is due, starts it, and says how long to pause at the most.
@@ -202,7 +207,7 @@ impl Worker {
             };
             let leased = Leased { merchant, fence, lane, due, lease_until, ahead };
             let handle = self.runtime().spawn(Arc::clone(self).work(leased, material, place));
-            self.lanes.abort_with(fence.token, handle.abort_handle());
+            self.lanes.abort_with(fence, handle.abort_handle());
             started.push(handle);
         }
         (started, refused)

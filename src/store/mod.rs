@@ -163,11 +163,11 @@ pub enum PaymentWrite {
 }
 
 /// Proof that work is leased to us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fence {
     /// The work.
     pub work: WorkId,
-    /// The lease's number: grows with each lease of anything.
+    /// The lease's number: grows with each lease of the merchant's work. Work of different merchants may have the same.
     pub token: u64,
 }
 
@@ -290,6 +290,27 @@ pub struct Claims {
     /// When the next work that was not taken is due, if there is any: also in the past, when lanes had no room. Work
     /// that is leased does not count.
     pub next_due: Option<i64>,
+}
+
+/// Milliseconds after which an owner of leases that said it lives, and then nothing more, is taken for gone.
+pub const OWNER_SILENT_MS: i64 = 8_000;
+/// Milliseconds between two words of an owner after which it starts anew: it may judge others only when it has spoken
+/// without such a gap for as long as they were silent.
+pub const OWNER_GAP_MS: i64 = 4_000;
+/// Age at which a lease that its owner does not know of is ended, milliseconds.
+pub const LEASE_UNKNOWN_MS: i64 = 10_000;
+
+/// The word of an owner of leases that it lives.
+#[derive(Debug, Clone)]
+pub struct Alive {
+    /// The owner: this process.
+    pub owner: String,
+    /// How long its leases are, milliseconds.
+    pub lease_ms: u64,
+    /// What it has in hand.
+    pub held: Vec<(MerchantId, Fence)>,
+    /// When `held` was written down, by the store's clock; `None` when that is not known, then no lease is missed.
+    pub as_of: Option<i64>,
 }
 
 /// The end of a lease, with what came of it.
@@ -423,6 +444,13 @@ pub trait Store: Send + Sync + 'static {
     /// Gives leased work back unchanged: it is due as it was before, that is at once. Leases that are lost are passed
     /// over.
     async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()>;
+    /// Says that an owner lives; gives the store's clock. To be called every few seconds by who has leases.
+    ///
+    /// - Leases of an owner that fell silent for [`OWNER_SILENT_MS`] are ended by the next claim of another owner that
+    ///   has not; an owner that never spoke is not judged, its leases run out by themselves. After an outage of the
+    ///   store nobody is taken for silent.
+    /// - Leases older than [`LEASE_UNKNOWN_MS`] that the owner does not list are ended: their answer was lost.
+    async fn alive(&self, alive: &Alive) -> Result<i64>;
     /// How much waits.
     async fn backlog(&self) -> Result<Backlog>;
 

@@ -8,6 +8,7 @@ mod authority;
 mod cli;
 mod crash;
 mod delivery;
+mod faults;
 mod intake;
 mod operations;
 mod outbound_addresses;

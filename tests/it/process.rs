@@ -87,10 +87,16 @@ impl Process {
         self.child.wait().await.unwrap();
     }
 
+    /// Sends it a signal by its name.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let signal = format!("-{name}");
+        assert!(Command::new("kill").args([&signal, &pid]).status().await.unwrap().success());
+    }
+
     /// Asks it to stop with SIGTERM; gives its exit code.
     pub async fn terminate(mut self) -> Option<i32> {
-        let pid = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.unwrap().success());
+        self.signal("TERM").await;
         self.child.wait().await.unwrap().code()
     }
 }

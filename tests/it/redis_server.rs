@@ -80,6 +80,13 @@ impl Server {
         cmd.query(&mut connection).unwrap()
     }
 
+    /// A section of `INFO`; empty when it does not answer.
+    pub fn info(&self, section: &str) -> String {
+        let Ok(client) = redis::Client::open(self.url()) else { return String::new() };
+        let Ok(mut connection) = client.get_connection() else { return String::new() };
+        redis::cmd("INFO").arg(section).query(&mut connection).unwrap_or_default()
+    }
+
     /// Ends it as if its machine stopped: kill -9.
     pub fn kill(&self) {
         if let Some(mut child) = self.child.lock().unwrap().take() {

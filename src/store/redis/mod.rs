@@ -32,9 +32,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    After, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter, Description,
-    EventFilter, Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result,
-    Settle, Store,
+    After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
+    Description, EventFilter, Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page,
+    PaymentFilter, Result, Settle, Store,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
@@ -179,6 +179,10 @@ impl Store for RedisStore {
 
     async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()> {
         self.give_back(work).await
+    }
+
+    async fn alive(&self, alive: &Alive) -> Result<i64> {
+        self.tell_alive(alive).await
     }
 
     async fn backlog(&self) -> Result<Backlog> {

@@ -13,7 +13,7 @@ use super::{record, scripts};
 use crate::domain::ids::{DeliveryId, EventId, JobId, MerchantId};
 use crate::domain::job::{Lane, WorkId};
 use crate::store::{
-    Backlog, ClaimAsk, Claimed, Claims, Fence, Material, Result, Settle, SettleEnd, StoreError,
+    Alive, Backlog, ClaimAsk, Claimed, Claims, Fence, Material, Result, Settle, SettleEnd, StoreError,
 };
 
 /// Rounds of a claim: one over all partitions, then only those that had more.
@@ -148,6 +148,29 @@ impl RedisStore {
             call.push(fence.token.to_string());
         }
         try_join_all(calls.into_values().map(|call| self.call(call))).await.map(drop)
+    }
+
+    /// Tells every partition: each judges for itself, since each may live in another server.
+    pub(super) async fn tell_alive(&self, alive: &Alive) -> Result<i64> {
+        let mut calls: Vec<Call> = (0..PARTITIONS)
+            .map(|partition| {
+                let call = Call::new(&scripts::ALIVE, partition).arg(&alive.owner);
+                call.num(span(alive.lease_ms)).opt(alive.as_of)
+            })
+            .collect();
+        for (merchant, fence) in &alive.held {
+            if let Some(call) = calls.get_mut(usize::from(keys::of_merchant(*merchant))) {
+                call.push(fence.token.to_string());
+            }
+        }
+        let (mut earliest, mut failed) = (None::<i64>, None);
+        for told in join_all(calls.into_iter().map(|call| self.call(call))).await {
+            match told.and_then(|reply| reply.int()) {
+                Ok(now) => earliest = Some(earliest.map_or(now, |earliest| earliest.min(now))),
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or_else(|| earliest.ok_or_else(|| damaged("the time")), Err)
     }
 
     pub(super) async fn count_work(&self) -> Result<Backlog> {

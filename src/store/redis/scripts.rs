@@ -39,7 +39,7 @@ macro_rules! scripts {
 
 scripts! {
     false:
-        NOW "now", READY "ready", BACKLOG "backlog",
+        NOW "now", READY "ready", ALIVE "alive", BACKLOG "backlog",
         CONFIG_READ "config_read", MERCHANT_LIST "merchant_list", MERCHANT_IDS "merchant_ids",
         TOKEN_PUT "token_put", TOKEN_MOVE "token_move", TOKEN_GET "token_get", API_TOKEN_GET "api_token_get",
         LOOK_UP "look_up", RECORD_GET "record_get", RECORD_LIST "record_list", HASH_LIST "hash_list",

@@ -11,6 +11,7 @@ mod error;
 mod file;
 mod lists;
 mod migrate;
+mod owners;
 mod people;
 #[cfg(test)]
 mod plans;
@@ -27,9 +28,9 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 
 use super::{
-    After, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter, Description,
-    EventFilter, Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result,
-    Settle, Store,
+    After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
+    Description, EventFilter, Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page,
+    PaymentFilter, Result, Settle, Store,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
@@ -54,6 +55,7 @@ pub struct SqliteStore {
     clock: SharedClock,
     writer: writer::Writer,
     readers: readers::Readers,
+    owners: owners::Owners,
 }
 
 impl SqliteStore {
@@ -88,6 +90,7 @@ impl SqliteStore {
             clock,
             writer: writer::Writer::start(place, conn)?,
             readers: readers::Readers::new(path.to_owned()),
+            owners: owners::Owners::default(),
         })
     }
 
@@ -187,7 +190,24 @@ impl Store for SqliteStore {
 
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims> {
         let ask = ask.clone();
-        self.writer.write(move |tx| claim::claim(tx, &ask)).await
+        let silent = self.owners.silent(&ask.owner, self.clock.now());
+        self.writer
+            .write(move |tx| {
+                owners::end_leases_of(tx, &silent)?;
+                claim::claim(tx, &ask)
+            })
+            .await
+    }
+
+    async fn alive(&self, alive: &Alive) -> Result<i64> {
+        let now = self.clock.now();
+        self.owners.note(&alive.owner, now);
+        let asked = alive.clone();
+        let unknown = self.readers.read(move |conn| owners::unknown(conn, &asked)).await?;
+        if !unknown.is_empty() {
+            self.writer.write(move |tx| queue::release(tx, &unknown)).await?;
+        }
+        Ok(now)
     }
 
     async fn settle(&self, settle: Settle) -> Result<()> {

@@ -125,6 +125,10 @@ impl Store for Flaky {
         self.store.commit(commit).await
     }
 
+    async fn alive(&self, alive: &Alive) -> Result<i64> {
+        self.store.alive(alive).await
+    }
+
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims> {
         self.fault(Verb::Claim)?;
         self.store.claim(ask).await

@@ -118,6 +118,10 @@ macro_rules! store_suite {
                 a_job_is_tried_again
                 the_backlog_is_counted
                 leases_outlive_a_restart
+                the_work_of_a_silent_owner_is_taken_over
+                after_an_outage_nobody_is_silent
+                an_owner_that_never_spoke_keeps_its_leases
+                a_lease_that_its_owner_does_not_know_of_ends
             }
             delivery {
                 an_attempt_is_kept_and_the_next_is_queued

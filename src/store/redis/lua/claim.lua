@@ -1,4 +1,4 @@
--- Leases due work: work whose lease ran out goes back to its lane first; then the lanes take turns, the longest due
+-- Leases due work: work whose lease ran out, or whose owner fell silent, goes back to its lane first; then the lanes take turns, the longest due
 -- first within each. Bounded: at most LATE_MAX late leases, `room`'s lanes + 2 × quota + LANES_EXTRA lanes are seen.
 -- ARGV: owner, lease in milliseconds, quota (0: only look), at most of one lane, count of rooms: lane, room…
 -- Returns {now, next due or empty, 1 when there may be more that could be taken now, {{work, token, lane, due,
@@ -10,6 +10,38 @@ local room, rooms = {}, num()
 for _ = 1, rooms do
   local lane = take()
   room[lane] = num()
+end
+
+-- Ends the leases of owners that fell silent, so that their work does not wait until they run out by themselves. A
+-- lease that is younger than the silence stays: whoever takes work lives.
+local SILENT_LOOK_MAX = 5000
+local function silent_leases()
+  local all, silent, lives = redis.call('HGETALL', key('o')), {}, false
+  for n = 1, #all, 2 do
+    local since, last = owner_life(all[n + 1])
+    if all[n] == owner then
+      lives = since and now - since >= SILENT_MS and now - last <= GAP_MS
+    elseif not last or now - last >= SILENT_MS then
+      silent[all[n]] = 0
+    end
+  end
+  if not lives or not next(silent) then
+    return
+  end
+  local works = redis.call('ZRANGEBYSCORE', key('z'), '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', 0, SILENT_LOOK_MAX)
+  for n = 1, #works, 2 do
+    local _, _, holder = lease_of(works[n])
+    if silent[holder] and now - (tonumber(works[n + 1]) - lease_ms) >= SILENT_MS then
+      redis.call('ZADD', key('z'), whole(now), works[n])
+    elseif silent[holder] then
+      silent[holder] = silent[holder] + 1
+    end
+  end
+  for name, left in pairs(silent) do
+    if left == 0 then
+      redis.call('HDEL', key('o'), name)
+    end
+  end
 end
 
 local function late_leases()
@@ -68,6 +100,7 @@ local taken = first_answer()
 local late_left = false
 if not taken then
   taken = {}
+  silent_leases()
   late_left = late_leases()
   if quota > 0 then
     for _, pick in ipairs(picks()) do

@@ -171,6 +171,7 @@ local function leaned_on(payment, record)
 end
 
 -- The queue. A work is `d` or `j` and its id (16 bytes): for a delivery, also the name of its field.
+-- `o`: owners of leases, see owner_life().
 -- `q`: lanes by their earliest due time or, when they are due, by their turn; `q:<lane>`: the lane's work by due time; `w`: what each work is
 -- (lane, merchant, number, and of a job its record and the notification that it is about); `wn`: notifications that a
 -- job is about; `t`: token|due|owner of its last lease; `z`: leases by their end.
@@ -234,8 +235,23 @@ end
 local function note_lease(work, token, due, owner)
   redis.call('HSET', key('t'), work, token .. '|' .. (due and whole(due) or '-') .. '|' .. owner)
 end
+-- A lease's number grows with each lease. It is at least the time in microseconds: after a failover that lost the last
+-- moments, numbers that were given before it are not given again.
+local function next_token()
+  local last = tonumber(redis.call('HGET', key('n'), 'fence') or 0)
+  local token = whole(math.max(last + 1, now * 1000))
+  redis.call('HSET', key('n'), 'fence', token)
+  return token
+end
+-- Owners of leases say from time to time that they live: since when without a gap longer than GAP_MS, and when last.
+-- Silence is judged only by one who has spoken all the while: when nobody could (Redis was away), nobody was silent.
+local SILENT_MS, GAP_MS = 8000, 4000
+local function owner_life(value)
+  local since, last = string.match(value or '', '^(%d+)|(%d+)$')
+  return tonumber(since), tonumber(last)
+end
 local function lease(work, lane, due, owner, ends)
-  local token = whole(redis.call('HINCRBY', key('n'), 'fence', 1))
+  local token = next_token()
   note_lease(work, token, due, owner)
   redis.call('ZADD', key('z'), ends, work)
   redis.call('ZREM', lane_key(lane), work)

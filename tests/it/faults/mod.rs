@@ -1,0 +1,44 @@
+//! Faults of Redis and of routers, live: servers are killed, moved and cut off while notifications come.
+//!
+//! Each test counts what was accepted, delivered, sent again and lost, and prints one line that begins with `fault:`.
+//! With `KASSIR_FAULTS=full` in the environment the long forms run.
+
+mod receiver;
+mod sending;
+mod sentinel;
+mod takeover;
+
+use std::fmt::Display;
+
+pub use receiver::Receiver;
+pub use sending::{accept_all, accepted_after, shop};
+
+/// The short form of a number, or the long one when that is asked for.
+#[allow(clippy::disallowed_methods, reason = "what a test is to do comes from its environment")]
+pub fn size(short: usize, full: usize) -> usize {
+    if std::env::var("KASSIR_FAULTS").is_ok_and(|form| form == "full") { full } else { short }
+}
+
+/// What came of a test.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Notifications that were answered positively.
+    pub accepted: usize,
+    /// Of these, those whose event reached the subscriber.
+    pub delivered: usize,
+    /// Requests to the subscriber beyond the first for one event.
+    pub duplicated: usize,
+    /// Accepted and not delivered.
+    pub lost: usize,
+}
+
+impl Counts {
+    /// Prints the line of a test, with what else is worth saying.
+    pub fn print(self, name: &str, more: &[(&str, &dyn Display)]) {
+        let Counts { accepted, delivered, duplicated, lost } = self;
+        let more: String = more.iter().map(|(word, value)| format!(" {word}={value}")).collect();
+        println!(
+            "fault: {name} accepted={accepted} delivered={delivered} duplicated={duplicated} lost={lost}{more}"
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! A subscriber that writes down every request, and answers when and how it is told.
+
+use std::collections::{HashMap, HashSet};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::Counts;
+
+/// Longest wait for what must come.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A request of the router.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// The provider's number of the order.
+    pub order: usize,
+    /// `webhook-id`.
+    pub event: String,
+    /// `kassir-delivery`.
+    pub delivery: String,
+}
+
+/// The subscriber.
+pub struct Receiver {
+    pub url: String,
+    arrivals: Mutex<Vec<Arrival>>,
+    count: watch::Sender<usize>,
+    held: watch::Sender<bool>,
+    status: AtomicU16,
+}
+
+impl Receiver {
+    /// Starts one over plain http that takes everything at once.
+    pub fn start() -> Arc<Receiver> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let receiver = Arc::new(Receiver {
+            url: format!("http://127.0.0.1:{}/events", listener.local_addr().unwrap().port()),
+            arrivals: Mutex::default(),
+            count: watch::Sender::new(0),
+            held: watch::Sender::new(false),
+            status: AtomicU16::new(200),
+        });
+        let data = web::Data::from(Arc::clone(&receiver));
+        let server =
+            HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(take)))
+                .workers(1)
+                .disable_signals()
+                .listen(listener)
+                .unwrap()
+                .run();
+        tokio::spawn(server);
+        receiver
+    }
+
+    /// Lets requests wait for their answer, or not any more.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    /// What requests that arrive from now on are answered.
+    pub fn answer(&self, status: u16) {
+        self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// All requests so far.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.arrivals.lock().unwrap().clone()
+    }
+
+    /// Waits until what arrived is as wanted.
+    pub async fn wait(&self, what: &str, wanted: impl Fn(&[Arrival]) -> bool) {
+        let mut count = self.count.subscribe();
+        let enough = count.wait_for(|_| wanted(&self.arrivals.lock().unwrap()));
+        let ended = tokio::time::timeout(PATIENCE, enough).await;
+        assert!(ended.is_ok(), "{what} did not come: {} requests", self.arrivals.lock().unwrap().len());
+    }
+
+    /// Waits until an event of each of these orders came.
+    pub async fn wait_for(&self, orders: &[usize]) {
+        self.wait("some orders", |arrivals| {
+            let came: HashSet<usize> = arrivals.iter().map(|arrival| arrival.order).collect();
+            orders.iter().all(|order| came.contains(order))
+        })
+        .await;
+    }
+
+    /// What came of these accepted orders.
+    pub fn counts(&self, accepted: &[usize]) -> Counts {
+        let arrivals = self.arrivals();
+        let came: HashSet<usize> = arrivals.iter().map(|arrival| arrival.order).collect();
+        let events: HashSet<&String> = arrivals.iter().map(|arrival| &arrival.event).collect();
+        let delivered = accepted.iter().filter(|order| came.contains(order)).count();
+        Counts {
+            accepted: accepted.len(),
+            delivered,
+            duplicated: arrivals.len() - events.len(),
+            lost: accepted.len() - delivered,
+        }
+    }
+
+    /// No order has two different events.
+    pub fn assert_one_event_each(&self) {
+        let mut events: HashMap<usize, HashSet<String>> = HashMap::new();
+        for arrival in self.arrivals() {
+            events.entry(arrival.order).or_default().insert(arrival.event);
+        }
+        let twice: Vec<_> = events.iter().filter(|(_, ids)| ids.len() > 1).collect();
+        assert!(twice.is_empty(), "two events for one order: {twice:?}");
+    }
+}
+
+async fn take(receiver: web::Data<Receiver>, request: HttpRequest, body: web::Bytes) -> HttpResponse {
+    let event: Value = serde_json::from_slice(&body).unwrap();
+    let header = |name: &str| request.headers().get(name).unwrap().to_str().unwrap().to_owned();
+    let order = event["payload"]["InvId"].as_str().unwrap().parse().unwrap();
+    let arrival = Arrival { order, event: header("webhook-id"), delivery: header("kassir-delivery") };
+    let status = receiver.status.load(Ordering::SeqCst);
+    receiver.arrivals.lock().unwrap().push(arrival);
+    receiver.count.send_modify(|count| *count += 1);
+    // An answer that nobody waits for any more ends with its connection.
+    let _ = receiver.held.subscribe().wait_for(|held| !held).await;
+    HttpResponse::new(StatusCode::from_u16(status).unwrap())
+}

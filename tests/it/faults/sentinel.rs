@@ -1,0 +1,176 @@
+//! A primary, two replicas and three sentinels; the primary dies while notifications come.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kassir::clock::Stopwatch;
+use kassir::store::Store;
+use kassir::store::redis::{Options, RedisStore};
+use tempfile::TempDir;
+
+use super::sending::{Stream, shop};
+use super::{Receiver, size};
+use crate::process::{Plan, free_port};
+use crate::redis_server::{DURABLE, Server};
+
+/// Polls of servers until they agree.
+const POLLS_MAX: usize = 1_500;
+const POLL_PAUSE: Duration = Duration::from_millis(20);
+/// After a new primary was elected notifications are accepted within this.
+const GOES_ON: Duration = Duration::from_secs(10);
+
+/// The servers.
+pub struct Trio {
+    pub nodes: Vec<Server>,
+    sentinels: Vec<(u16, Mutex<Child>, TempDir)>,
+}
+
+impl Trio {
+    /// Starts them and waits until all know each other.
+    pub async fn start() -> Trio {
+        let primary = Server::start(DURABLE);
+        let port = primary.port.to_string();
+        let of = format!("127.0.0.1 {port}");
+        let replica = [DURABLE, &[("replicaof", of.as_str())]].concat();
+        let nodes = vec![primary, Server::start(&replica), Server::start(&replica)];
+        let sentinels = (0..3).map(|_| sentinel(nodes[0].port)).collect();
+        let trio = Trio { nodes, sentinels };
+        let (replicas, others) = ("num-slaves", "num-other-sentinels");
+        trio.until("the sentinels know each other", |trio| {
+            trio.sentinels.iter().all(|(port, ..)| {
+                let Ok(info) = ask::<Vec<String>>(*port, &["SENTINEL", "MASTER", "main"]) else {
+                    return false;
+                };
+                let value = |name| info.iter().position(|word| word == name).map(|at| info[at + 1].as_str());
+                value(replicas) == Some("2") && value(others) == Some("2")
+            })
+        })
+        .await;
+        trio.until("the replicas are in step", |trio| {
+            trio.nodes[0].info("replication").matches("state=online").count() == 2
+        })
+        .await;
+        trio
+    }
+
+    async fn until(&self, what: &str, wanted: impl Fn(&Trio) -> bool) {
+        for _ in 0..POLLS_MAX {
+            if wanted(self) {
+                return;
+            }
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+        panic!("not in time: {what}");
+    }
+
+    /// The URL of the store.
+    pub fn url(&self) -> String {
+        let hosts: Vec<String> =
+            self.sentinels.iter().map(|(port, ..)| format!("127.0.0.1:{port}")).collect();
+        format!("redis+sentinel://{}/main", hosts.join(","))
+    }
+
+    /// Waits until the sentinels name another primary than this one, and it takes writes; gives its place in `nodes`.
+    pub async fn elected_instead_of(&self, old: u16) -> usize {
+        let named = |trio: &Trio| {
+            let address =
+                ask::<Vec<String>>(trio.sentinels[0].0, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]);
+            address.ok().and_then(|address| address[1].parse::<u16>().ok()).filter(|port| *port != old)
+        };
+        self.until("a new primary is elected", |trio| {
+            named(trio).is_some_and(|port| trio.node(port).info("replication").contains("role:master"))
+        })
+        .await;
+        let port = named(self).unwrap();
+        self.nodes.iter().position(|node| node.port == port).unwrap()
+    }
+
+    fn node(&self, port: u16) -> &Server {
+        self.nodes.iter().find(|node| node.port == port).unwrap()
+    }
+}
+
+impl Drop for Trio {
+    fn drop(&mut self) {
+        for (_, child, _) in &self.sentinels {
+            let mut child = child.lock().unwrap();
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn sentinel(primary: u16) -> (u16, Mutex<Child>, TempDir) {
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("sentinel.conf");
+    let text = format!(
+        "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor main 127.0.0.1 {primary} 2\n\
+         sentinel down-after-milliseconds main 1000\nsentinel failover-timeout main 6000\n\
+         sentinel parallel-syncs main 2\n",
+        folder.path().display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new("redis-server");
+    command.arg(&file).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    (port, Mutex::new(command.spawn().unwrap()), folder)
+}
+
+fn ask<T: redis::FromRedisValue>(port: u16, words: &[&str]) -> redis::RedisResult<T> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/"))?;
+    let mut connection = client.get_connection_with_timeout(Duration::from_secs(1))?;
+    let mut cmd = redis::cmd(words[0]);
+    for word in &words[1..] {
+        cmd.arg(*word);
+    }
+    cmd.query(&mut connection)
+}
+
+/// Waits until a store's queue is empty: what is delivered then is all that will be.
+pub async fn drained(url: &str) {
+    let store: Arc<dyn Store> = Arc::new(RedisStore::open(url, Options::default()).await.unwrap());
+    for _ in 0..POLLS_MAX {
+        if store.backlog().await.is_ok_and(|backlog| backlog.waiting == 0) {
+            return;
+        }
+        tokio::time::sleep(POLL_PAUSE).await;
+    }
+    panic!("the queue does not empty: {:?}", store.backlog().await);
+}
+
+/// The primary is killed with -9 under load.
+async fn failover(name: &str, more: &[(&str, &str)]) -> super::Counts {
+    let trio = Trio::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = Plan::on(folder.path(), &trio.url());
+    plan.more = more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let receiver = Receiver::start();
+    let router = plan.start().await;
+    let shop = shop(&[&plan], &receiver.url).await;
+    let stream = Stream::start(&shop, 1, 16);
+    stream.more(size(300, 3_000)).await;
+    trio.nodes[0].kill();
+    let killed = Stopwatch::start();
+    trio.elected_instead_of(trio.nodes[0].port).await;
+    let elected = killed.elapsed();
+    let goes_on = stream.more(1).await;
+    assert!(goes_on <= GOES_ON, "{goes_on:?} after the election");
+    stream.more(size(300, 3_000)).await;
+    let accepted = stream.stop().await;
+    drained(&trio.url()).await;
+    assert_eq!(router.terminate().await, Some(0));
+    let counts = receiver.counts(&accepted);
+    let (elected, goes_on) =
+        (format!("{:.1}", elected.as_secs_f64()), format!("{:.1}", goes_on.as_secs_f64()));
+    counts.print(name, &[("elected_after_s", &elected), ("accepts_again_after_s", &goes_on)]);
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_costs_no_more_than_its_last_moments() {
+    let counts = failover("sentinel_failover", &[]).await;
+    // What the primary had acknowledged and not yet sent to a replica: of the 16 senders' last words.
+    assert!(counts.lost <= 16, "{counts:?}");
+    // What was in hand, or settled and not yet replicated.
+    assert!(counts.duplicated <= 64, "{counts:?}");
+}
