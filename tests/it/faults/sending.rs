@@ -159,7 +159,6 @@ impl Stream {
         for sender in self.senders {
             sender.await.unwrap();
         }
-        let accepted = self.accepted.lock().unwrap().clone();
-        accepted
+        self.accepted.lock().unwrap().clone()
     }
 }
