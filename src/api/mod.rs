@@ -8,6 +8,7 @@ mod context;
 mod deliveries;
 mod endpoints;
 mod events;
+mod explain;
 mod health;
 mod idempotency;
 mod integrations;
@@ -68,6 +69,8 @@ pub fn routes() -> Vec<Routes> {
         at("/api/v1/merchants/{m}/integrations", [("GET", get().to(integrations::list)), ("POST", post().to(integrations::create))]),
         at("/api/v1/merchants/{m}/integrations/{id}", [("GET", get().to(integrations::show)), ("PATCH", patch().to(integrations::update)), ("DELETE", delete().to(integrations::delete))]),
         at("/api/v1/merchants/{m}/integrations/{id}/try", [("POST", post().to(tries::try_request))]),
+        at("/api/v1/merchants/{m}/integrations/{id}/explain", [("POST", post().to(explain::saved))]),
+        at("/api/v1/merchants/{m}/generic/explain", [("POST", post().to(explain::draft))]),
         at("/api/v1/merchants/{m}/integrations/{id}/rotate-token", [("POST", post().to(integrations::rotate_token))]),
         at("/api/v1/merchants/{m}/endpoints", [("GET", get().to(endpoints::list)), ("POST", post().to(endpoints::create))]),
         at("/api/v1/merchants/{m}/endpoints/{id}", [("GET", get().to(endpoints::show)), ("PATCH", patch().to(endpoints::update)), ("DELETE", delete().to(endpoints::delete))]),

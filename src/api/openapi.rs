@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::{MEDIA_TYPE, Problem};
 use super::{
-    audit, deliveries, endpoints, events, health, integrations, merchants, notifications, payments,
+    audit, deliveries, endpoints, events, explain, health, integrations, merchants, notifications, payments,
     providers, replays, stats, tokens, tries,
 };
 use crate::manage::InputError;
@@ -22,7 +22,7 @@ use crate::manage::InputError;
         merchants::create, merchants::list, merchants::show, merchants::update, merchants::delete,
         providers::list,
         integrations::create, integrations::list, integrations::show, integrations::update, integrations::delete,
-        integrations::rotate_token, tries::try_request,
+        integrations::rotate_token, tries::try_request, explain::saved, explain::draft,
         endpoints::create, endpoints::list, endpoints::show, endpoints::update, endpoints::delete,
         endpoints::rotate_secret, endpoints::test,
         payments::create, payments::list, payments::show, payments::capture, payments::cancel, payments::refund,
@@ -40,6 +40,9 @@ use crate::manage::InputError;
 )]
 pub struct Document;
 
+/// Operations that change nothing: they need no key.
+const DRY_RUNS: [&str; 3] = ["try_request", "explain_request", "explain_draft"];
+
 /// What all operations have in common.
 struct Common;
 
@@ -51,9 +54,9 @@ impl Modify for Common {
             components.add_security_scheme("token", SecurityScheme::Http(scheme));
         }
         for item in document.paths.paths.values_mut() {
-            // A dry run changes nothing: it needs no key.
             let post = item.post.as_mut();
-            if let Some(post) = post.filter(|post| post.operation_id.as_deref() != Some("try_request")) {
+            let is_dry = |post: &Operation| post.operation_id.as_deref().is_some_and(|id| DRY_RUNS.contains(&id));
+            if let Some(post) = post.filter(|post| !is_dry(post)) {
                 idempotency(post);
             }
             let all = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];

@@ -186,6 +186,20 @@ pub struct TryInput {
     pub peer: Option<String>,
 }
 
+/// A document that is not saved, and a request to try it on.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct DraftInput {
+    /// A saved integration whose settings and credentials these come on top of, `int_…`.
+    pub integration_id: Option<String>,
+    /// Settings of a `generic` integration: `document`, or `preset`, and `hosts`.
+    #[schema(value_type = Object)]
+    pub settings: Option<Value>,
+    /// Values of the secrets that the document names.
+    pub credentials: Option<BTreeMap<String, Option<String>>>,
+    /// The request.
+    pub request: TryInput,
+}
+
 /// An endpoint to be made or changed; null puts a member back to its default.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct EndpointInput {

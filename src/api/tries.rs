@@ -1,7 +1,5 @@
 //! `/merchants/{m}/integrations/{id}/try`: what would become of a request.
 
-use std::net::IpAddr;
-
 use kassir_providers::digest::from_base64;
 use kassir_providers::{Method, Request};
 use serde::Serialize;
@@ -16,15 +14,8 @@ use super::reply::Reply;
 use super::schema::{RecordPath, TryInput};
 use super::state::TryResult;
 use crate::domain::Notification;
-use crate::domain::ids::{IntegrationId, NotificationId};
-use crate::limits;
-use crate::manage::{Members, kind};
-
-const METHODS: [(&str, Method); 2] = [("GET", Method::Get), ("POST", Method::Post)];
-/// Longest kind, characters.
-const KIND_MAX: usize = 64;
-/// Longest query string, characters.
-const QUERY_MAX: usize = 16 * 1024;
+use crate::domain::ids::{IntegrationId, MerchantId, NotificationId};
+use crate::manage::{Members, pasted};
 
 /// Why a request was refused.
 #[derive(Debug, Serialize, ToSchema)]
@@ -138,73 +129,29 @@ pub async fn try_request(context: Context, body: Body) -> Result<Reply> {
         return Err(Problem::not_found("integration", context.part("id")));
     }
     let mut members = body.members()?;
-    let request = match members.parsed::<NotificationId>("notification_id") {
-        Some(notification) => {
-            members.finish()?;
-            let found = context.store().notification(merchant.config.merchant.id, notification).await?;
-            let found = found.filter(|found| found.integration == id);
-            let found = found.ok_or_else(|| {
-                let detail = format!("there is no notification {notification} of this integration");
-                Problem::invalid_at("/notification_id", detail)
-            })?;
-            logged(found)
-        }
-        None => {
-            let request = pasted(&mut members, context.manage().clock.now());
-            members.finish()?;
-            request
-        }
-    };
+    let request = asked(&context, merchant.config.merchant.id, Some(id), &mut members).await?;
+    members.finish()?;
     Ok(Reply::ok(&view(context.state.try_out.try_out(&merchant, id, &request).await?)))
 }
 
-fn pasted(members: &mut Members, now: i64) -> Request {
-    let method = members.word("method", &METHODS).unwrap_or(Method::Post);
-    let kind_of = members.text("kind", KIND_MAX);
-    let query = members.text("query", QUERY_MAX).unwrap_or_default();
-    let headers = headers(members);
-    let text = match members.value("body") {
-        Some(Value::String(text)) => text,
-        Some(other) => {
-            members.wrong("body", format!("must be the body's exact text, not {}", kind(&other)));
-            String::new()
-        }
-        None => String::new(),
+/// The request that is asked about: one of the inbound log, or a pasted one. What is wrong with it is noted in the
+/// members.
+pub(super) async fn asked(
+    context: &Context,
+    merchant: MerchantId,
+    integration: Option<IntegrationId>,
+    members: &mut Members,
+) -> Result<Request> {
+    let Some(id) = members.parsed::<NotificationId>("notification_id") else {
+        return Ok(pasted::request(members, context.manage().clock.now()));
     };
-    let body = if members.switch("body_is_base64") == Some(true) {
-        let decoded = from_base64(&text);
-        if decoded.is_none() {
-            members.wrong("body", "is not base64");
-        }
-        decoded.unwrap_or_default()
-    } else {
-        text.into_bytes()
-    };
-    if body.len() > limits::INBOUND_BODY_MAX {
-        members.wrong("body", format!("is longer than {} bytes", limits::INBOUND_BODY_MAX));
-    }
-    let peer = members.parsed::<IpAddr>("peer");
-    Request {
-        method,
-        kind: kind_of,
-        query: query.trim_start_matches('?').to_owned(),
-        headers,
-        body,
-        peer,
-        received_at: now,
-    }
-}
-
-fn headers(members: &mut Members) -> Vec<(String, String)> {
-    let given = members.map("headers").unwrap_or_default();
-    let mut headers = Vec::with_capacity(given.len());
-    for (name, value) in given {
-        match value {
-            Value::String(value) => headers.push((name.to_ascii_lowercase(), value)),
-            other => members.wrong("headers", format!("{name:?} must be a text, not {}", kind(&other))),
-        }
-    }
-    headers
+    let found = context.store().notification(merchant, id).await?;
+    let found = found.filter(|found| integration.is_none_or(|integration| found.integration == integration));
+    let pointer = members.pointer("notification_id");
+    found.map(logged).ok_or_else(|| {
+        let whose = if integration.is_some() { "this integration" } else { "this merchant" };
+        Problem::invalid_at(&pointer, format!("there is no notification {id} of {whose}"))
+    })
 }
 
 /// A request as the inbound log kept it. What carried credentials was not kept.

@@ -4,6 +4,7 @@ mod bench;
 mod config;
 mod demo;
 mod doctor;
+mod explain;
 mod health;
 mod print;
 mod replay;
@@ -37,6 +38,9 @@ enum Command {
     Demo(demo::Arguments),
     /// Send a correctly signed notification as a provider would.
     Simulate(Box<simulate::Arguments>),
+    /// Try a document of the configurable adapter on a request: every step, and why it failed.
+    #[command(after_help = explain::HELP)]
+    Explain(Box<explain::Arguments>),
     /// Send deliveries again: preview, progress, cancel.
     Replay(Box<replay::Arguments>),
     /// Check configuration, store, clock, TLS and providers, and say what to do.
@@ -109,6 +113,7 @@ fn run(cli: Cli) -> Result<(), Failed> {
     match cli.command {
         Command::Serve => block_on(serve::run(load()?)),
         Command::Demo(arguments) => block_on(demo::run(arguments)),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Replay(arguments) => block_on(replay::run(*arguments, load()?)),
         Command::Doctor(arguments) => block_on(doctor::run(arguments, load()?)),
         Command::Bench(arguments) => block_on(bench::run(arguments)),

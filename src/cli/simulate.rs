@@ -95,7 +95,8 @@ fn find(slug: &str) -> Result<&'static dyn Provider, Failed> {
         })
 }
 
-fn pairs(texts: &[String], what: &str) -> Result<BTreeMap<String, String>, Failed> {
+/// `KEY=VALUE` arguments by key.
+pub(super) fn pairs(texts: &[String], what: &str) -> Result<BTreeMap<String, String>, Failed> {
     texts
         .iter()
         .map(|text| {
@@ -103,6 +104,16 @@ fn pairs(texts: &[String], what: &str) -> Result<BTreeMap<String, String>, Faile
             pair.ok_or_else(|| Failed::Usage(format!("--{what} takes KEY=VALUE")))
         })
         .collect()
+}
+
+/// Settings from `KEY=VALUE` arguments: JSON where a value is JSON and no number, else text.
+pub(super) fn settings(texts: &[String]) -> Result<serde_json::Map<String, Value>, Failed> {
+    let mut settings = serde_json::Map::new();
+    for (key, text) in pairs(texts, "setting")? {
+        let value = serde_json::from_str(&text).ok().filter(|value: &Value| !value.is_number());
+        settings.insert(key, value.unwrap_or(Value::String(text)));
+    }
+    Ok(settings)
 }
 
 fn account(provider: &dyn Provider, arguments: &Arguments) -> Result<Account, Failed> {
@@ -118,11 +129,7 @@ fn account(provider: &dyn Provider, arguments: &Arguments) -> Result<Account, Fa
             )));
         }
     }
-    let mut settings = serde_json::Map::new();
-    for (key, text) in pairs(&arguments.setting, "setting")? {
-        let value = serde_json::from_str(&text).ok().filter(|value: &Value| !value.is_number());
-        settings.insert(key, value.unwrap_or(Value::String(text)));
-    }
+    let settings = settings(&arguments.setting)?;
     let settings: Settings = serde_json::from_value(Value::Object(settings))
         .map_err(|error| Failed::Usage(format!("--setting: {error}")))?;
     let credentials = credentials.into_iter().map(|(key, value)| (key, Secret::new(value))).collect();

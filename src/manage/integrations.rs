@@ -201,19 +201,7 @@ impl Manager {
         if let Some(name) = body.text("name", NAME_MAX) {
             integration.name = name;
         }
-        let changed = credentials(&mut account, &mut body);
-        if let Some(given) = body.value("settings") {
-            let wrong = match settings::given(given) {
-                Ok(given) => settings::apply(&mut account.settings, about, given),
-                Err(error) => vec![error],
-            };
-            wrong.into_iter().for_each(|error| body.error(error));
-        }
-        let mut problems = about::problems(about, &account);
-        if problems.is_empty() {
-            problems = provider.validate(&account);
-        }
-        problems.into_iter().for_each(|problem| body.error(problem.into()));
+        let changed = merge(provider, &mut account, &mut body);
         self.check_urls(about, &account, &mut body).await;
         body.finish()?;
         self.seal(about, integration, &account, &changed)?;
@@ -268,6 +256,33 @@ fn hint(secret: &Secret) -> String {
     let shown = if length > HIDDEN_WHOLE_MAX { HINT_LEN } else { 0 };
     let tail: String = secret.expose().chars().skip(length.saturating_sub(shown)).collect();
     format!("…{tail}")
+}
+
+/// Merges the given credentials and settings into the account, checks it whole, and tells which credentials changed.
+fn merge(provider: &dyn Provider, account: &mut Account, body: &mut Members) -> Vec<String> {
+    let about = provider.about();
+    let changed = credentials(account, body);
+    if let Some(given) = body.value("settings") {
+        let wrong = match settings::given(given) {
+            Ok(given) => settings::apply(&mut account.settings, about, given),
+            Err(error) => vec![error],
+        };
+        wrong.into_iter().for_each(|error| body.error(error));
+    }
+    let mut problems = about::problems(about, account);
+    if problems.is_empty() {
+        problems = provider.validate(account);
+    }
+    problems.into_iter().for_each(|problem| body.error(problem.into()));
+    changed
+}
+
+/// An account that is not saved: `{"credentials", "settings"}` on top of another one, checked as when an integration
+/// is made. What is wrong with it is noted in the body.
+pub fn draft(provider: &dyn Provider, base: Account, body: &mut Members) -> Account {
+    let mut account = base;
+    merge(provider, &mut account, body);
+    account
 }
 
 /// Merges the given credentials into the account and tells which ones changed.

@@ -8,6 +8,7 @@ mod error;
 pub mod integrations;
 mod members;
 pub mod merchants;
+pub mod pasted;
 pub mod replays;
 pub mod settings;
 pub mod time;

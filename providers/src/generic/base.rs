@@ -12,8 +12,6 @@ use crate::nested;
 
 /// Longest base string, bytes.
 const BASE_LEN_MAX: usize = 4 * 1024 * 1024;
-/// Longest piece that is shown, characters.
-const SHOWN_LEN_MAX: usize = 4096;
 
 /// A base string, or a piece of one.
 #[derive(Default)]
@@ -63,11 +61,8 @@ impl<'e> Builder<'e> {
     }
 
     fn plain(&self, bytes: Vec<u8>) -> Base {
-        let shown = if self.show {
-            String::from_utf8_lossy(&bytes).chars().take(SHOWN_LEN_MAX).collect()
-        } else {
-            String::new()
-        };
+        let shown =
+            if self.show { String::from_utf8_lossy(&bytes).into_owned() } else { String::new() };
         Base { bytes: Zeroizing::new(bytes), shown }
     }
 

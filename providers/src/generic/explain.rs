@@ -2,16 +2,53 @@
 
 use serde::Serialize;
 
-use super::document::{self, Absent};
-use crate::{Account, Request};
+use super::document::{self, Absent, Document};
+use super::mask::Mask;
+use super::{receive, reply, validate};
+use crate::{Account, Outcome, Proof, Received, Reject, Request};
 
 /// Most steps that are told.
 const STEPS_MAX: usize = 256;
 /// How many characters of a signature are shown.
 const SIGNATURE_SHOWN: usize = 8;
+/// How many characters of any other text are shown.
+const TEXT_SHOWN: usize = 4096;
 
-/// A step of reading a notification. No secret is in it: a base string shows `<secret:NAME>` in its place, and of
-/// signatures only the first eight characters are shown.
+/// Whether the document takes a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Its checks prove the sender, and it says something about a payment.
+    Proven,
+    /// It is read, but nothing in it proves the sender: the provider's API would be asked, or a person.
+    Unproven,
+    /// It would be refused.
+    Refused,
+}
+
+impl Verdict {
+    /// `proven`, `unproven`, `refused`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Verdict::Proven => "proven",
+            Verdict::Unproven => "unproven",
+            Verdict::Refused => "refused",
+        }
+    }
+}
+
+/// What became of a request, step by step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was done, in order.
+    pub steps: Vec<Step>,
+}
+
+/// A step of reading a notification. No secret is in it: wherever a secret stands, also in what came, its name stands
+/// instead (`<secret:NAME>`), and of signatures only the first eight characters are shown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// What was done: `read`, `unwrap`, `hmac`, `map`, `state`, `fact`, …
@@ -37,17 +74,37 @@ impl Step {
         Step { what: what.to_owned(), ok, detail: detail.into(), base: None, expected: None, received: None }
     }
 
-    /// With the beginnings of two signatures.
-    pub(super) fn signatures(mut self, expected: Option<&str>, received: Option<&str>) -> Step {
-        let short = |text: &str| text.chars().take(SIGNATURE_SHOWN).collect();
-        self.expected = expected.map(short);
-        self.received = received.map(short);
-        self
+    /// Fit to be shown.
+    fn shown(self, mask: &Mask) -> Step {
+        let text = |text: &str| cut(&mask.hide(text), TEXT_SHOWN);
+        let signature = |text: &String| {
+            let hidden = mask.hide(text);
+            // Where a secret itself came in the signature's place, its name is shown whole.
+            if hidden == *text { text.chars().take(SIGNATURE_SHOWN).collect() } else { cut(&hidden, TEXT_SHOWN) }
+        };
+        Step {
+            what: self.what,
+            ok: self.ok,
+            detail: text(&self.detail),
+            base: self.base.as_deref().map(text),
+            expected: self.expected.as_ref().map(signature),
+            received: self.received.as_ref().map(signature),
+        }
+    }
+}
+
+fn cut(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        None => text.to_owned(),
+        Some((at, _)) => {
+            let more = text.get(at..).map_or(0, |rest| rest.chars().count());
+            format!("{}… ({more} more characters)", text.get(..at).unwrap_or(""))
+        }
     }
 }
 
 /// Takes steps down, if anybody wants to know.
-pub(super) struct Trace(Option<Vec<Step>>);
+pub(super) struct Trace(Option<(Mask, Vec<Step>)>);
 
 impl Trace {
     pub(super) fn off() -> Trace {
@@ -59,47 +116,78 @@ impl Trace {
     }
 
     pub(super) fn add(&mut self, step: impl FnOnce() -> Step) {
-        if let Some(steps) = &mut self.0
+        if let Some((mask, steps)) = &mut self.0
             && steps.len() < STEPS_MAX
         {
-            steps.push(step());
+            steps.push(step().shown(mask));
         }
+    }
+
+    /// Takes down why something failed.
+    pub(super) fn failed<T, E: Into<Reject>>(
+        &mut self,
+        what: &str,
+        result: Result<T, E>,
+    ) -> Result<T, Reject> {
+        let result = result.map_err(Into::into);
+        if let Err(reject) = &result {
+            self.add(|| Step::new(what, false, reject.reason.clone()));
+        }
+        result
     }
 }
 
 /// Reads a request as the account's document says and tells every step: what was read, every base string with the
-/// secrets masked, what was compared, which rule gave the state, and which fact came out or why none did.
+/// secrets masked, what was compared, which rule gave the state, which fact came out or why none did, and what the
+/// provider would be answered. It does not matter whether the document is live, only observes, or is off.
 #[must_use]
-pub fn explain(request: &Request, account: &Account) -> Vec<Step> {
-    let mut trace = Trace(Some(Vec::new()));
-    match document::of(account) {
-        Err(Absent::NotGiven) => trace.add(|| Step::new("document", false, "there is no document yet")),
-        Err(Absent::Wrong(problem)) => {
-            trace.add(|| Step::new("document", false, format!("{}: {}", problem.pointer, problem.detail)));
+pub fn explain(request: &Request, account: &Account) -> Explanation {
+    let document = match document::of(account) {
+        Ok(document) => document,
+        Err(absent) => {
+            let why = match absent {
+                Absent::NotGiven => "there is no document yet".to_owned(),
+                Absent::Wrong(problem) => format!("{}: {}", problem.pointer, problem.detail),
+            };
+            return Explanation { verdict: Verdict::Refused, steps: vec![Step::new("document", false, why)] };
         }
-        Ok(document) => {
-            trace.add(|| Step::new("document", true, format!("{} is read", document.slug)));
-            for text in super::validate::advice(&document) {
-                trace.add(|| Step::new("advice", true, text));
-            }
-            match super::receive::run(&document, request, account, &mut trace) {
-                Ok(received) => {
-                    for fact in &received.facts {
-                        let text = serde_json::to_string(fact).unwrap_or_default();
-                        trace.add(|| Step::new("fact", true, text));
-                    }
-                    trace.add(|| Step::new("dedupe", true, received.dedupe.clone()));
-                }
-                Err(reject) => {
-                    let mut detail = reject.reason.clone();
-                    if let Some(diagnosis) = &reject.diagnosis {
-                        detail.push_str("; ");
-                        detail.push_str(diagnosis);
-                    }
-                    trace.add(|| Step::new("refused", false, detail));
-                }
-            }
-        }
+    };
+    let mut trace = Trace(Some((Mask::of(&document, account), Vec::new())));
+    trace.add(|| Step::new("document", true, format!("{} is read", document.slug)));
+    for text in validate::advice(&document) {
+        trace.add(|| Step::new("advice", true, text));
     }
-    trace.0.unwrap_or_default()
+    let result = receive::run(&document, request, account, &mut trace);
+    let verdict = match &result {
+        Ok(received) => taken(&document, received, &mut trace),
+        Err(reject) => refused(reject, &mut trace),
+    };
+    let outcome = result.as_ref().map_or_else(Outcome::Rejected, |_| Outcome::Accepted);
+    let answer = reply::answer(request, &outcome, account);
+    trace.add(|| {
+        Step::new("answer", true, format!("{} {} {}", answer.status, answer.content_type, answer.body))
+    });
+    Explanation { verdict, steps: trace.0.map(|(_, steps)| steps).unwrap_or_default() }
+}
+
+fn taken(document: &Document<'_>, received: &Received, trace: &mut Trace) -> Verdict {
+    for fact in &received.facts {
+        let text = serde_json::to_string(fact).unwrap_or_default();
+        trace.add(|| Step::new("fact", true, text));
+    }
+    trace.add(|| Step::new("dedupe", true, received.dedupe.clone()));
+    if let Proof::Unproven(why) = &received.proof {
+        trace.add(|| Step::new("confirm", true, why.clone()));
+    }
+    if document.is_proved() { Verdict::Proven } else { Verdict::Unproven }
+}
+
+fn refused(reject: &Reject, trace: &mut Trace) -> Verdict {
+    let mut detail = reject.reason.clone();
+    if let Some(diagnosis) = &reject.diagnosis {
+        detail.push_str("; ");
+        detail.push_str(diagnosis);
+    }
+    trace.add(|| Step::new("refused", false, detail));
+    Verdict::Refused
 }

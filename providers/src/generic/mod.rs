@@ -28,6 +28,7 @@ mod functions;
 mod imitate;
 mod keys;
 mod mapping;
+mod mask;
 mod pointer;
 mod presets;
 mod prove;
@@ -42,7 +43,7 @@ mod tests;
 mod validate;
 
 pub use about::ABOUT;
-pub use explain::{Step as ExplainStep, explain};
+pub use explain::{Explanation, Step as ExplainStep, Verdict as ExplainVerdict, explain};
 
 use crate::about::Problem;
 use crate::operation::{Sample, Wish};

@@ -44,7 +44,8 @@ impl<'e> Prover<'e> {
             Check::Rsa { digest, key, base, expect } => self.rsa(*digest, key, base, expect, trace),
             Check::Any(of) => self.any(of, trace),
             Check::When { ptr, then, otherwise } => {
-                let filled = self.envelope.scalar(*ptr)?.is_some_and(|text| !text.is_empty());
+                let scalar = trace.failed("when", self.envelope.scalar(*ptr))?;
+                let filled = scalar.is_some_and(|text| !text.is_empty());
                 let word = if filled { "then" } else { "else" };
                 trace.add(|| Step::new("when", true, format!("{} decides for {word}", ptr.text)));
                 self.one(if filled { then } else { otherwise }, trace)
@@ -82,21 +83,17 @@ impl<'e> Prover<'e> {
         trace: &mut Trace,
     ) -> Result<(), Reject> {
         let word = if signature.method == Method::Hash { "hash" } else { "hmac" };
-        let offered = self.offered(expect).inspect_err(|reject| {
-            trace.add(|| Step::new(word, false, reject.reason.clone()));
-        })?;
+        let offered = trace.failed(word, self.offered(expect))?;
         let builder = Builder::new(self.envelope, self.keys, trace.is_on());
         let made = builder.build(&signature.base).and_then(|base| {
             let digest = sign(signature, &base.bytes, self.keys)?;
             Ok((base, digest))
         });
-        let (base, digest) = made.map_err(Reject::from).inspect_err(|reject| {
-            trace.add(|| Step::new(word, false, reject.reason.clone()));
-        })?;
+        let (base, digest) = trace.failed(word, made)?;
         let fits = offered.iter().any(|claimed| fits(expect, claimed, &digest));
         trace.add(|| {
             let step = Step::new(word, fits, format!("{} over the base string", signature.hash.name()));
-            signed(step, base, Some(&encode(expect.encoding, expect.case, &digest)), &offered)
+            signed(step, base, Some(encode(expect.encoding, expect.case, &digest)), &offered)
         });
         verdict(fits, expect)
     }
@@ -109,9 +106,10 @@ impl<'e> Prover<'e> {
         expect: &Expect<'_>,
         trace: &mut Trace,
     ) -> Result<(), Reject> {
-        let offered = self.offered(expect)?;
-        let base = Builder::new(self.envelope, self.keys, trace.is_on()).build(parts)?;
-        let keys = self.keys.public(key)?;
+        let offered = trace.failed("rsa", self.offered(expect))?;
+        let built = Builder::new(self.envelope, self.keys, trace.is_on()).build(parts);
+        let base = trace.failed("rsa", built)?;
+        let keys = trace.failed("rsa", self.keys.public(key))?;
         let parameters: &'static ring::signature::RsaParameters = match rsa {
             RsaDigest::Sha1 => &ring::signature::RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
             RsaDigest::Sha256 => &ring::signature::RSA_PKCS1_2048_8192_SHA256,
@@ -213,9 +211,8 @@ fn verdict(fits: bool, expect: &Expect<'_>) -> Result<(), Reject> {
     proved(fits, || format!("the signature at {} does not fit", expect.from.text))
 }
 
-fn signed(step: Step, base: Base, expected: Option<&str>, offered: &[String]) -> Step {
-    let received = offered.first().map(String::as_str);
-    Step { base: Some(base.shown), ..step.signatures(expected, received) }
+fn signed(step: Step, base: Base, expected: Option<String>, offered: &[String]) -> Step {
+    Step { base: Some(base.shown), expected, received: offered.first().cloned(), ..step }
 }
 
 /// The digest or HMAC of a base string.

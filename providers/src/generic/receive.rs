@@ -73,9 +73,9 @@ pub(super) fn run(
     trace: &mut Trace,
 ) -> Result<Received, Reject> {
     let keys = Keys::new(document, account);
-    let mut envelope = Envelope::open(document, request)?;
+    let mut envelope = trace.failed("read", Envelope::open(document, request))?;
     trace.add(|| Step::new("read", true, format!("{} bytes of body", request.body.len())));
-    envelope.unwrap(&document.reading.unwrap, &keys)?;
+    trace.failed("unwrap", envelope.unwrap(&document.reading.unwrap, &keys))?;
     if !document.reading.unwrap.is_empty() {
         trace.add(|| Step::new("unwrap", true, "what was wrapped is open"));
     }
@@ -91,7 +91,7 @@ fn read(
     envelope: &Envelope<'_>,
     trace: &mut Trace,
 ) -> Result<Received, Reject> {
-    let (verdict, rule) = document.states.decide(envelope)?;
+    let (verdict, rule) = trace.failed("state", document.states.decide(envelope))?;
     let told = match rule {
         Some(at) => format!("rule {at} says {}", verdict.word()),
         None => format!("no rule holds: {}", verdict.word()),
@@ -101,7 +101,7 @@ fn read(
         trace.add(|| Step::new("state", true, told));
         return ignored(document, map, envelope);
     }
-    let values = map.values(envelope)?;
+    let values = trace.failed("map", map.values(envelope))?;
     trace.add(|| {
         let amount = values.amount.map_or_else(|| "none".to_owned(), |money| money.to_string());
         let order = values.reference.as_deref().unwrap_or("none");

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{explain, slug};
+use super::explain::{Verdict, explain};
+use super::slug;
 use crate::{Account, Fact, Mode, Outcome, Proof, Provider as _, RejectKind, Request, Secret, State};
 
 const SECRET: &str = "flowell-test-secret";
@@ -120,21 +121,26 @@ fn only_listed_hosts_are_called() {
 #[test]
 fn an_explanation_shows_every_step_and_no_secret() {
     let account = account(example());
-    let steps = explain(&signed(BODY), &account);
+    let told = explain(&signed(BODY), &account);
+    assert_eq!(told.verdict, Verdict::Proven);
+    let steps = told.steps;
     let words: Vec<_> = steps.iter().map(|step| step.what.as_str()).collect();
-    assert_eq!(words, ["document", "read", "hmac", "map", "state", "fact", "dedupe"]);
+    assert_eq!(words, ["document", "read", "hmac", "map", "state", "fact", "dedupe", "answer"]);
     assert!(steps.iter().all(|step| step.ok));
     assert_eq!(steps[2].base.as_deref(), Some(BODY));
     assert_eq!(steps[2].expected, steps[2].received.as_ref().map(|_| steps[2].expected.clone().unwrap()));
     let mut forged = signed(BODY);
     forged.body = BODY.replace("10.50", "1.00").into_bytes();
-    let steps = explain(&forged, &account);
+    let told = explain(&forged, &account);
+    assert_eq!(told.verdict, Verdict::Refused);
+    let steps = told.steps;
     let failed = steps.iter().find(|step| step.what == "hmac").unwrap();
     assert!(!failed.ok && failed.expected.as_ref().unwrap().len() == 8);
-    assert_eq!(steps.last().unwrap().what, "refused");
+    let [.., refused, answer] = steps.as_slice() else { panic!("{steps:?}") };
+    assert_eq!((refused.what.as_str(), answer.detail.as_str()), ("refused", "403 text/plain; charset=utf-8 "));
     let mut document = super::presets::document("flowell-form-md5").unwrap().clone();
     document["auth"][0]["base"] = json!([{"join": {"sep": "|", "each": ["md5"], "parts": [{"field": "/body/id"}, {"secret": "main"}]}}]);
-    let steps = explain(&Request::post("", "id=1&hash=00"), &self::account(document));
+    let steps = explain(&Request::post("", "id=1&hash=00"), &self::account(document)).steps;
     let base = steps.iter().find_map(|step| step.base.as_deref()).unwrap();
     assert_eq!(base, "md5(1)|md5(<secret:main>)");
     assert!(!serde_json::to_string(&steps).unwrap().contains(SECRET));
