@@ -84,10 +84,10 @@ pub async fn saved(context: Context, body: Body) -> Result<Reply> {
     let merchant = context.merchant(Need::Read).await?;
     context.no_params()?;
     let id: IntegrationId = context.id("integration")?;
-    let account = account_of(&merchant, id, context.part("id"), "")?;
     let mut members = body.members()?;
     let request = asked(&context, merchant.config.merchant.id, Some(id), &mut members).await?;
     members.finish()?;
+    let account = account_of(&merchant, id, context.part("id"), "")?;
     Ok(Reply::ok(&view(&request, &account)))
 }
 

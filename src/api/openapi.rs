@@ -55,7 +55,8 @@ impl Modify for Common {
         }
         for item in document.paths.paths.values_mut() {
             let post = item.post.as_mut();
-            let is_dry = |post: &Operation| post.operation_id.as_deref().is_some_and(|id| DRY_RUNS.contains(&id));
+            let is_dry =
+                |post: &Operation| post.operation_id.as_deref().is_some_and(|id| DRY_RUNS.contains(&id));
             if let Some(post) = post.filter(|post| !is_dry(post)) {
                 idempotency(post);
             }

@@ -112,8 +112,8 @@ fn checked<T>(read: T, members: Members) -> Checked<T> {
 fn document(path: &Path) -> Result<Value, Failed> {
     let shown = path.display();
     let text = String::from_utf8(read(path)?).map_err(|_| Failed::Usage(format!("{shown} is not UTF-8")))?;
-    let document: Value =
-        serde_json::from_str(&text).map_err(|error| Failed::Usage(format!("{shown} is not JSON: {error}")))?;
+    let document: Value = serde_json::from_str(&text)
+        .map_err(|error| Failed::Usage(format!("{shown} is not JSON: {error}")))?;
     match text::duplicate_name(&text) {
         Some(name) => Err(Failed::Usage(format!("{shown} has the member {name:?} twice in one object"))),
         None => Ok(document),
@@ -132,8 +132,8 @@ fn request(arguments: &Arguments) -> Result<Checked<Request>, Failed> {
         let request = pasted::request(&mut members, now);
         checked(request, members)
     } else {
-        let read = pasted::text(&bytes, now)
-            .map_err(|why| Failed::Usage(format!("{}: {why}", shown(arguments))))?;
+        let read =
+            pasted::text(&bytes, now).map_err(|why| Failed::Usage(format!("{}: {why}", shown(arguments))))?;
         if read.line_break_dropped {
             print::note(
                 "remark: the line break at the end of the body was left out; a header Content-Length says exactly \

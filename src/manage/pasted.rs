@@ -68,7 +68,6 @@ fn headers(members: &mut Members) -> Vec<(String, String)> {
     headers
 }
 
-
 /// What was read of a request's text.
 pub struct Pasted {
     /// The request.
@@ -158,7 +157,9 @@ fn measured<'b>(body: &'b [u8], headers: &[(String, String)]) -> Result<(&'b [u8
             Some(body) => Ok((body, false)),
             None => {
                 let got = body.len();
-                Err(format!("the body has {got} bytes, Content-Length says {len}: something was lost in pasting"))
+                Err(format!(
+                    "the body has {got} bytes, Content-Length says {len}: something was lost in pasting"
+                ))
             }
         };
     }
@@ -178,9 +179,15 @@ mod tests {
         )
         .unwrap();
         let Pasted { request, line_break_dropped } = read;
-        assert_eq!((request.method, request.query.as_str(), request.kind.as_deref()), (Method::Post, "a=1", Some("check")));
+        assert_eq!(
+            (request.method, request.query.as_str(), request.kind.as_deref()),
+            (Method::Post, "a=1", Some("check"))
+        );
         assert_eq!(request.headers[0], ("x-sign".to_owned(), "q: 1".to_owned()));
-        assert_eq!((request.body.as_slice(), line_break_dropped, request.received_at), (&b"{\n\n}"[..], true, 5));
+        assert_eq!(
+            (request.body.as_slice(), line_break_dropped, request.received_at),
+            (&b"{\n\n}"[..], true, 5)
+        );
         let exact = text(b"post /\nContent-Length: 3\n\nab\n\n", 0).unwrap();
         assert_eq!((exact.request.body.as_slice(), exact.line_break_dropped), (&b"ab\n"[..], false));
         let bare = text(b"GET /x?y=%20", 0).unwrap().request;

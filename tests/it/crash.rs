@@ -83,6 +83,31 @@ impl Got {
         }
     }
 
+    /// Waits until a payment came into this state.
+    pub async fn wait_for_state(&self, count: usize, state: &str) {
+        let all = async {
+            loop {
+                let more = self.more.notified();
+                if self.events.lock().unwrap().keys().filter(|(_, known)| known == state).count() >= count {
+                    return;
+                }
+                more.await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, all).await.is_err() {
+            panic!("not {count} events {state} in {:?}", self.events.lock().unwrap());
+        }
+    }
+
+    /// The states that came, by how many payments.
+    pub fn states(&self) -> std::collections::BTreeMap<String, usize> {
+        let mut states = std::collections::BTreeMap::new();
+        for (_, state) in self.events.lock().unwrap().keys() {
+            *states.entry(state.clone()).or_default() += 1;
+        }
+        states
+    }
+
     /// Waits until these came: payments and their states.
     pub async fn wait_for_events(&self, wanted: &[(u64, String)]) {
         let all = async {

@@ -9,6 +9,7 @@ mod cli;
 mod crash;
 mod delivery;
 mod faults;
+mod generic;
 mod intake;
 mod operations;
 mod outbound_addresses;

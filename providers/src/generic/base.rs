@@ -61,8 +61,7 @@ impl<'e> Builder<'e> {
     }
 
     fn plain(&self, bytes: Vec<u8>) -> Base {
-        let shown =
-            if self.show { String::from_utf8_lossy(&bytes).into_owned() } else { String::new() };
+        let shown = if self.show { String::from_utf8_lossy(&bytes).into_owned() } else { String::new() };
         Base { bytes: Zeroizing::new(bytes), shown }
     }
 

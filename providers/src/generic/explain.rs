@@ -80,7 +80,11 @@ impl Step {
         let signature = |text: &String| {
             let hidden = mask.hide(text);
             // Where a secret itself came in the signature's place, its name is shown whole.
-            if hidden == *text { text.chars().take(SIGNATURE_SHOWN).collect() } else { cut(&hidden, TEXT_SHOWN) }
+            if hidden == *text {
+                text.chars().take(SIGNATURE_SHOWN).collect()
+            } else {
+                cut(&hidden, TEXT_SHOWN)
+            }
         };
         Step {
             what: self.what,

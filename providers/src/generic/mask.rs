@@ -25,7 +25,8 @@ impl Mask {
             let base64 = BASE64_STANDARD.encode(text);
             let bare = base64.trim_end_matches('=').to_owned();
             let forms = [form::encode(text), form::encode_percent(text), form::encode_php(text)];
-            for written in forms.into_iter().chain([text.to_owned(), quoted, base64, bare, hex::encode(text)]) {
+            for written in forms.into_iter().chain([text.to_owned(), quoted, base64, bare, hex::encode(text)])
+            {
                 hidden.push((written.into_bytes(), format!("<secret:{name}>")));
             }
         };
@@ -85,10 +86,10 @@ mod tests {
     #[test]
     fn a_secret_is_hidden_in_every_form() {
         let mut account = Account::default();
-        account.settings.own.insert(
-            "document".to_owned(),
-            presets::document("flowell-json-hmac").unwrap().clone(),
-        );
+        account
+            .settings
+            .own
+            .insert("document".to_owned(), presets::document("flowell-json-hmac").unwrap().clone());
         let secret = "пароль+\"with\" 1/2";
         account.credentials.insert("main".to_owned(), Secret::new(secret));
         let mask = Mask::of(&document::of(&account).unwrap(), &account);

@@ -137,7 +137,10 @@ fn an_explanation_shows_every_step_and_no_secret() {
     let failed = steps.iter().find(|step| step.what == "hmac").unwrap();
     assert!(!failed.ok && failed.expected.as_ref().unwrap().len() == 8);
     let [.., refused, answer] = steps.as_slice() else { panic!("{steps:?}") };
-    assert_eq!((refused.what.as_str(), answer.detail.as_str()), ("refused", "403 text/plain; charset=utf-8 "));
+    assert_eq!(
+        (refused.what.as_str(), answer.detail.as_str()),
+        ("refused", "403 text/plain; charset=utf-8 ")
+    );
     let mut document = super::presets::document("flowell-form-md5").unwrap().clone();
     document["auth"][0]["base"] = json!([{"join": {"sep": "|", "each": ["md5"], "parts": [{"field": "/body/id"}, {"secret": "main"}]}}]);
     let steps = explain(&Request::post("", "id=1&hash=00"), &self::account(document)).steps;

@@ -90,7 +90,9 @@ async fn bodies_are_read_as_they_are_described() {
             };
             let name_on_creation = known.is_subset(&described);
             assert!(name_on_creation, "{method} {path} reads {known:?}, described are {described:?}");
-            if !(path.ends_with("/try") || path == "/merchants" || path.ends_with("/integrations")) {
+            // A request is either one of the log or given member by member: not all are looked at.
+            let one_of_two = path.ends_with("/try") || path.ends_with("/explain");
+            if !(one_of_two || path == "/merchants" || path.ends_with("/integrations")) {
                 assert_eq!(known, described, "{method} {path}");
             }
             compared += 1;

@@ -269,4 +269,7 @@ macro_rules! every_vector {
     };
 }
 
-every_vector! { yookassa yoomoney robokassa cloudpayments liqpay uapay uniteller unitpay }
+every_vector! {
+    yookassa yoomoney robokassa cloudpayments liqpay uapay uniteller unitpay
+    bepaid cryptopay cryptobot justclick generic
+}

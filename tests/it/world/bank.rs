@@ -70,9 +70,15 @@ impl Bank {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Answers a path (`GET /payments/1`) so from now on.
+    /// Answers a path (`GET /payments/1`) so from now on. `GET /payments/*` stands for every path with another last
+    /// part, which takes the place of `{id}` in the body.
     pub fn answer(&self, method_and_path: &str, status: u16, body: impl Into<String>) {
         self.inside.answers.lock().unwrap().insert(method_and_path.to_owned(), (status, body.into()));
+    }
+
+    /// Knows nothing any more.
+    pub fn forget(&self) {
+        self.inside.answers.lock().unwrap().clear();
     }
 
     /// The next call must be this one (`GET /payments/1`), and is answered so. Scripted calls come before all others.
@@ -116,7 +122,12 @@ async fn answer(inside: web::Data<Inside>, request: HttpRequest, body: web::Byte
     if let Some((_, reply)) = scripted {
         return said(reply).await;
     }
-    let known = inside.answers.lock().unwrap().get(&key).cloned();
+    let (folder, last) = key.rsplit_once('/').unwrap();
+    let known = {
+        let answers = inside.answers.lock().unwrap();
+        answers.get(&key).or_else(|| answers.get(&format!("{folder}/*"))).cloned()
+    };
+    let known = known.map(|(status, body)| (status, body.replace("{id}", last)));
     match known {
         Some((status, body)) => said(Reply::json(status, body)).await,
         None => HttpResponse::NotFound().body("{}"),
