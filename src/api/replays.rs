@@ -1,5 +1,7 @@
 //! `/merchants/{m}/replays`: many deliveries sent again.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,6 +26,16 @@ pub struct ReplayFilterView {
     states: Vec<&'static str>,
     /// Of these providers; empty means all.
     providers: Vec<String>,
+    /// Of these integrations; empty means all.
+    integration_ids: Vec<String>,
+    /// Of these payments; empty means all.
+    payment_ids: Vec<u32>,
+    /// Only those without any attempt so far.
+    never_attempted: bool,
+    /// Events that the endpoint wants and of which it has no delivery.
+    missing: bool,
+    /// Text: the payment's number, an id, or part of the last error.
+    q: Option<String>,
     /// RFC 3339.
     from: Option<String>,
     /// RFC 3339.
@@ -39,12 +51,22 @@ pub struct ReplayView {
     status: &'static str,
     /// Deliveries that match.
     matched: u64,
-    /// Whether `matched` is exact. Counting stops at about 10 000: then there are at least so many.
+    /// Whether `matched` is exact. Counting stops at about 50 000: then there are at least so many.
     matched_is_exact: bool,
+    /// Of those that match, how many have each status; `missing` for events without a delivery.
+    by_status: BTreeMap<String, u64>,
     /// Deliveries sent for again so far.
     sent: u64,
-    /// Deliveries that could not be sent for: their endpoint is off or was deleted.
+    /// Deliveries that could not be sent for.
     failed: u64,
+    /// Deliveries that matched when they were counted, and no longer when their turn came. In the end `sent`, `failed`
+    /// and `skipped` add up to `matched`.
+    skipped: u64,
+    /// Those of `failed` and `skipped` by the reason: `endpoint_off`, `endpoint_deleted`, `gone` (removed by the
+    /// retention), `too_busy`, `changed_meanwhile`.
+    not_sent: BTreeMap<&'static str, u64>,
+    /// Most deliveries sent for per second.
+    per_s: u32,
     /// Which deliveries.
     filter: ReplayFilterView,
     /// To another endpoint than the original one.
@@ -61,6 +83,7 @@ pub struct ReplayView {
 
 impl From<Replay> for ReplayView {
     fn from(replay: Replay) -> ReplayView {
+        let (failed, skipped) = (replay.failed(), replay.skipped());
         let filter = replay.filter;
         ReplayView {
             id: replay.id.to_string(),
@@ -73,12 +96,21 @@ impl From<Replay> for ReplayView {
             matched: replay.matched,
             matched_is_exact: replay.counted_all || replay.status == ReplayStatus::Done,
             sent: replay.sent,
-            failed: replay.failed,
+            failed,
+            skipped,
+            not_sent: replay.not_sent.iter().map(|(why, count)| (why.word(), *count)).collect(),
+            by_status: replay.by_status,
+            per_s: replay.per_s,
             filter: ReplayFilterView {
                 status: filter.status.map(|status| status.word()),
                 endpoint_id: filter.endpoint.map(|id| id.to_string()),
                 states: filter.states.iter().map(|state| state.word()).collect(),
                 providers: filter.providers,
+                integration_ids: filter.integrations.iter().map(ToString::to_string).collect(),
+                payment_ids: filter.payments,
+                never_attempted: filter.never_attempted,
+                missing: filter.missing,
+                q: filter.q,
                 from: filter.from.map(time::show),
                 to: filter.to.map(time::show),
             },
@@ -91,7 +123,9 @@ impl From<Replay> for ReplayView {
     }
 }
 
-/// Begins a bulk replay, or only counts with `dry_run`.
+/// Begins a bulk replay, or only counts with `dry_run`. It goes oldest first, at `per_s` at the most, and makes way for
+/// new events. The same replay while the first is under way, or within a minute of it, is refused with 409 unless it
+/// has `confirm`.
 ///
 /// # Errors
 /// A problem.

@@ -314,6 +314,17 @@ pub struct ReplayFilterInput {
     pub states: Option<Vec<String>>,
     /// Of these providers.
     pub providers: Option<Vec<String>>,
+    /// Of these integrations.
+    pub integration_ids: Option<Vec<String>>,
+    /// Of these payments, at most 1000.
+    pub payment_ids: Option<Vec<u32>>,
+    /// Only those without any attempt so far.
+    pub never_attempted: Option<bool>,
+    /// Instead of deliveries: events that the endpoint (`endpoint_id`, or `to_endpoint_id`) wants and of which it has
+    /// no delivery, for example because it was made later.
+    pub missing: Option<bool>,
+    /// Text: the payment's number, an id, or part of the last error.
+    pub q: Option<String>,
     /// Of events at or after, RFC 3339.
     pub from: Option<String>,
     /// Of events before, RFC 3339.
@@ -329,6 +340,10 @@ pub struct ReplayInput {
     pub to_endpoint_id: Option<String>,
     /// Only count.
     pub dry_run: Option<bool>,
+    /// Do it although the same replay is under way or has just ended.
+    pub confirm: Option<bool>,
+    /// Most deliveries per second; the configuration's `delivery.replay_per_s` by default and at the most.
+    pub per_s: Option<u32>,
     /// For the record.
     pub reason: Option<String>,
 }

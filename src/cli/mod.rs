@@ -8,6 +8,7 @@ mod explain;
 mod health;
 mod print;
 mod replay;
+mod router;
 mod serve;
 mod simulate;
 mod token;
@@ -73,6 +74,12 @@ pub enum Failed {
 impl From<ConfigError> for Failed {
     fn from(error: ConfigError) -> Failed {
         Failed::Usage(error.to_string())
+    }
+}
+
+impl From<crate::client::ClientError> for Failed {
+    fn from(error: crate::client::ClientError) -> Failed {
+        Failed::Work(error.to_string())
     }
 }
 

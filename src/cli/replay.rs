@@ -4,24 +4,24 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::Args;
+use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
-use kassir_providers::Secret;
 use serde_json::{Map, Value, json};
 
+use super::router::Router;
 use super::{Failed, print};
-use crate::app::admin_token;
 use crate::client::Client;
 use crate::config::Config;
 
 /// How often progress is asked for.
-const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_millis(250);
 
 /// Arguments.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Whose deliveries.
+    /// Whose deliveries; not needed when the token sees one merchant only.
     #[arg(long, value_name = "ID")]
-    merchant: String,
+    merchant: Option<String>,
     /// Only deliveries with this status: failed, held, delivered, canceled, pending.
     #[arg(long)]
     status: Option<String>,
@@ -34,106 +34,179 @@ pub(super) struct Arguments {
     /// Only events of this provider; may be repeated.
     #[arg(long)]
     provider: Vec<String>,
-    /// Only deliveries made at or after this time, such as 2026-11-21T00:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    /// Only events of this integration; may be repeated.
+    #[arg(long, value_name = "ID")]
+    integration: Vec<String>,
+    /// Only events of this payment; may be repeated.
+    #[arg(long, value_name = "NUMBER")]
+    payment: Vec<u32>,
+    /// Only what has this text: a payment's number, an id, or part of the last error.
+    #[arg(long, value_name = "TEXT")]
+    q: Option<String>,
+    /// Only deliveries of events at or after this time, such as 2026-11-21T00:00:00Z.
+    #[arg(long, value_name = "TIME", alias = "since")]
     from: Option<String>,
-    /// Only deliveries made before this time.
+    /// Only deliveries of events before this time.
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
+    /// Only deliveries without any attempt so far.
+    #[arg(long)]
+    never_attempted: bool,
+    /// Events that the endpoint wants and never got, because it was made later.
+    #[arg(long)]
+    missing: bool,
     /// Send to this endpoint instead of the original one.
     #[arg(long, value_name = "ID")]
     to_endpoint: Option<String>,
+    /// Most deliveries per second.
+    #[arg(long, value_name = "NUMBER")]
+    per_s: Option<u32>,
     /// Why, for the audit log.
     #[arg(long)]
     reason: Option<String>,
     /// Only count.
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask.
+    /// Do not ask; also when the same replay is under way, or what was delivered is sent again.
     #[arg(long, short)]
     yes: bool,
-    /// The router; without it the configuration's address.
-    #[arg(long, value_name = "URL")]
-    url: Option<String>,
-    /// API token; without it the admin token of the configuration.
-    #[arg(long, value_name = "TOKEN", env = "KASSIR_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    /// Follow a replay that was begun before.
+    #[arg(long, value_name = "REPLAY", conflicts_with_all = ["dry_run", "cancel"])]
+    follow: Option<String>,
+    /// Stop a replay.
+    #[arg(long, value_name = "REPLAY", conflicts_with = "dry_run")]
+    cancel: Option<String>,
     /// The result as JSON.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    router: Router,
 }
 
 pub(super) async fn run(arguments: Arguments, config: Config) -> Result<(), Failed> {
-    let token = match &arguments.token {
-        Some(token) => Secret::new(token.clone()),
-        None => admin_token(&config)?.token,
-    };
-    let url = arguments.url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
-    let client = Client::new(&url, token).map_err(work)?;
-    let path = format!("/merchants/{}/replays", arguments.merchant);
-    let preview = client.post(&path, &request(&arguments, true)).await.map_err(work)?;
+    let client = arguments.router.client(&config)?;
+    let merchant = arguments.router.merchant(&client, arguments.merchant.as_deref()).await?;
+    let path = format!("/merchants/{merchant}/replays");
+    if let Some(id) = &arguments.cancel {
+        let canceled = client.post(&format!("{path}/{id}/cancel"), &json!({})).await?;
+        return show(&arguments, &canceled, &summary(&canceled));
+    }
+    if let Some(id) = &arguments.follow {
+        let ended = follow(&client, &format!("{path}/{id}"), arguments.json).await?;
+        return show(&arguments, &ended, &summary(&ended));
+    }
+    let preview = client.post(&path, &request(&arguments, true)).await?;
     let matched = count(&preview, "matched");
     if arguments.dry_run || matched == 0 {
+        if !arguments.json {
+            table(&preview);
+        }
         return show(&arguments, &preview, &format!("{matched} deliveries match; nothing was sent"));
     }
-    if !arguments.yes && !confirmed(matched)? {
-        return Err(Failed::Work(
-            "not confirmed; nothing was sent (use --yes to send without being asked)".to_owned(),
-        ));
+    if !arguments.yes {
+        table(&preview);
+        if !confirmed(&preview)? {
+            return Err(Failed::Work(
+                "not confirmed; nothing was sent (use --yes to send without being asked)".to_owned(),
+            ));
+        }
     }
-    let started = client.post(&path, &request(&arguments, false)).await.map_err(work)?;
+    let started = client.post(&path, &request(&arguments, false)).await?;
     let id = started.get("id").and_then(Value::as_str).unwrap_or("").to_owned();
-    let ended = follow(&client, &format!("{path}/{id}"), matched).await?;
-    let words = format!(
-        "{id} {}: {} of {matched} sent for again, {} could not be",
-        ended.get("status").and_then(Value::as_str).unwrap_or(""),
-        count(&ended, "sent"),
-        count(&ended, "failed")
-    );
-    show(&arguments, &ended, &words)
-}
-
-fn work(error: crate::client::ClientError) -> Failed {
-    Failed::Work(error.to_string())
+    if !arguments.json {
+        print::note(&format!("{id} is under way; Ctrl-C stops it, kassir replay --follow {id} looks again"));
+    }
+    let ended = follow(&client, &format!("{path}/{id}"), arguments.json).await?;
+    show(&arguments, &ended, &summary(&ended))
 }
 
 fn request(arguments: &Arguments, dry_run: bool) -> Value {
     let mut filter = Map::new();
-    let mut put = |name: &str, value: &Option<String>| {
-        if let Some(value) = value {
-            filter.insert(name.to_owned(), json!(value));
-        }
-    };
-    put("status", &arguments.status);
-    put("endpoint_id", &arguments.endpoint);
-    put("from", &arguments.from);
-    put("to", &arguments.to);
-    for (name, list) in [("states", &arguments.state), ("providers", &arguments.provider)] {
-        if !list.is_empty() {
-            filter.insert(name.to_owned(), json!(list));
+    let texts = [
+        ("status", &arguments.status),
+        ("endpoint_id", &arguments.endpoint),
+        ("from", &arguments.from),
+        ("to", &arguments.to),
+        ("q", &arguments.q),
+    ];
+    filter.extend(
+        texts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value.as_ref()?)))),
+    );
+    let lists = [
+        ("states", json!(arguments.state)),
+        ("providers", json!(arguments.provider)),
+        ("integration_ids", json!(arguments.integration)),
+        ("payment_ids", json!(arguments.payment)),
+    ];
+    let given = lists.into_iter().filter(|(_, list)| *list != json!([]));
+    filter.extend(given.map(|(name, list)| (name.to_owned(), list)));
+    for (name, on) in [("never_attempted", arguments.never_attempted), ("missing", arguments.missing)] {
+        if on {
+            filter.insert(name.to_owned(), json!(true));
         }
     }
-    let mut body = json!({ "filter": filter, "dry_run": dry_run });
-    if let Value::Object(body) = &mut body {
-        for (name, value) in [("to_endpoint_id", &arguments.to_endpoint), ("reason", &arguments.reason)] {
-            if let Some(value) = value {
-                body.insert(name.to_owned(), json!(value));
-            }
-        }
+    let mut body = Map::from_iter([
+        ("filter".to_owned(), Value::Object(filter)),
+        ("dry_run".to_owned(), json!(dry_run)),
+    ]);
+    if arguments.yes {
+        body.insert("confirm".to_owned(), json!(true));
     }
-    body
+    let more = [
+        ("to_endpoint_id", json!(arguments.to_endpoint)),
+        ("reason", json!(arguments.reason)),
+        ("per_s", json!(arguments.per_s)),
+    ];
+    body.extend(
+        more.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.to_owned(), value)),
+    );
+    Value::Object(body)
 }
 
 fn count(value: &Value, name: &str) -> u64 {
     value.get(name).and_then(Value::as_u64).unwrap_or(0)
 }
 
-fn confirmed(matched: u64) -> Result<bool, Failed> {
+fn summary(replay: &Value) -> String {
+    let text = |name: &str| replay.get(name).and_then(Value::as_str).unwrap_or("");
+    let mut words = format!(
+        "{} {}: {} of {} sent for again",
+        text("id"),
+        text("status"),
+        count(replay, "sent"),
+        count(replay, "matched")
+    );
+    for (why, count) in replay.get("not_sent").and_then(Value::as_object).into_iter().flatten() {
+        words.push_str(&format!(", {count} {}", why.replace('_', " ")));
+    }
+    words
+}
+
+/// What a replay would send.
+fn table(preview: &Value) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    for (status, count) in preview.get("by_status").and_then(Value::as_object).into_iter().flatten() {
+        table.add_row([status.as_str(), &count.to_string()]);
+    }
+    let exact = preview.get("matched_is_exact").and_then(Value::as_bool).unwrap_or(true);
+    let least = if exact { "" } else { "at least " };
+    table.add_row(["together".to_owned(), format!("{least}{}", count(preview, "matched"))]);
+    table.add_row(["per second".to_owned(), format!("at most {}", count(preview, "per_s"))]);
+    print::note(&table.to_string());
+}
+
+fn confirmed(preview: &Value) -> Result<bool, Failed> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }
+    let delivered = preview.get("by_status").map_or(0, |by| count(by, "delivered"));
+    let warning = match delivered {
+        0 => String::new(),
+        some => format!("{some} of them were delivered already: their endpoints get them a second time. "),
+    };
     let mut out = std::io::stderr();
-    write!(out, "{matched} deliveries match. Send them again? [y/N] ")?;
+    write!(out, "{warning}Send {} deliveries again? [y/N] ", count(preview, "matched"))?;
     out.flush()?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
@@ -141,14 +214,15 @@ fn confirmed(matched: u64) -> Result<bool, Failed> {
 }
 
 /// Shows the progress until the replay has ended; Ctrl-C cancels it.
-async fn follow(client: &Client, path: &str, matched: u64) -> Result<Value, Failed> {
-    let bar = ProgressBar::new(matched);
+async fn follow(client: &Client, path: &str, quiet: bool) -> Result<Value, Failed> {
+    let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::new(0) };
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style);
     loop {
-        let replay = client.get(path).await.map_err(work)?;
-        bar.set_position(count(&replay, "sent").saturating_add(count(&replay, "failed")));
+        let replay = client.get(path).await?;
+        bar.set_length(count(&replay, "matched"));
+        bar.set_position(["sent", "failed", "skipped"].iter().map(|name| count(&replay, name)).sum());
         if replay.get("status").and_then(Value::as_str) != Some("running") {
             bar.finish_and_clear();
             return Ok(replay);
@@ -158,7 +232,7 @@ async fn follow(client: &Client, path: &str, matched: u64) -> Result<Value, Fail
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
                 print::note("canceling");
-                client.post(&format!("{path}/cancel"), &json!({})).await.map_err(work)?;
+                client.post(&format!("{path}/cancel"), &json!({})).await?;
             }
         }
     }

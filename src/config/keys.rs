@@ -148,6 +148,12 @@ pub const KEYS: &[Key] = &[
     ),
     key("delivery.concurrency", Kind::Number, "256", "Attempts under way at once per router."),
     key(
+        "delivery.replay_per_s",
+        Kind::Number,
+        "100",
+        "Deliveries per second that one bulk replay sends for at the most. New events go first anyway.",
+    ),
+    key(
         "delivery.drain",
         Kind::Text,
         r#""20s""#,

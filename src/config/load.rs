@@ -25,6 +25,9 @@ impl ConfigError {
     }
 }
 
+/// Highest rate of a bulk replay, deliveries per second.
+const REPLAY_PER_S_MAX: u32 = 10_000;
+
 /// The file that is read when no other is named.
 pub const DEFAULT_FILE: &str = "kassir.toml";
 
@@ -157,6 +160,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     }
     if delivery.max_age < delivery.first_interval {
         return wrong("delivery.max_age must not be shorter than delivery.first_interval");
+    }
+    if !(1..=REPLAY_PER_S_MAX).contains(&delivery.replay_per_s) {
+        return wrong("delivery.replay_per_s must be between 1 and 10000");
     }
     if delivery.max_in_flight == 0 || delivery.concurrency == 0 {
         return wrong("delivery.max_in_flight and delivery.concurrency must be at least 1");

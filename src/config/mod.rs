@@ -115,6 +115,8 @@ pub struct DeliverySection {
     pub max_in_flight: u32,
     /// Attempts under way at once in all.
     pub concurrency: usize,
+    /// Most deliveries that a bulk replay sends for per second.
+    pub replay_per_s: u32,
     /// How long a stop waits for attempts under way.
     pub drain: Span,
 }

@@ -13,6 +13,7 @@ pub mod job;
 pub mod notification;
 pub mod payment;
 pub mod people;
+pub mod replay;
 
 pub use config::{Endpoint, Integration, Merchant, MerchantConfig, Sealed};
 pub use delivery::{Attempt, Delivery, DeliveryStatus};

@@ -1,10 +1,9 @@
-//! What people do: API tokens and their roles, bulk replays, the audit log.
+//! What people do: API tokens and their roles, the audit log.
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::DeliveryStatus;
-use super::event::EventState;
-use super::ids::{AuditId, EndpointId, MerchantId, ReplayId, TokenId};
+use super::ids::{AuditId, MerchantId, TokenId};
+pub use super::replay::{Replay, ReplayFilter, ReplayStatus, WhyNot};
 
 /// What a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,74 +34,6 @@ pub struct ApiToken {
     pub merchant: Option<MerchantId>,
     /// Unix milliseconds.
     pub created_at: i64,
-}
-
-/// Which deliveries a bulk replay takes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ReplayFilter {
-    /// With this status.
-    pub status: Option<DeliveryStatus>,
-    /// To this endpoint.
-    pub endpoint: Option<EndpointId>,
-    /// Of events in these states; empty means all.
-    pub states: Vec<EventState>,
-    /// Of these providers; empty means all.
-    pub providers: Vec<String>,
-    /// Made at or after, Unix milliseconds.
-    pub from: Option<i64>,
-    /// Made before, Unix milliseconds.
-    pub to: Option<i64>,
-}
-
-/// Where a bulk replay stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReplayStatus {
-    /// Only counted.
-    Preview,
-    /// Under way.
-    Running,
-    /// All sent for.
-    Done,
-    /// A person stopped it.
-    Canceled,
-}
-
-/// A bulk replay.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Replay {
-    /// Id.
-    pub id: ReplayId,
-    /// Grows with each change; 0 before it is stored.
-    pub version: u64,
-    /// Whose.
-    pub merchant: MerchantId,
-    /// Which deliveries.
-    pub filter: ReplayFilter,
-    /// To another endpoint than the original one.
-    pub to_endpoint: Option<EndpointId>,
-    /// Where it stands.
-    pub status: ReplayStatus,
-    /// Deliveries that match, as far as it is known.
-    pub matched: u64,
-    /// Whether all that match were counted, or only so many that counting stopped.
-    #[serde(default)]
-    pub counted_all: bool,
-    /// Deliveries sent for again.
-    pub sent: u64,
-    /// Deliveries that could not be sent for (deleted meanwhile).
-    pub failed: u64,
-    /// Where the next step goes on; `None` before the first.
-    pub cursor: Option<String>,
-    /// Who asked.
-    pub actor: String,
-    /// Why, in their words.
-    pub reason: Option<String>,
-    /// Unix milliseconds.
-    pub created_at: i64,
-    /// Unix milliseconds.
-    pub updated_at: i64,
 }
 
 /// Who did what.

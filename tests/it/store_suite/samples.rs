@@ -10,7 +10,7 @@ use kassir::domain::ids::{
 };
 use kassir::domain::notification::GivenAnswer;
 use kassir::domain::payment::Origin;
-use kassir::domain::people::{ApiToken, AuditEntry, Replay, ReplayFilter, ReplayStatus, Role};
+use kassir::domain::people::{ApiToken, AuditEntry, Replay, ReplayFilter, ReplayStatus, Role, WhyNot};
 use kassir::domain::{
     Attempt, Delivery, DeliveryStatus, Endpoint, Event, EventState, Integration, Job, Lane, Merchant,
     Notification, NotificationOutcome, Payment, Proven, Sealed, Task,
@@ -127,8 +127,14 @@ pub fn replay(merchant: MerchantId) -> Replay {
         status: ReplayStatus::Running,
         counted_all: true,
         matched: 10,
+        by_status: [("failed".to_owned(), 10)].into(),
         sent: 3,
-        failed: 1,
+        not_sent: [(WhyNot::EndpointOff, 1)].into(),
+        asked: "ab".to_owned(),
+        per_s: 100,
+        at_end: false,
+        taking: vec!["dlv_y".to_owned()],
+        waiting: vec![DeliveryId(id())],
         cursor: Some("dlv_x".to_owned()),
         actor: "tok_1".to_owned(),
         reason: Some("outage".to_owned()),

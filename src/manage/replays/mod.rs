@@ -1,27 +1,39 @@
 //! Replays: one delivery, or all that match a filter. A bulk replay is a record and a job of the durable queue, so
 //! that it survives a restart; `jobs::replay` does its work.
 
-use super::{Actor, ManageError, Manager, Members, Result, one_of};
+mod input;
+pub mod pick;
+
+use std::collections::BTreeMap;
+
+use kassir_providers::digest::Hash;
+
+use self::pick::{Item, Pick};
+use super::{Actor, ManageError, Manager, Members, Result};
 use crate::delivery::request_replay;
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::event::EventState;
 use crate::domain::ids::{DeliveryId, JobId, MerchantId, ReplayId};
 use crate::domain::job::{Job, Lane, Task};
-use crate::domain::people::{Replay, ReplayFilter, ReplayStatus};
+use crate::domain::people::{Replay, ReplayStatus};
 use crate::limits;
 use crate::registry::MerchantView;
-use crate::store::{Commit, Conflict, DeliveryFilter, Page, StoreError};
+use crate::store::{Commit, Conflict, Idempotency, Page, StoreError};
 
 /// Longest reason, characters.
 const REASON_MAX: usize = 500;
 /// Deliveries that are counted before a bulk replay starts; of more it is said that there are at least so many.
-pub const COUNT_MAX: u64 = 10_000;
+pub const COUNT_MAX: u64 = 50_000;
 /// Deliveries counted at once.
 const COUNT_PAGE: u32 = 200;
 /// Pages that are counted at the most: a rare kind of delivery among very many takes more pages than matches.
 const COUNT_PAGES_MAX: u32 = 500;
-/// Providers that a filter may name.
-const PROVIDERS_MAX: usize = 100;
+/// Within which a second replay of the same deliveries asks whether it is meant, milliseconds.
+const SAME_AGAIN_MS: i64 = 60_000;
+/// How long one person's start of a replay keeps the same one of another waiting at the most, milliseconds.
+const START_HOLD_MS: u64 = 60_000;
+/// The newest replays, among which one of the same deliveries is looked for.
+const RECENT: u32 = 200;
 
 /// The statuses of a delivery by their words.
 #[must_use]
@@ -73,57 +85,94 @@ impl Manager {
         Err(super::too_busy())
     }
 
-    /// Begins a bulk replay by `{"filter", "to_endpoint_id"?, "dry_run"?, "reason"?}`; a dry run only counts.
+    /// Begins a bulk replay by `{"filter", "to_endpoint_id"?, "dry_run"?, "confirm"?, "per_s"?, "reason"?}`; a dry run
+    /// only counts. A second one of the same deliveries while the first is under way, or within a minute of it, needs
+    /// `confirm`.
     ///
     /// # Errors
     /// [`ManageError`].
-    pub async fn create_replay(
-        &self,
-        actor: &Actor,
-        view: &MerchantView,
-        mut body: Members,
-    ) -> Result<Replay> {
-        let merchant = view.config.merchant.id;
-        let filter = body.object("filter", |inner| read_filter(inner, view));
-        if filter.is_none() {
-            body.wrong("filter", "is required; {} takes every delivery");
-        }
-        let to_endpoint = body.parsed("to_endpoint_id");
-        if let Some(id) = to_endpoint
-            && view.config.endpoint(id).is_none()
-        {
-            body.wrong("to_endpoint_id", format!("there is no endpoint {id}"));
-        }
-        let dry_run = body.switch("dry_run").unwrap_or(false);
-        let reason = body.text("reason", REASON_MAX);
-        body.finish()?;
-        let mut filter = filter.unwrap_or_default();
+    pub async fn create_replay(&self, actor: &Actor, view: &MerchantView, body: Members) -> Result<Replay> {
+        let rate_max = self.config.delivery.replay_per_s;
+        let wish = input::read(body, view, rate_max)?;
         let now = self.clock.now();
+        let asked = serde_json::to_string(&(&wish.filter, wish.to_endpoint)).unwrap_or_default();
+        let mut filter = wish.filter;
         // What happens from now on is not taken, else a replay could chase its own deliveries.
         filter.to = Some(filter.to.map_or(now, |to| to.min(now)));
-        let id = ReplayId(self.clock.id());
-        let (matched, counted_all) = self.count(merchant, &filter).await?;
-        let mut replay = Replay {
-            id,
+        let replay = Replay {
+            id: ReplayId(self.clock.id()),
             version: 0,
-            merchant,
-            matched,
-            counted_all,
+            merchant: view.config.merchant.id,
             filter,
-            to_endpoint,
-            status: if dry_run { ReplayStatus::Preview } else { ReplayStatus::Running },
+            to_endpoint: wish.to_endpoint,
+            asked: Hash::Sha256.hex(asked.as_bytes()),
+            per_s: wish.per_s.unwrap_or(rate_max),
+            status: if wish.dry_run { ReplayStatus::Preview } else { ReplayStatus::Running },
+            matched: 0,
+            counted_all: true,
+            by_status: BTreeMap::new(),
             sent: 0,
-            failed: 0,
+            not_sent: BTreeMap::new(),
             cursor: None,
+            at_end: false,
+            taking: Vec::new(),
+            waiting: Vec::new(),
             actor: actor.to_string(),
-            reason,
+            reason: wish.reason,
             created_at: now,
             updated_at: now,
         };
-        let action = if dry_run { "replay.preview" } else { "replay.create" };
+        if wish.dry_run {
+            return self.begin(actor, view, replay).await;
+        }
+        // Two people who ask for the same at once come one after the other, so that the second one is told.
+        let scope = format!("replay/{}", replay.merchant);
+        let key = replay.asked.clone();
+        if self.store.idempotency_begin(&scope, &key, &key, START_HOLD_MS).await? != Idempotency::Fresh {
+            return Err(ManageError::NotNow("The same replay is just being started by somebody.".to_owned()));
+        }
+        let begun = match self.same_already(&replay, wish.confirmed).await {
+            Ok(()) => self.begin(actor, view, replay).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = self.store.idempotency_finish(&scope, &key, None).await {
+            tracing::warn!(%error, "the start of a replay could not be freed; the same one has to wait a minute");
+        }
+        begun
+    }
+
+    /// Refuses what somebody asked for just now.
+    async fn same_already(&self, replay: &Replay, confirmed: bool) -> Result<()> {
+        if confirmed {
+            return Ok(());
+        }
+        let page = Page { limit: RECENT, before: None };
+        let recent = self.store.replays(replay.merchant, &page).await?.rows;
+        let same = recent.into_iter().find(|other| {
+            let fresh = replay.created_at.saturating_sub(other.created_at) < SAME_AGAIN_MS;
+            let counts = match other.status {
+                ReplayStatus::Running => true,
+                ReplayStatus::Done => fresh,
+                ReplayStatus::Preview | ReplayStatus::Canceled => false,
+            };
+            counts && other.asked == replay.asked
+        });
+        let Some(same) = same else { return Ok(()) };
+        let state = if same.status == ReplayStatus::Running { "is under way" } else { "has just ended" };
+        Err(ManageError::NotNow(format!(
+            "The same replay {state}: {}, started by {}. Follow that one, or send this with \"confirm\": true to send \
+             everything once more.",
+            same.id, same.actor
+        )))
+    }
+
+    /// Counts, notes, and puts it into the queue.
+    async fn begin(&self, actor: &Actor, view: &MerchantView, mut replay: Replay) -> Result<Replay> {
+        self.count(view, &mut replay).await?;
+        let action = if replay.status == ReplayStatus::Preview { "replay.preview" } else { "replay.create" };
         let detail = format!("{} deliveries {}", replay.matched, replay.reason.as_deref().unwrap_or(""));
-        self.note(actor, Some(merchant), action, id, detail).await?;
-        if !dry_run {
+        self.note(actor, Some(replay.merchant), action, replay.id, detail.trim_end()).await?;
+        if replay.status == ReplayStatus::Running {
             // The job first: without its record it ends by itself, a record without its job would never end.
             self.store.commit(job_for(&replay, JobId(self.clock.id()))).await?;
         }
@@ -165,34 +214,35 @@ impl Manager {
         self.store.replay(merchant, id).await?.ok_or_else(|| ManageError::no("replay", id))
     }
 
-    /// How many deliveries match, counted up to [`COUNT_MAX`], and whether these are all.
-    async fn count(&self, merchant: MerchantId, filter: &ReplayFilter) -> Result<(u64, bool)> {
-        let filter = delivery_filter(filter);
-        let mut page = Page { limit: COUNT_PAGE, before: None };
-        let mut counted: u64 = 0;
+    /// Counts what matches, up to [`COUNT_MAX`].
+    async fn count(&self, view: &MerchantView, replay: &mut Replay) -> Result<()> {
+        let pick = Pick {
+            store: self.store.as_ref(),
+            view,
+            filter: &replay.filter,
+            to_endpoint: replay.to_endpoint,
+            until: replay.created_at,
+        };
+        let (mut matched, mut cursor, mut all) = (0_u64, None::<String>, false);
         for _ in 0..COUNT_PAGES_MAX {
-            let listed = self.store.deliveries(merchant, &filter, &page).await?;
-            counted = counted.saturating_add(u64::try_from(listed.rows.len()).unwrap_or(0));
-            match listed.next {
-                Some(next) if counted < COUNT_MAX => page.before = Some(next),
-                next => return Ok((counted, next.is_none())),
+            let page = pick.page(cursor.as_deref(), COUNT_PAGE).await?;
+            for item in &page.items {
+                let status = match item {
+                    Item::Delivery(delivery) => delivery.status.word(),
+                    Item::Event(_) => "missing",
+                };
+                let counted = replay.by_status.entry(status.to_owned()).or_default();
+                *counted = counted.saturating_add(1);
+                matched = matched.saturating_add(1);
+            }
+            cursor = page.next;
+            all = cursor.is_none();
+            if all || matched >= COUNT_MAX {
+                break;
             }
         }
-        Ok((counted, false))
-    }
-}
-
-/// Which deliveries a replay's filter takes.
-#[must_use]
-pub fn delivery_filter(filter: &ReplayFilter) -> DeliveryFilter {
-    DeliveryFilter {
-        status: filter.status,
-        endpoint: filter.endpoint,
-        states: filter.states.clone(),
-        providers: filter.providers.clone(),
-        from: filter.from,
-        to: filter.to,
-        ..DeliveryFilter::default()
+        (replay.matched, replay.counted_all) = (matched, all);
+        Ok(())
     }
 }
 
@@ -208,29 +258,6 @@ fn sendable(view: &MerchantView, delivery: &Delivery) -> Result<()> {
             endpoint.id
         ))),
         Some(_) => Ok(()),
-    }
-}
-
-fn read_filter(inner: &mut Members, view: &MerchantView) -> ReplayFilter {
-    let endpoint = inner.parsed("endpoint_id");
-    if let Some(id) = endpoint
-        && view.config.endpoint(id).is_none()
-    {
-        inner.wrong("endpoint_id", format!("there is no endpoint {id}"));
-    }
-    ReplayFilter {
-        status: inner.word("status", &statuses()),
-        endpoint,
-        states: inner
-            .list("states", EventState::ALL.len(), |item| one_of(item, &states()))
-            .unwrap_or_default(),
-        providers: inner
-            .list("providers", PROVIDERS_MAX, |item| {
-                item.as_str().map(str::to_owned).ok_or_else(|| "must be a provider's slug".to_owned())
-            })
-            .unwrap_or_default(),
-        from: inner.time("from"),
-        to: inner.time("to"),
     }
 }
 
