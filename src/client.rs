@@ -82,6 +82,14 @@ impl Client {
         self.call(Method::Post, path, Some(body)).await
     }
 
+    /// PATCHes JSON to a path below `/api/v1`.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
+        self.call(Method::Patch, path, Some(body)).await
+    }
+
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
         let request = OutboundRequest {
             method,

@@ -22,6 +22,7 @@ mod redis_server;
 mod redis_store;
 mod simulate;
 mod sqlite;
+mod staff;
 mod subscriber;
 mod walls;
 mod world;
