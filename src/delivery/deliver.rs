@@ -54,7 +54,7 @@ impl Worker {
             let tallies = tallies(&settled);
             let end =
                 SettleEnd::Delivery { delivery: Box::new(settled.delivery), attempt: Some(settled.attempt) };
-            let write = Settle { fence: leased.fence, merchant: leased.merchant, end, tallies };
+            let write = Settle { fence: leased.fence, merchant: leased.merchant, end, hold: None, tallies };
             match self.write(leased, write).await {
                 Err(StoreError::Conflict(Conflict::Delivery)) => {}
                 other => return other,
@@ -87,6 +87,7 @@ impl Worker {
                 merchant: leased.merchant,
                 tallies: ending_tally(&stopped).into_iter().collect(),
                 end: SettleEnd::Delivery { delivery: Box::new(stopped), attempt: None },
+                hold: None,
             };
             let error = match self.write(leased, write).await {
                 Ok(()) => return,

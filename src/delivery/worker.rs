@@ -178,6 +178,7 @@ impl Worker {
             max: free.min(max),
             per_lane: self.parts.config.per_lane,
             room,
+            probes: max,
         };
         let claims = self.parts.store.claim(&ask).await?;
         self.errors.store(0, Ordering::Relaxed);
@@ -200,7 +201,7 @@ impl Worker {
                 Material::Delivery { delivery, .. } => delivery.merchant,
                 Material::Job(job) => job.merchant,
             };
-            let Claimed { fence, lane, due, lease_until, material } = claimed;
+            let Claimed { fence, lane, due, lease_until, probe: _, material } = claimed;
             let Some(place) = self.lanes.admit(lane, merchant, fence) else {
                 refused.push((merchant, fence));
                 continue;
@@ -250,6 +251,7 @@ impl Worker {
             fence: leased.fence,
             merchant: leased.merchant,
             end: SettleEnd::Job { job, again_in },
+            hold: None,
             tallies: Vec::new(),
         };
         if let Err(error) = self.write(leased, settle).await {

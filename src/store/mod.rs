@@ -201,7 +201,10 @@ pub struct Commit {
     /// A job that is finished by this step; [`Conflict::Lease`] when it is no longer ours.
     pub finish: Option<Fence>,
     /// Lease the new deliveries to this owner for so many milliseconds at once, so that nobody needs to claim them.
+    /// Those of lanes that are held wait in the queue all the same.
     pub lease: Option<(String, u64)>,
+    /// New deliveries to these endpoints wait in the queue although there is a `lease`.
+    pub queue_only: Vec<EndpointId>,
     /// Counters.
     pub tallies: Vec<Tally>,
 }
@@ -220,6 +223,7 @@ impl Commit {
             jobs: Vec::new(),
             finish: None,
             lease: None,
+            queue_only: Vec::new(),
             tallies: Vec::new(),
         }
     }
@@ -245,10 +249,29 @@ pub struct ClaimAsk {
     pub lease_ms: u64,
     /// How many at the most.
     pub max: usize,
-    /// How many of one lane at the most, where `room` says nothing.
+    /// How many of one lane at the most, where `room` says nothing. 0: of no other lanes than those of `room`, which
+    /// are then looked up one by one.
     pub per_lane: u32,
     /// How many of these lanes at the most (0: none).
     pub room: HashMap<Lane, u32>,
+    /// Of how many lanes whose hold ran out one entry each may be taken, beside `max`.
+    pub probes: usize,
+}
+
+/// What is to become of the hold on a lane. None of a held lane's waiting work is claimed before the hold runs out,
+/// and then one entry at a time, which holds the lane for as long as its lease lasts, until the hold is lifted.
+/// Durable, and the same for all routers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holding {
+    /// Held (or held longer, or shorter) until then.
+    Until {
+        /// Unix milliseconds of the store's clock.
+        until: i64,
+        /// A number that whoever takes the lane's next entry gets to see: how often in a row it was held.
+        step: u32,
+    },
+    /// Not held.
+    Lift,
 }
 
 /// What the claimed work needs.
@@ -276,6 +299,8 @@ pub struct Claimed {
     pub due: i64,
     /// When the lease ends, Unix milliseconds of the store's clock.
     pub lease_until: i64,
+    /// The step of the hold on its lane, if that is held: then this is the one entry that may be tried.
+    pub probe: Option<u32>,
     /// What it is.
     pub material: Material,
 }
@@ -288,7 +313,7 @@ pub struct Claims {
     /// The store's clock, Unix milliseconds.
     pub now: i64,
     /// When the next work that was not taken is due, if there is any: also in the past, when lanes had no room. Work
-    /// that is leased does not count.
+    /// that is leased does not count; that of a held lane is due when the hold runs out.
     pub next_due: Option<i64>,
 }
 
@@ -322,6 +347,8 @@ pub struct Settle {
     pub merchant: MerchantId,
     /// What came of it.
     pub end: SettleEnd,
+    /// What becomes of the hold on its lane; `None` leaves that as it is.
+    pub hold: Option<Holding>,
     /// Counters.
     pub tallies: Vec<Tally>,
 }
@@ -391,6 +418,8 @@ pub struct Backlog {
     pub leased: u64,
     /// Due time of the oldest one, Unix milliseconds.
     pub oldest_due: Option<i64>,
+    /// Lanes that are held.
+    pub held_lanes: u64,
 }
 
 /// The store.
@@ -441,8 +470,8 @@ pub trait Store: Send + Sync + 'static {
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims>;
     /// Ends a lease with its result. One round trip.
     async fn settle(&self, settle: Settle) -> Result<()>;
-    /// Gives leased work back unchanged: it is due as it was before, that is at once. Leases that are lost are passed
-    /// over.
+    /// Gives leased work back unchanged: it is due as it was before, that is at once; so is the next try of a held lane
+    /// whose one entry this was. Leases that are lost are passed over.
     async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()>;
     /// Says that an owner lives; gives the store's clock. To be called every few seconds by who has leases.
     ///
@@ -451,6 +480,10 @@ pub trait Store: Send + Sync + 'static {
     ///   store nobody is taken for silent.
     /// - Leases older than [`LEASE_UNKNOWN_MS`] that the owner does not list are ended: their answer was lost.
     async fn alive(&self, alive: &Alive) -> Result<i64>;
+    /// Holds a merchant's lane, or lifts the hold.
+    async fn hold(&self, merchant: MerchantId, lane: Lane, holding: Holding) -> Result<()>;
+    /// Those of a merchant's lanes that are held: until when, and the step.
+    async fn holds(&self, merchant: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, (i64, u32)>>;
     /// How much waits.
     async fn backlog(&self) -> Result<Backlog>;
 

@@ -83,7 +83,13 @@ async fn deliver(shop: &Shop, claimed: &Claimed) {
         Attempt { status: Some(200), error: None, response_excerpt: Some("ok".to_owned()), ..attempt(1) };
     let end = SettleEnd::Delivery { delivery: Box::new(delivery), attempt: Some(attempt) };
     shop.store
-        .settle(Settle { fence: claimed.fence, merchant: shop.merchant, end, tallies: Vec::new() })
+        .settle(Settle {
+            fence: claimed.fence,
+            merchant: shop.merchant,
+            end,
+            hold: None,
+            tallies: Vec::new(),
+        })
         .await
         .unwrap();
 }

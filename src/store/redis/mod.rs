@@ -27,13 +27,14 @@ mod setup;
 mod start;
 mod sweep;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
-    Description, EventFilter, Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page,
+    Description, EventFilter, Fence, Found, Holding, Idempotency, Listed, LookUp, NotificationFilter, Page,
     PaymentFilter, Result, Settle, Store,
 };
 use crate::clock::SharedClock;
@@ -41,6 +42,7 @@ use crate::domain::config::{Merchant, MerchantConfig};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId};
+use crate::domain::job::Lane;
 use crate::domain::notification::Notification;
 use crate::domain::payment::Payment;
 use crate::domain::people::{ApiToken, AuditEntry, Replay};
@@ -183,6 +185,14 @@ impl Store for RedisStore {
 
     async fn alive(&self, alive: &Alive) -> Result<i64> {
         self.tell_alive(alive).await
+    }
+
+    async fn hold(&self, merchant: MerchantId, lane: Lane, holding: Holding) -> Result<()> {
+        self.hold_lane(merchant, lane, holding).await
+    }
+
+    async fn holds(&self, merchant: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, (i64, u32)>> {
+        self.held_lanes(merchant, lanes).await
     }
 
     async fn backlog(&self) -> Result<Backlog> {

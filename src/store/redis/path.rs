@@ -137,6 +137,7 @@ impl RedisStore {
             lane: Lane::Endpoint(delivery.endpoint),
             due: lease.due,
             lease_until: lease.ends,
+            probe: None,
             material: Material::Delivery { delivery: Box::new(delivery), event: Box::new(event) },
         }))
     }
@@ -258,6 +259,7 @@ fn push_records(call: &mut Call, commit: &Commit) -> Result<()> {
         call.push(Lane::Endpoint(delivery.endpoint).to_string());
         call.push_num(delivery.payment);
         call.push_opt(delivery.next_attempt_at);
+        call.push(if commit.queue_only.contains(&delivery.endpoint) { "wait" } else { "" });
         call.push(record::pack_delivery(delivery)?);
     }
     Ok(())

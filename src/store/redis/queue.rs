@@ -13,7 +13,8 @@ use super::{record, scripts};
 use crate::domain::ids::{DeliveryId, EventId, JobId, MerchantId};
 use crate::domain::job::{Lane, WorkId};
 use crate::store::{
-    Alive, Backlog, ClaimAsk, Claimed, Claims, Fence, Material, Result, Settle, SettleEnd, StoreError,
+    Alive, Backlog, ClaimAsk, Claimed, Claims, Fence, Holding, Material, Result, Settle, SettleEnd,
+    StoreError,
 };
 
 /// Rounds of a claim: one over all partitions, then only those that had more.
@@ -41,8 +42,9 @@ impl RedisStore {
         let mut heads: HashMap<u8, Option<i64>> = HashMap::new();
         let mut work: Vec<Claimed> = Vec::new();
         let (mut now, mut failed) = (0, None);
+        let (mut left, mut probes) = (most, ask.probes.min(CLAIM_MAX));
         for _ in 0..ROUNDS_MAX {
-            let shares = shares(most.saturating_sub(work.len()), asked.len());
+            let shares = shares(left, asked.len()).zip(shares(probes, asked.len()));
             let calls =
                 asked.iter().zip(shares).map(|(partition, share)| self.claim(*partition, share, ask, &room));
             let parts = join_all(calls).await;
@@ -60,13 +62,16 @@ impl RedisStore {
                 if part.more {
                     asked.push(part.partition);
                 }
+                let probed = part.work.iter().filter(|claimed| claimed.probe.is_some()).count();
+                left = left.saturating_sub(part.work.len().saturating_sub(probed));
+                probes = probes.saturating_sub(probed);
                 for claimed in &part.work {
                     let left = room.entry(claimed.lane).or_insert(ask.per_lane);
                     *left = left.saturating_sub(1);
                 }
                 work.extend(part.work);
             }
-            if asked.is_empty() || work.len() >= most {
+            if asked.is_empty() || (left == 0 && (probes == 0 || most > 0)) {
                 break;
             }
         }
@@ -82,13 +87,17 @@ impl RedisStore {
     async fn claim(
         &self,
         partition: u8,
-        share: usize,
+        share: (usize, usize),
         ask: &ClaimAsk,
         room: &HashMap<Lane, u32>,
     ) -> Result<Part> {
         let mut call = Call::new(&scripts::CLAIM, partition).arg(&ask.owner).num(span(ask.lease_ms));
-        call.push_count(share);
+        call.push_count(share.0);
         call.push_num(ask.per_lane);
+        match ask.probes {
+            0 => call.push_num(-1),
+            _ => call.push_count(share.1),
+        }
         call.push_count(room.len());
         for (lane, left) in room {
             call.push(lane.to_string());
@@ -114,6 +123,13 @@ impl RedisStore {
         let mut call = Call::new(&scripts::SETTLE, keys::of_merchant(settle.merchant));
         call.push(keys::work(settle.fence.work));
         call.push(settle.fence.token.to_string());
+        match settle.hold {
+            Some(holding) => push_holding(&mut call, holding),
+            None => {
+                call.push("");
+                call.push("");
+            }
+        }
         match (&settle.end, settle.fence.work) {
             (SettleEnd::Delivery { delivery, attempt }, WorkId::Delivery(_)) => {
                 call.push(keys::merchant(settle.merchant));
@@ -173,6 +189,30 @@ impl RedisStore {
         failed.map_or_else(|| earliest.ok_or_else(|| damaged("the time")), Err)
     }
 
+    pub(super) async fn hold_lane(&self, merchant: MerchantId, lane: Lane, holding: Holding) -> Result<()> {
+        let mut call = Call::new(&scripts::HOLD, keys::of_merchant(merchant)).arg(lane.to_string());
+        push_holding(&mut call, holding);
+        self.call(call).await.map(drop)
+    }
+
+    pub(super) async fn held_lanes(
+        &self,
+        merchant: MerchantId,
+        lanes: &[Lane],
+    ) -> Result<HashMap<Lane, (i64, u32)>> {
+        let mut call = Call::new(&scripts::HOLDS, keys::of_merchant(merchant));
+        for lane in lanes {
+            call.push(lane.to_string());
+        }
+        let mut rows = self.call(call).await?.rows()?;
+        let mut held = HashMap::new();
+        for lane in lanes {
+            let (ends, step) = (time_or_nothing(&mut rows)?, rows.item()?.text()?);
+            held.extend(ends.map(|ends| (*lane, (ends, step.parse().unwrap_or(0)))));
+        }
+        Ok(held)
+    }
+
     pub(super) async fn count_work(&self) -> Result<Backlog> {
         let mut sum = Backlog::default();
         for reply in self.call_all(|partition| Call::new(&scripts::BACKLOG, partition)).await? {
@@ -180,9 +220,24 @@ impl RedisStore {
             sum.waiting += u64::try_from(row.item()?.int()?).unwrap_or(0);
             sum.leased += u64::try_from(row.item()?.int()?).unwrap_or(0);
             let oldest = time_or_nothing(&mut row)?;
+            let held = row.item()?.int()?;
+            sum.held_lanes += u64::try_from(held).unwrap_or(0);
             sum.oldest_due = [sum.oldest_due, oldest].into_iter().flatten().min();
         }
         Ok(sum)
+    }
+}
+
+fn push_holding(call: &mut Call, holding: Holding) {
+    match holding {
+        Holding::Until { until, step } => {
+            call.push_num(until);
+            call.push_num(step);
+        }
+        Holding::Lift => {
+            call.push("lift");
+            call.push("");
+        }
     }
 }
 
@@ -235,6 +290,7 @@ fn claimed(mut row: Rows, lease_until: i64) -> Result<Claimed> {
     let number = number(row.item()?)?;
     let bytes = row.item()?.bytes()?;
     let (event_id, event) = (row.item()?.bytes()?, row.item()?.bytes()?);
+    let probe = row.item()?.text()?.parse().ok();
     let (work, material) = match name.split_first() {
         Some((b'd', id)) => {
             let id = DeliveryId(keys::id(id)?);
@@ -247,5 +303,5 @@ fn claimed(mut row: Rows, lease_until: i64) -> Result<Claimed> {
         }
         _ => return Err(damaged("a queue entry")),
     };
-    Ok(Claimed { fence: Fence { work, token }, lane, due, lease_until, material })
+    Ok(Claimed { fence: Fence { work, token }, lane, due, lease_until, probe, material })
 }

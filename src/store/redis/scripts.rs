@@ -39,7 +39,7 @@ macro_rules! scripts {
 
 scripts! {
     false:
-        NOW "now", READY "ready", ALIVE "alive", BACKLOG "backlog",
+        NOW "now", READY "ready", ALIVE "alive", BACKLOG "backlog", HOLDS "holds",
         CONFIG_READ "config_read", MERCHANT_LIST "merchant_list", MERCHANT_IDS "merchant_ids",
         TOKEN_PUT "token_put", TOKEN_MOVE "token_move", TOKEN_GET "token_get", API_TOKEN_GET "api_token_get",
         LOOK_UP "look_up", RECORD_GET "record_get", RECORD_LIST "record_list", HASH_LIST "hash_list",
@@ -49,7 +49,7 @@ scripts! {
         SWEEP_GONE "sweep_gone";
     true:
         CONFIG_CHANGE "config_change", API_TOKEN_PUT "api_token_put", API_TOKEN_DEL "api_token_del",
-        COMMIT "commit", CLAIM "claim", SETTLE "settle", RELEASE "release", DELIVERY_UPDATE "delivery_update",
+        COMMIT "commit", CLAIM "claim", SETTLE "settle", RELEASE "release", HOLD "hold", DELIVERY_UPDATE "delivery_update",
         REPLAY_PUT "replay_put", AUDIT_APPEND "audit_append", IDEM_BEGIN "idem_begin", IDEM_FINISH "idem_finish";
 }
 

@@ -4,13 +4,15 @@
 //! end. So a lane with 100 000 entries and one with a single entry are served alike, and no claim looks at more
 //! entries than it takes.
 
+use std::collections::HashMap;
+
 use rusqlite::params;
 
 use super::super::{ClaimAsk, Claimed, Claims, Fence, Material, Result, StoreError};
 use super::queue::{self, end_lease, lane_changes, take_tokens};
 use super::rows::{all, execute, int, one, parse};
 use super::writer::Tx;
-use super::{commit, lists};
+use super::{commit, holds, lists};
 use crate::domain::ids::MerchantId;
 use crate::domain::job::{Lane, WorkId};
 
@@ -25,7 +27,10 @@ pub(super) const PROMOTE: &str = "UPDATE lane SET turn = ?1 WHERE turn IS NULL A
 pub(super) const TURNS: &str = "SELECT lane FROM lane WHERE turn IS NOT NULL ORDER BY turn, due";
 pub(super) const DUE_OF_LANE: &str = "SELECT work, merchant, due, job FROM queue \
      WHERE lane = ?1 AND lease_until IS NULL AND due <= ?2 ORDER BY due LIMIT ?3 OFFSET ?4";
+/// Where only named lanes are wanted.
+pub(super) const TURN_OF: &str = "SELECT turn FROM lane WHERE lane = ?1 AND turn IS NOT NULL";
 pub(super) const NEXT_DUE: &str = "SELECT min(due) FROM lane";
+pub(super) const NEXT_HELD: &str = "SELECT min(due) FROM hold WHERE due IS NOT NULL";
 
 /// A lane whose turn it is, and what is taken of it.
 struct Pick {
@@ -34,6 +39,8 @@ struct Pick {
     room: usize,
     taken: Vec<Taken>,
     empty: bool,
+    /// The step of the hold on it.
+    probe: Option<u32>,
 }
 
 struct Taken {
@@ -46,10 +53,12 @@ struct Taken {
 pub(super) fn claim(tx: &Tx<'_>, ask: &ClaimAsk) -> Result<Claims> {
     expire(tx)?;
     execute(tx.conn, PROMOTE, params![queue::last_token(tx)?, tx.now])?;
-    let mut picks = choose(tx, ask)?;
+    let mut picks = if ask.per_lane == 0 { named(tx, ask)? } else { choose(tx, ask)? };
     fill(tx, &mut picks, ask.max.min(CLAIM_MAX))?;
+    picks.extend(probes(tx, ask)?);
     let work = lease(tx, ask, picks)?;
-    let next_due = one(tx.conn, NEXT_DUE, [], |row| row.get(0))?.flatten();
+    let first = |sql| Ok::<Option<i64>, StoreError>(one(tx.conn, sql, [], |row| row.get(0))?.flatten());
+    let next_due = [first(NEXT_DUE)?, first(NEXT_HELD)?].into_iter().flatten().min();
     Ok(Claims { work, now: tx.now, next_due })
 }
 
@@ -75,9 +84,39 @@ fn choose(tx: &Tx<'_>, ask: &ClaimAsk) -> Result<Vec<Pick>> {
         let name: String = row.get(0).map_err(super::error::from_sqlite)?;
         let lane: Lane = parse(&name)?;
         let room = ask.room.get(&lane).copied().unwrap_or(ask.per_lane);
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
         if room > 0 {
-            picks.push(Pick { lane, name, room, taken: Vec::new(), empty: false });
+            picks.push(Pick::of(lane, name, room));
+        }
+    }
+    Ok(picks)
+}
+
+/// Of the lanes that the router names, those whose turn it is, in their order: lanes it does not want are not even
+/// looked at, however many they are.
+fn named(tx: &Tx<'_>, ask: &ClaimAsk) -> Result<Vec<Pick>> {
+    let mut turns = Vec::new();
+    for (lane, room) in ask.room.iter().filter(|(_, room)| **room > 0) {
+        let name = lane.to_string();
+        let turn: Option<i64> = one(tx.conn, TURN_OF, [&name], |row| row.get(0))?;
+        turns.extend(turn.map(|turn| (turn, Pick::of(*lane, name, *room))));
+    }
+    turns.sort_by_key(|(turn, pick)| (*turn, pick.lane));
+    Ok(turns.into_iter().map(|(_, pick)| pick).take(ask.max.min(CLAIM_MAX)).collect())
+}
+
+/// Held lanes that may be tried again, each with its one entry.
+fn probes(tx: &Tx<'_>, ask: &ClaimAsk) -> Result<Vec<Pick>> {
+    let max = ask.probes.min(CLAIM_MAX);
+    if max == 0 {
+        return Ok(Vec::new());
+    }
+    let mut picks = Vec::new();
+    for (name, step) in holds::due(tx, max.saturating_add(ask.room.len()))? {
+        let lane: Lane = parse(&name)?;
+        if picks.len() < max && ask.room.get(&lane) != Some(&0) {
+            let mut pick = Pick { probe: Some(step), ..Pick::of(lane, name, 1) };
+            pick.taken = due_of(tx, &pick, 1)?;
+            picks.push(pick);
         }
     }
     Ok(picks)
@@ -103,6 +142,11 @@ fn fill(tx: &Tx<'_>, picks: &mut [Pick], max: usize) -> Result<()> {
 }
 
 impl Pick {
+    fn of(lane: Lane, name: String, room: u32) -> Pick {
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        Pick { lane, name, room, taken: Vec::new(), empty: false, probe: None }
+    }
+
     fn open(&self) -> bool {
         !self.empty && self.taken.len() < self.room
     }
@@ -119,7 +163,10 @@ fn due_of(tx: &Tx<'_>, pick: &Pick, want: usize) -> Result<Vec<Taken>> {
 /// Leases what was taken, lanes interleaved, and brings the lanes up to date.
 fn lease(tx: &Tx<'_>, ask: &ClaimAsk, picks: Vec<Pick>) -> Result<Vec<Claimed>> {
     let count = picks.iter().map(|pick| pick.taken.len()).sum::<usize>();
-    let names: Vec<String> = picks.iter().map(|pick| pick.name.clone()).collect();
+    let names: Vec<(String, bool)> =
+        picks.iter().map(|pick| (pick.name.clone(), pick.probe.is_some())).collect();
+    let steps: HashMap<Lane, u32> =
+        picks.iter().filter_map(|pick| pick.probe.map(|step| (pick.lane, step))).collect();
     let mut work = Vec::with_capacity(count);
     if count > 0 {
         let mut token = take_tokens(tx, count)?;
@@ -129,13 +176,17 @@ fn lease(tx: &Tx<'_>, ask: &ClaimAsk, picks: Vec<Pick>) -> Result<Vec<Claimed>> 
             execute(tx.conn, sql, params![taken.work, lease_until, int(token), ask.owner])?;
             let fence = Fence { work: parse(&taken.work)?, token };
             if let Some(material) = material(tx, &fence.work, &taken)? {
-                work.push(Claimed { fence, lane, due: taken.due, lease_until, material });
+                let probe = steps.get(&lane).copied();
+                work.push(Claimed { fence, lane, due: taken.due, lease_until, probe, material });
             }
             token = token.saturating_add(1);
         }
     }
     let turn = queue::last_token(tx)?;
-    for name in names {
+    for (name, probe) in names {
+        if probe {
+            holds::taken(tx, &name, tx.now.saturating_add(int(ask.lease_ms)))?;
+        }
         lane_changes(tx, &name, Some(turn))?;
     }
     Ok(work)

@@ -12,7 +12,7 @@ use super::super::{
 use super::queue::{self, Lease, NewEntry};
 use super::rows::{execute, from_text, int, one, record, to_text};
 use super::writer::Tx;
-use super::{config, lists};
+use super::{config, holds, lists};
 use crate::domain::delivery::Delivery;
 use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
@@ -260,7 +260,10 @@ fn insert_deliveries(tx: &Tx<'_>, commit: &mut Commit) -> Result<Vec<Claimed>> {
         let work = WorkId::Delivery(delivery.id);
         let lane = Lane::Endpoint(delivery.endpoint);
         let entry = NewEntry { work, merchant: delivery.merchant, lane, due, job: None };
-        let Some((owner, lease_ms)) = lease.as_ref().filter(|_| due <= tx.now) else {
+        let queue_only = due > tx.now || commit.queue_only.contains(&delivery.endpoint);
+        let lease = lease.as_ref().filter(|_| !queue_only);
+        let held = lease.is_some() && holds::held(tx, &lane.to_string())?;
+        let Some((owner, lease_ms)) = lease.filter(|_| !held) else {
             queue::insert(tx, &entry, None)?;
             continue;
         };
@@ -272,6 +275,7 @@ fn insert_deliveries(tx: &Tx<'_>, commit: &mut Commit) -> Result<Vec<Claimed>> {
             lane,
             due,
             lease_until: until,
+            probe: None,
             material: Material::Delivery { delivery: Box::new(delivery), event: Box::new(event) },
         });
     }

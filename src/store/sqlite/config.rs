@@ -102,6 +102,8 @@ fn delete_merchant(tx: &Tx<'_>, merchant: MerchantId) -> Result<()> {
     let key = [&merchant];
     let lanes = "DELETE FROM lane WHERE lane IN (SELECT DISTINCT lane FROM queue WHERE merchant = ?1)";
     execute(tx.conn, lanes, key)?;
+    let holds = "DELETE FROM hold WHERE lane IN (SELECT DISTINCT lane FROM queue WHERE merchant = ?1)";
+    execute(tx.conn, holds, key)?;
     for table in ["queue", "inbound_token", "integration", "endpoint", "api_token"] {
         execute(tx.conn, &format!("DELETE FROM {table} WHERE merchant = ?1"), key)?;
     }

@@ -9,6 +9,7 @@ mod commit;
 mod config;
 mod error;
 mod file;
+mod holds;
 mod lists;
 mod migrate;
 mod owners;
@@ -23,13 +24,14 @@ mod settle;
 mod sweep;
 mod writer;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
-    Description, EventFilter, Fence, Found, Idempotency, Listed, LookUp, NotificationFilter, Page,
+    Description, EventFilter, Fence, Found, Holding, Idempotency, Listed, LookUp, NotificationFilter, Page,
     PaymentFilter, Result, Settle, Store,
 };
 use crate::clock::SharedClock;
@@ -37,6 +39,7 @@ use crate::domain::config::{Merchant, MerchantConfig};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId};
+use crate::domain::job::Lane;
 use crate::domain::notification::Notification;
 use crate::domain::payment::Payment;
 use crate::domain::people::{ApiToken, AuditEntry, Replay};
@@ -217,6 +220,15 @@ impl Store for SqliteStore {
     async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()> {
         let work = work.to_vec();
         self.writer.write(move |tx| queue::release(tx, &work)).await
+    }
+
+    async fn hold(&self, _: MerchantId, lane: Lane, holding: Holding) -> Result<()> {
+        self.writer.write(move |tx| holds::set(tx, &lane.to_string(), holding)).await
+    }
+
+    async fn holds(&self, _: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, (i64, u32)>> {
+        let lanes = lanes.to_vec();
+        self.readers.read(move |conn| Ok(holds::of(conn, &lanes)?.into_iter().collect())).await
     }
 
     async fn backlog(&self) -> Result<Backlog> {

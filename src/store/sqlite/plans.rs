@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::super::{DeliveryFilter, EventFilter, NotificationFilter, PaymentFilter};
 use super::query::Query;
-use super::{claim, commit, lists, migrate, people, queue, sweep};
+use super::{claim, commit, holds, lists, migrate, people, queue, sweep};
 use crate::domain::ids::{EndpointId, EventId, IntegrationId, MerchantId};
 use crate::domain::{DeliveryStatus, NotificationOutcome};
 
@@ -68,6 +68,7 @@ fn lists() -> Vec<String> {
 fn nothing_reads_a_whole_table() {
     let conn = schema();
     let queue = [claim::EXPIRED, claim::PROMOTE, claim::TURNS, claim::DUE_OF_LANE, claim::NEXT_DUE];
+    let holds = [claim::TURN_OF, claim::NEXT_HELD, holds::DUE, holds::FORGET];
     let upkeep = [
         sweep::OLD_REFUSED,
         sweep::OLD_NOTIFICATIONS,
@@ -77,7 +78,7 @@ fn nothing_reads_a_whole_table() {
         sweep::OLD_KEYS,
     ];
     let others = [queue::FIRST_OF_LANE, commit::BY_LINK, people::AUDIT_TAIL];
-    let fixed = queue.into_iter().chain(upkeep).chain(others).map(str::to_owned);
+    let fixed = queue.into_iter().chain(holds).chain(upkeep).chain(others).map(str::to_owned);
     let bad: Vec<_> = fixed
         .chain(lists())
         .map(|sql| (plan(&conn, &sql), sql))

@@ -7,6 +7,7 @@
 use rusqlite::{Connection, params};
 
 use super::super::{Backlog, Conflict, Fence, Result, StoreError};
+use super::holds;
 use super::rows::{execute, int, one, uint};
 use super::writer::Tx;
 use crate::domain::ids::MerchantId;
@@ -16,7 +17,7 @@ use crate::domain::job::{Job, Lane, Task, WorkId};
 pub(super) struct Entry {
     pub(super) lane: String,
     pub(super) due: Option<i64>,
-    pub(super) leased: bool,
+    pub(super) lease_until: Option<i64>,
     pub(super) token: i64,
 }
 
@@ -80,6 +81,9 @@ pub(super) fn insert(tx: &Tx<'_>, entry: &NewEntry<'_>, lease: Option<&Lease<'_>
 
 /// An entry that waits has come into a lane.
 pub(super) fn lane_gains(tx: &Tx<'_>, lane: &str, due: i64) -> Result<()> {
+    if holds::gains(tx, lane, due)? {
+        return Ok(());
+    }
     let sql = "INSERT INTO lane (lane, due) VALUES (?1, ?2) \
                ON CONFLICT (lane) DO UPDATE SET due = excluded.due WHERE excluded.due < lane.due";
     execute(tx.conn, sql, params![lane, due])?;
@@ -90,6 +94,9 @@ pub(super) fn lane_gains(tx: &Tx<'_>, lane: &str, due: i64) -> Result<()> {
 /// `None` to keep the one it has.
 pub(super) fn lane_changes(tx: &Tx<'_>, lane: &str, turn: Option<i64>) -> Result<()> {
     let first: Option<i64> = one(tx.conn, FIRST_OF_LANE, [lane], |row| row.get(0))?.flatten();
+    if holds::changes(tx, lane, first)? {
+        return Ok(());
+    }
     match first {
         None => execute(tx.conn, "DELETE FROM lane WHERE lane = ?1", [lane])?,
         Some(due) => {
@@ -106,9 +113,9 @@ pub(super) const FIRST_OF_LANE: &str = "SELECT min(due) FROM queue WHERE lane = 
 
 /// An entry of the queue.
 pub(super) fn entry(tx: &Tx<'_>, merchant: MerchantId, work: WorkId) -> Result<Option<Entry>> {
-    let sql = "SELECT lane, due, lease_until IS NOT NULL, token FROM queue WHERE work = ?1 AND merchant = ?2";
+    let sql = "SELECT lane, due, lease_until, token FROM queue WHERE work = ?1 AND merchant = ?2";
     one(tx.conn, sql, [work.to_string(), merchant.to_string()], |row| {
-        Ok(Entry { lane: row.get(0)?, due: row.get(1)?, leased: row.get(2)?, token: row.get(3)? })
+        Ok(Entry { lane: row.get(0)?, due: row.get(1)?, lease_until: row.get(2)?, token: row.get(3)? })
     })
 }
 
@@ -116,7 +123,7 @@ pub(super) fn entry(tx: &Tx<'_>, merchant: MerchantId, work: WorkId) -> Result<O
 /// nobody else took the work.
 pub(super) fn leased(tx: &Tx<'_>, merchant: MerchantId, fence: Fence) -> Result<Entry> {
     entry(tx, merchant, fence.work)?
-        .filter(|entry| entry.leased && entry.token == int(fence.token))
+        .filter(|entry| entry.lease_until.is_some() && entry.token == int(fence.token))
         .ok_or(StoreError::Conflict(Conflict::Lease))
 }
 
@@ -146,7 +153,10 @@ pub(super) fn end_lease(tx: &Tx<'_>, work: WorkId, lane: &str, due: Option<i64>)
 pub(super) fn release(tx: &Tx<'_>, work: &[(MerchantId, Fence)]) -> Result<()> {
     for (merchant, fence) in work {
         match leased(tx, *merchant, *fence) {
-            Ok(entry) => end_lease(tx, fence.work, &entry.lane, entry.due)?,
+            Ok(entry) => {
+                end_lease(tx, fence.work, &entry.lane, entry.due)?;
+                holds::given_back(tx, &entry)?;
+            }
             Err(StoreError::Conflict(_)) => {}
             Err(error) => return Err(error),
         }
@@ -165,11 +175,14 @@ pub(super) fn backlog(conn: &Connection, now: i64) -> Result<Backlog> {
     let count = |sql| Ok(one(conn, sql, [], |row| row.get::<_, i64>(0))?.map_or(0, uint));
     let leased = one(conn, "SELECT count(*) FROM queue WHERE lease_until > ?1", [now], |row| row.get(0))?;
     let sql = "SELECT min(due) FROM (SELECT min(due) AS due FROM lane \
-               UNION ALL SELECT min(due) FROM queue WHERE lease_until IS NOT NULL)";
+               UNION ALL SELECT min(due) FROM queue WHERE lease_until IS NOT NULL \
+               UNION ALL SELECT (SELECT min(due) FROM queue WHERE lane = hold.lane AND lease_until IS NULL) \
+               FROM hold WHERE due IS NOT NULL)";
     let oldest: Option<Option<i64>> = one(conn, sql, [], |row| row.get(0))?;
     Ok(Backlog {
         waiting: count("SELECT count(*) FROM queue")?,
         leased: leased.map_or(0, uint),
         oldest_due: oldest.flatten(),
+        held_lanes: count("SELECT count(*) FROM hold")?,
     })
 }

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::super::{Conflict, Result, Settle, SettleEnd, StoreError};
 use super::rows::{execute, int, one, to_text};
 use super::writer::Tx;
-use super::{commit, queue};
+use super::{commit, holds, queue};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::ids::{DeliveryId, MerchantId};
 use crate::domain::job::{Job, Lane, WorkId};
@@ -20,6 +20,9 @@ pub(super) fn settle(tx: &Tx<'_>, settle: Settle) -> Result<()> {
         return Err(StoreError::Conflict(Conflict::Lease));
     }
     let entry = queue::leased(tx, settle.merchant, settle.fence)?;
+    if let Some(holding) = settle.hold {
+        holds::set(tx, &entry.lane, holding)?;
+    }
     match settle.end {
         SettleEnd::Delivery { delivery, attempt } => {
             let next = delivery.next_attempt_at;
@@ -97,7 +100,7 @@ pub(super) fn update_delivery(tx: &Tx<'_>, delivery: Delivery) -> Result<()> {
         }
         // The attempt under way keeps its lease, and learns of the change when it settles. Should it never settle,
         // the entry goes on as was decided here when the lease runs out.
-        (Some(entry), next) if entry.leased => {
+        (Some(entry), next) if entry.lease_until.is_some() => {
             execute(tx.conn, "UPDATE queue SET due = ?2 WHERE work = ?1", params![work.to_string(), next])?;
             Ok(())
         }

@@ -9,7 +9,7 @@ use kassir::domain::ids::{
     DeliveryId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
 };
 use kassir::domain::people::{ApiToken, AuditEntry, Replay};
-use kassir::domain::{Attempt, Delivery, Event, Merchant, Notification, Payment};
+use kassir::domain::{Attempt, Delivery, Event, Lane, Merchant, Notification, Payment};
 use kassir::store::*;
 use tokio::sync::Notify;
 
@@ -141,6 +141,14 @@ impl Store for Flaky {
 
     async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()> {
         self.store.release(work).await
+    }
+
+    async fn hold(&self, merchant: MerchantId, lane: Lane, holding: Holding) -> Result<()> {
+        self.store.hold(merchant, lane, holding).await
+    }
+
+    async fn holds(&self, merchant: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, (i64, u32)>> {
+        self.store.holds(merchant, lanes).await
     }
 
     async fn backlog(&self) -> Result<Backlog> {

@@ -74,7 +74,13 @@ async fn keep_settling(shop: Shop) {
             let (status, id) = (DeliveryStatus::Delivered, taken.id);
             let delivery = Box::new(Delivery { status, next_attempt_at: None, ..taken });
             let end = SettleEnd::Delivery { delivery, attempt: Some(attempt(1)) };
-            let settle = Settle { fence: claimed.fence, merchant: shop.merchant, end, tallies: Vec::new() };
+            let settle = Settle {
+                fence: claimed.fence,
+                merchant: shop.merchant,
+                end,
+                hold: None,
+                tallies: Vec::new(),
+            };
             match shop.store.settle(settle).await {
                 Ok(()) => acknowledge("settled", &id.to_string()),
                 Err(StoreError::Conflict(_)) => {}

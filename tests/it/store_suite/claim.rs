@@ -41,7 +41,7 @@ fn endpoints<const N: usize>() -> [EndpointId; N] {
 async fn done(shop: &Shop, claimed: &kassir::store::Claimed) -> Settle {
     let delivery = Delivery { next_attempt_at: None, ..shop.load(delivery_of(claimed).id).await };
     let end = SettleEnd::Delivery { delivery: Box::new(delivery), attempt: Some(attempt(1)) };
-    Settle { fence: claimed.fence, merchant: shop.merchant, end, tallies: Vec::new() }
+    Settle { fence: claimed.fence, merchant: shop.merchant, end, hold: None, tallies: Vec::new() }
 }
 
 pub async fn nothing_before_its_time(bench: Bench) {
@@ -344,7 +344,7 @@ pub async fn a_job_is_tried_again(bench: Bench) {
     let again = Job { attempts: 1, ..job };
     let settle = |fence, again_in| {
         let end = SettleEnd::Job { job: Box::new(again.clone()), again_in };
-        shop.store.settle(Settle { fence, merchant: shop.merchant, end, tallies: Vec::new() })
+        shop.store.settle(Settle { fence, merchant: shop.merchant, end, hold: None, tallies: Vec::new() })
     };
     settle(first.fence, Some(5000)).await.unwrap();
     assert_eq!(conflict(settle(first.fence, None).await), Conflict::Lease);
@@ -365,12 +365,21 @@ pub async fn the_backlog_is_counted(bench: Bench) {
     queue_at(&shop, b, -100).await;
     let job = shop.job(Task::Poll { payment: 1 });
     shop.write(Commit { jobs: vec![(job, 60_000)], ..shop.commit() }).await;
-    assert_eq!(backlog().await, Backlog { waiting: 3, leased: 0, oldest_due: Some(START - 200) });
+    assert_eq!(
+        backlog().await,
+        Backlog { waiting: 3, leased: 0, oldest_due: Some(START - 200), held_lanes: 0 }
+    );
     let claimed = shop.store.claim(&ask(2)).await.unwrap().work;
-    assert_eq!(backlog().await, Backlog { waiting: 3, leased: 2, oldest_due: Some(START - 200) });
+    assert_eq!(
+        backlog().await,
+        Backlog { waiting: 3, leased: 2, oldest_due: Some(START - 200), held_lanes: 0 }
+    );
     let older = claimed.iter().find(|claimed| claimed.due == START - 200).unwrap();
     shop.store.settle(done(&shop, older).await).await.unwrap();
-    assert_eq!(backlog().await, Backlog { waiting: 2, leased: 1, oldest_due: Some(START - 100) });
+    assert_eq!(
+        backlog().await,
+        Backlog { waiting: 2, leased: 1, oldest_due: Some(START - 100), held_lanes: 0 }
+    );
 }
 
 pub async fn leases_outlive_a_restart(mut bench: Bench) {

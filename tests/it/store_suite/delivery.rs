@@ -17,7 +17,13 @@ async fn settle(
 ) -> Result<(), StoreError> {
     let end = SettleEnd::Delivery { delivery: Box::new(delivery.clone()), attempt };
     shop.store
-        .settle(Settle { fence: claimed.fence, merchant: shop.merchant, end, tallies: Vec::new() })
+        .settle(Settle {
+            fence: claimed.fence,
+            merchant: shop.merchant,
+            end,
+            hold: None,
+            tallies: Vec::new(),
+        })
         .await
 }
 
@@ -223,6 +229,7 @@ pub async fn settling_counts(bench: Bench) {
         fence: claimed.fence,
         merchant: shop.merchant,
         end: SettleEnd::Delivery { delivery: Box::new(delivery), attempt: None },
+        hold: None,
         tallies: tallies.clone(),
     };
     let loaded = delivery_of(&claimed);

@@ -7,6 +7,7 @@ pub mod claim;
 pub mod commit;
 pub mod conflict;
 pub mod delivery;
+pub mod hold;
 pub mod list;
 pub mod round_trip;
 pub mod samples;
@@ -122,6 +123,22 @@ macro_rules! store_suite {
                 after_an_outage_nobody_is_silent
                 an_owner_that_never_spoke_keeps_its_leases
                 a_lease_that_its_owner_does_not_know_of_ends
+            }
+            hold {
+                a_held_lane_gives_nothing
+                then_one_entry_and_no_second_before_it_ended
+                a_hold_is_set_with_the_result
+                lifting_lets_all_through_oldest_first
+                new_work_of_a_held_lane_is_not_leased
+                work_may_be_queued_although_there_is_a_lease
+                a_probe_that_is_given_back_may_be_tried_at_once
+                a_probe_that_is_lost_may_be_tried_when_its_lease_ends
+                holds_outlive_a_restart
+                held_lanes_cost_no_claim_anything
+                only_so_many_probes
+                an_empty_lane_is_held_too
+                only_named_lanes
+                what_is_held_is_told
             }
             delivery {
                 an_attempt_is_kept_and_the_next_is_queued

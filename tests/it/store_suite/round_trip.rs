@@ -164,7 +164,10 @@ async fn check(shop: &Shop, text: &str) {
         Attempt { number, at, duration_ms, status, error, response_excerpt, remote_ip, replay: true };
     let over = Box::new(Delivery { next_attempt_at: None, ..given.clone() });
     let end = SettleEnd::Delivery { delivery: over, attempt: Some(attempt.clone()) };
-    store.settle(Settle { fence: claimed.fence, merchant, end, tallies: Vec::new() }).await.unwrap();
+    store
+        .settle(Settle { fence: claimed.fence, merchant, end, hold: None, tallies: Vec::new() })
+        .await
+        .unwrap();
     assert_eq!(store.attempts(merchant, given.id).await.unwrap(), [attempt]);
 }
 
@@ -241,7 +244,8 @@ pub async fn a_body_keeps_its_bytes(mut bench: Bench) {
             delivery: Box::new(delivery_of(&claimed).clone()),
             attempt: Some(attempt(1)),
         };
-        let settle = Settle { fence: claimed.fence, merchant: shop.merchant, end, tallies: Vec::new() };
+        let settle =
+            Settle { fence: claimed.fence, merchant: shop.merchant, end, hold: None, tallies: Vec::new() };
         shop.store.settle(settle).await.unwrap();
         bench.restart().await;
         shop.store = bench.store.clone();

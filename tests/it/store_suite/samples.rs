@@ -341,7 +341,14 @@ pub const LEASE_MS: u64 = 30_000;
 
 /// Asks for so much work of any lane.
 pub fn ask(max: usize) -> ClaimAsk {
-    ClaimAsk { owner: "router-1".to_owned(), lease_ms: LEASE_MS, max, per_lane: 1000, room: [].into() }
+    ClaimAsk {
+        owner: "router-1".to_owned(),
+        lease_ms: LEASE_MS,
+        max,
+        per_lane: 1000,
+        room: [].into(),
+        probes: 100,
+    }
 }
 
 /// The delivery of claimed work.

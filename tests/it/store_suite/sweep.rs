@@ -41,7 +41,8 @@ async fn deliver_all(shop: &Shop) {
     for claimed in shop.claim().await.work {
         let delivery = Delivery { next_attempt_at: None, ..delivery_of(&claimed).clone() };
         let end = SettleEnd::Delivery { delivery: Box::new(delivery), attempt: Some(attempt(1)) };
-        let settle = Settle { fence: claimed.fence, merchant: shop.merchant, end, tallies: Vec::new() };
+        let settle =
+            Settle { fence: claimed.fence, merchant: shop.merchant, end, hold: None, tallies: Vec::new() };
         shop.store.settle(settle).await.unwrap();
     }
 }
@@ -76,7 +77,8 @@ pub async fn what_waits_stays(bench: Bench) {
             }
             kassir::store::Material::Job(job) => SettleEnd::Job { job: job.clone(), again_in: None },
         };
-        let settle = Settle { fence: claimed.fence, merchant: shop.merchant, end, tallies: Vec::new() };
+        let settle =
+            Settle { fence: claimed.fence, merchant: shop.merchant, end, hold: None, tallies: Vec::new() };
         shop.store.settle(settle).await.unwrap();
     }
     sweep_all(&shop, &all(START + DAY)).await;

@@ -1,11 +1,13 @@
 -- Leases due work: work whose lease ran out, or whose owner fell silent, goes back to its lane first; then the lanes take turns, the longest due
--- first within each. Bounded: at most LATE_MAX late leases, `room`'s lanes + 2 × quota + LANES_EXTRA lanes are seen.
--- ARGV: owner, lease in milliseconds, quota (0: only look), at most of one lane, count of rooms: lane, room…
+-- first within each. Beside that, held lanes whose hold ran out give one each, and are held as long as its lease lasts.
+-- Bounded: at most LATE_MAX late leases, `room`'s lanes + 2 × quota + LANES_EXTRA lanes are seen.
+-- ARGV: owner, lease in milliseconds, quota (0: only look), at most of one lane (0: only the lanes of `room`), at most of
+-- held lanes (0: only look, -1: none), count of rooms: lane, room…
 -- Returns {now, next due or empty, 1 when there may be more that could be taken now, {{work, token, lane, due,
--- merchant, number, record, event's id, event}…}}: record is the delivery or the job, the event's two are empty for
--- a job.
+-- merchant, number, record, event's id, event, step of the hold or empty}…}}: record is the delivery or the job, the
+-- event's two are empty for a job.
 local LATE_MAX, LANES_EXTRA, PAGE = 200, 64, 64
-local owner, lease_ms, quota, per_lane = take(), num(), num(), num()
+local owner, lease_ms, quota, per_lane, probes = take(), num(), num(), num(), num()
 local room, rooms = {}, num()
 for _ = 1, rooms do
   local lane = take()
@@ -32,6 +34,10 @@ local function silent_leases()
   for n = 1, #works, 2 do
     local _, _, holder = lease_of(works[n])
     if silent[holder] and now - (tonumber(works[n + 1]) - lease_ms) >= SILENT_MS then
+      local what = work_of(works[n])
+      if what and held_until(what[1]) == tonumber(works[n + 1]) then
+        redis.call('ZADD', key('h'), whole(now), what[1])
+      end
       redis.call('ZADD', key('z'), whole(now), works[n])
     elseif silent[holder] then
       silent[holder] = silent[holder] + 1
@@ -59,6 +65,25 @@ local function late_leases()
   return #late == LATE_MAX
 end
 
+local function due_of(lane, most)
+  return redis.call('ZRANGEBYSCORE', lane_key(lane), '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, most)
+end
+
+-- Of the lanes of `room`, those whose turn it is, in its order.
+local function named_lanes()
+  local lanes = {}
+  for lane, has in pairs(room) do
+    local turn = has > 0 and tonumber(redis.call('ZSCORE', key('q'), lane) or nil)
+    if turn and turn < now + 1 then
+      lanes[#lanes + 1] = { lane, due_of(lane, math.min(has, quota)), turn }
+    end
+  end
+  table.sort(lanes, function(a, b)
+    return a[3] < b[3] or (a[3] == b[3] and a[1] < b[1])
+  end)
+  return lanes
+end
+
 -- Due lanes with room, each with the work it may give.
 local function due_lanes()
   local lanes, seen, most = {}, 0, rooms + 2 * quota + LANES_EXTRA
@@ -67,8 +92,7 @@ local function due_lanes()
     for _, lane in ipairs(page) do
       local has = math.min(room[lane] or per_lane, quota)
       if has > 0 and #lanes < quota then
-        local list = redis.call('ZRANGEBYSCORE', lane_key(lane), '-inf', whole(now), 'WITHSCORES', 'LIMIT', 0, has)
-        lanes[#lanes + 1] = { lane, list }
+        lanes[#lanes + 1] = { lane, due_of(lane, has) }
       end
     end
     seen = seen + #page
@@ -80,7 +104,7 @@ local function due_lanes()
 end
 
 local function picks()
-  local picked, lanes, turn = {}, due_lanes(), 1
+  local picked, lanes, turn = {}, per_lane == 0 and named_lanes() or due_lanes(), 1
   local any = true
   while any and #picked < quota do
     any = false
@@ -96,8 +120,23 @@ local function picks()
   return picked
 end
 
+local function held_lanes(taken)
+  local count = 0
+  for _, lane in ipairs(redis.call('ZRANGEBYSCORE', key('qh'), '-inf', whole(now), 'LIMIT', 0, probes + rooms)) do
+    local work = count < probes and room[lane] ~= 0 and due_of(lane, 1)
+    if work and work[1] then
+      count = count + 1
+      local step = redis.call('HGET', key('hs'), lane) or '0'
+      redis.call('ZADD', key('h'), now + lease_ms, lane)
+      local due = tonumber(work[2])
+      taken[#taken + 1] = { work[1], lease(work[1], lane, due, owner, now + lease_ms), lane, due, step }
+    end
+  end
+  return count == probes
+end
+
 local taken = first_answer()
-local late_left = false
+local late_left, clean, held_left = false, 0, false
 if not taken then
   taken = {}
   silent_leases()
@@ -109,6 +148,8 @@ if not taken then
       lane_served(lane)
     end
   end
+  clean = #taken
+  held_left = probes > 0 and held_lanes(taken)
   if #taken > 0 then
     remember(taken)
   end
@@ -127,7 +168,7 @@ for _, row in ipairs(taken) do
     event = redis.call('HGET', payment, 'e' .. event_id)
   end
   if record and event and has_merchant(what[2]) then
-    rows[#rows + 1] = { work, row[2], lane, whole(row[4]), what[2], what[3], record, event_id, event }
+    rows[#rows + 1] = { work, row[2], lane, whole(row[4]), what[2], what[3], record, event_id, event, row[5] or '' }
   else
     forget_work(work, what or { lane })
   end
@@ -140,6 +181,11 @@ for _, lane in ipairs(redis.call('ZRANGE', key('q'), 0, PAGE - 1)) do
     next_due = head
   end
 end
-local more = late_left or (quota > 0 and #taken == quota)
-  or (quota == 0 and next_due and next_due <= now)
+local more = late_left or (quota > 0 and clean == quota)
+  or (quota == 0 and per_lane > 0 and next_due and next_due <= now)
+local next_held = tonumber(redis.call('ZRANGE', key('qh'), 0, 0, 'WITHSCORES')[2] or nil)
+more = more or (next_held and next_held <= now and (held_left or probes == 0))
+if next_held and (not next_due or next_held < next_due) then
+  next_due = next_held
+end
 return { now, next_due and whole(next_due) or '', more and 1 or 0, rows }

@@ -5,7 +5,7 @@
 --       count of older events that new deliveries are of: number, id…;
 --       notification: id (16 bytes) or empty, number (empty: none; 0: the new payment's), record;
 --       count of events: id, number, record…;
---       count of deliveries: id, lane, number, due or empty, record…;
+--       count of deliveries: id, lane, number, due or empty, `wait` when it is not to be leased, record…;
 --       count of jobs: work, lane, milliseconds from now, record, id of the notification that it is about or empty…;
 --       owner and milliseconds of the new deliveries' lease, or two empty ones;
 --       count of counters: name, by…
@@ -121,7 +121,7 @@ end
 
 local deliveries = {}
 for _ = 1, num() do
-  local id, lane, n, due, delivery = take(), take(), real(num()), tonumber(take()), take()
+  local id, lane, n, due, waits, delivery = take(), take(), real(num()), tonumber(take()), take(), take()
   local work = 'd' .. id
   redis.call('HSET', payment_key(merchant, n), work, '1:' .. delivery)
   index_add(key('dx:' .. merchant), id, n)
@@ -130,7 +130,7 @@ for _ = 1, num() do
       due = now
     end
     redis.call('HSET', key('w'), work, cmsgpack.pack({ lane, merchant, n }))
-    deliveries[#deliveries + 1] = { work, lane, due }
+    deliveries[#deliveries + 1] = { work, lane, due, waits == 'wait' or held_until(lane) ~= nil }
   else
     deliveries[#deliveries + 1] = false
   end
@@ -154,7 +154,7 @@ end
 local owner, lease_ms = take(), tonumber(take())
 local reply = { 'ok', now, number, loaded + 1, lease_ms and now + lease_ms or 0 }
 for _, d in ipairs(deliveries) do
-  if d and lease_ms and d[3] <= now then
+  if d and lease_ms and d[3] <= now and not d[4] then
     reply[#reply + 1] = d[3]
     reply[#reply + 1] = lease(d[1], d[2], d[3], owner, now + lease_ms)
   else

@@ -174,16 +174,30 @@ end
 -- `o`: owners of leases, see owner_life().
 -- `q`: lanes by their earliest due time or, when they are due, by their turn; `q:<lane>`: the lane's work by due time; `w`: what each work is
 -- (lane, merchant, number, and of a job its record and the notification that it is about); `wn`: notifications that a
--- job is about; `t`: token|due|owner of its last lease; `z`: leases by their end.
+-- job is about; `t`: token|due|owner of its last lease; `z`: leases by their end; `h` and `hs`: lanes that are held, by
+-- the end of the hold, and the hold's step; `qh`: those of them in which work waits, by when the next of it may be tried.
 local function lane_key(lane)
   return key('q:' .. lane)
 end
 local function lane_head(lane)
   return tonumber(redis.call('ZRANGE', lane_key(lane), 0, 0, 'WITHSCORES')[2] or nil)
 end
--- A lane whose turn it is keeps its place in the row, so that new work or old does not push it to the front.
+local function held_until(lane)
+  return tonumber(redis.call('ZSCORE', key('h'), lane) or nil)
+end
+-- A lane whose turn it is keeps its place in the row, so that new work or old does not push it to the front. One that is
+-- held is not in the row.
 local function lane_touch(lane)
-  local head = lane_head(lane)
+  local head, held = lane_head(lane), held_until(lane)
+  if held then
+    redis.call('ZREM', key('q'), lane)
+    if head then
+      redis.call('ZADD', key('qh'), whole(math.max(head, held)), lane)
+    else
+      redis.call('ZREM', key('qh'), lane)
+    end
+    return
+  end
   if not head then
     redis.call('ZREM', key('q'), lane)
     return
@@ -201,6 +215,32 @@ local function lane_served(lane)
     local place = redis.call('HINCRBY', key('n'), 'turn', 1) % 4095 + 1
     redis.call('ZADD', key('q'), now + place / 4096, lane)
   end
+end
+-- A hold that ran out so long ago, and in whose lane nothing waits, is forgotten; so many at once.
+local HOLD_KEPT_MS, HOLDS_FORGOTTEN_MAX = 86400000, 10
+-- `ends`: empty leaves the hold on a lane as it is, `lift` lifts it.
+local function hold_lane(lane, ends, step)
+  if ends == '' then
+    return
+  end
+  if ends == 'lift' then
+    if redis.call('ZREM', key('h'), lane) == 0 then
+      return
+    end
+    redis.call('HDEL', key('hs'), lane)
+    redis.call('ZREM', key('qh'), lane)
+  else
+    local old = redis.call('ZRANGEBYSCORE', key('h'), '-inf', whole(now - HOLD_KEPT_MS), 'LIMIT', 0, HOLDS_FORGOTTEN_MAX)
+    for _, gone in ipairs(old) do
+      if not redis.call('ZSCORE', key('qh'), gone) then
+        redis.call('ZREM', key('h'), gone)
+        redis.call('HDEL', key('hs'), gone)
+      end
+    end
+    redis.call('ZADD', key('h'), ends, lane)
+    redis.call('HSET', key('hs'), lane, step)
+  end
+  lane_touch(lane)
 end
 local function work_of(work)
   local kept = redis.call('HGET', key('w'), work)

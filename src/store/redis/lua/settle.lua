@@ -1,5 +1,5 @@
 -- Ends a lease with its result.
--- ARGV: work, token, then of a delivery: merchant, number, version it was loaded with, record, due or empty, attempt or
+-- ARGV: work, token, end of the hold on its lane (empty: as it is; `lift`), its step, then of a delivery: merchant, number, version it was loaded with, record, due or empty, attempt or
 --       empty; of a job: record, milliseconds from now or empty; then merchant, count of counters: name, by…
 -- Returns {'ok'}, {'lease'} (it was lost, or the work is done) or {'delivery'} (it has another version; the lease stays).
 local ATTEMPTS_MAX = 100
@@ -7,7 +7,7 @@ local kept = first_answer()
 if kept then
   return kept
 end
-local work, token = take(), take()
+local work, token, hold_ends, hold_step = take(), take(), take(), take()
 local what = work_of(work)
 if lease_of(work) ~= token or not what then
   return { 'lease' }
@@ -53,5 +53,6 @@ if due then
 else
   forget_work(work, what)
 end
+hold_lane(what[1], hold_ends, hold_step)
 tally(take())
 return remember({ 'ok' })
