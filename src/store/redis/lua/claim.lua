@@ -183,6 +183,7 @@ for _, lane in ipairs(redis.call('ZRANGE', key('q'), 0, PAGE - 1)) do
 end
 local more = late_left or (quota > 0 and clean == quota)
   or (quota == 0 and per_lane > 0 and next_due and next_due <= now)
+  or (quota == 0 and per_lane == 0 and #named_lanes() > 0)
 local next_held = tonumber(redis.call('ZRANGE', key('qh'), 0, 0, 'WITHSCORES')[2] or nil)
 more = more or (next_held and next_held <= now and (held_left or probes == 0))
 if next_held and (not next_due or next_held < next_due) then
