@@ -1,6 +1,7 @@
 //! Where parts that do not know each other meet.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 use async_trait::async_trait;
 use kassir_providers::{Call, Proof, Reply};
@@ -51,13 +52,36 @@ impl Caller for ProviderCaller {
     }
 }
 
-/// Endpoints with opened secrets, from the registry.
+/// Endpoints whose opened secrets are at hand; beyond, all are opened anew as they are needed.
+const OPENED_MAX: usize = 16_384;
+
+/// Endpoints with opened secrets, from the registry. What was opened is kept until the merchant's configuration has
+/// another version.
 pub(super) struct Endpoints {
-    pub registry: Arc<Registry>,
-    pub vault: Arc<Vault>,
+    registry: Arc<Registry>,
+    vault: Arc<Vault>,
+    opened: RwLock<HashMap<EndpointId, (u64, Arc<EndpointView>)>>,
 }
 
 impl Endpoints {
+    pub(super) fn new(registry: &Arc<Registry>, vault: &Arc<Vault>) -> Endpoints {
+        Endpoints { registry: Arc::clone(registry), vault: Arc::clone(vault), opened: RwLock::default() }
+    }
+
+    fn opened(&self, endpoint: EndpointId, version: u64) -> Option<Arc<EndpointView>> {
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        let (opened_at, view) = opened.get(&endpoint)?;
+        (*opened_at == version).then(|| Arc::clone(view))
+    }
+
+    fn keep(&self, endpoint: EndpointId, version: u64, view: &Arc<EndpointView>) {
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        if opened.len() >= OPENED_MAX {
+            opened.clear();
+        }
+        opened.insert(endpoint, (version, Arc::clone(view)));
+    }
+
     fn open(&self, endpoint: &Endpoint) -> Result<EndpointView, SecretError> {
         let mut keys = Vec::new();
         for secret in &endpoint.secrets {
@@ -81,11 +105,15 @@ impl EndpointSource for Endpoints {
         endpoint: EndpointId,
     ) -> Result<Option<Arc<EndpointView>>, SourceError> {
         let view = self.registry.merchant(merchant).await.map_err(|error| SourceError(error.to_string()))?;
-        let Some(endpoint) = view.as_ref().and_then(|view| view.config.endpoint(endpoint)) else {
-            return Ok(None);
-        };
-        let opened = self.open(endpoint).map_err(|error| SourceError(error.to_string()))?;
-        Ok(Some(Arc::new(opened)))
+        let Some(view) = view else { return Ok(None) };
+        let version = view.config.version;
+        if let Some(opened) = self.opened(endpoint, version) {
+            return Ok(Some(opened));
+        }
+        let Some(found) = view.config.endpoint(endpoint) else { return Ok(None) };
+        let opened = Arc::new(self.open(found).map_err(|error| SourceError(error.to_string()))?);
+        self.keep(endpoint, version, &opened);
+        Ok(Some(opened))
     }
 }
 

@@ -169,14 +169,11 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
         schedule: delivery.schedule,
     };
     let endpoints: Arc<dyn EndpointSource> =
-        Arc::new(adapters::Endpoints { registry: Arc::clone(&registry), vault: Arc::clone(vault) });
+        Arc::new(adapters::Endpoints::new(&registry, vault));
     let worker = Worker::new(Parts {
         store: Arc::clone(store),
         outbound: outbound.clone(),
-        endpoints: Arc::new(adapters::Endpoints {
-            registry: Arc::clone(&registry),
-            vault: Arc::clone(vault),
-        }),
+        endpoints: Arc::clone(&endpoints),
         jobs: Arc::new(jobs),
         clock: Arc::clone(clock),
         owner: hand_over.owner(),

@@ -1,50 +1,152 @@
-//! The floor: what a handler could do at best that makes one durable write in the same kind of store and answers.
+//! The floor: what a handler could do at best that keeps what it received with one durable write and answers; and,
+//! end to end, that then posts it to the subscriber. No proof, no payment, no event, no record of the delivery.
+//!
+//! It writes with the bare drivers, past our own store, so that what our store costs shows.
 
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
+use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpResponse, HttpServer, web};
+use anyhow::Context as _;
+use tokio::sync::{mpsc, oneshot};
 
-use super::load::drive;
-use super::{Plan, per_second, post};
-use crate::app::open_store;
-use crate::clock::{SharedClock, SystemClock};
-use crate::config::from_parts;
+use super::Plan;
+use super::load::Load;
+use super::post;
+use super::subscriber::Subscriber;
 use crate::delivery::outbound::Outbound;
-use crate::store::Store;
 
-pub(super) async fn measure(plan: &Plan, folder: &Path, wire: &Outbound) -> anyhow::Result<f64> {
-    let clock: SharedClock = Arc::new(SystemClock);
-    let embedded = format!("sqlite:{}", folder.join("floor.db").display());
-    let url = plan.store.clone().unwrap_or(embedded);
-    let prefix = format!("floor-{}", uuid::Uuid::new_v4().simple());
-    let variables =
-        [("KASSIR__STORE__URL".to_owned(), url), ("KASSIR__STORE__KEY_PREFIX".to_owned(), prefix)];
-    let config = from_parts(None, "bench", &variables.into_iter().collect())?;
-    let store = open_store(&config, &clock).await?;
+/// Writes that wait, and that share one commit, at the most: as in the embedded store.
+const WAITING_MAX: usize = 1024;
+const BATCH_MAX: usize = 256;
+
+/// The two floors, answers and arrivals per second.
+pub(super) struct Floors {
+    /// One durable write.
+    pub intake: f64,
+    /// One durable write, then one request to the subscriber.
+    pub end_to_end: f64,
+}
+
+pub(super) async fn measure(plan: &Plan, folder: &Path, wire: &Outbound) -> anyhow::Result<Floors> {
+    let sink = match &plan.store {
+        None => Sink::sqlite(&folder.join("floor.db"))?,
+        Some(url) => Sink::redis(url).await?,
+    };
+    let (url, server) = serve(Handler { sink: sink.clone(), forward: None })?;
+    let elapsed = Load::new(wire, &url, 1).all(plan.count, plan.senders).await?;
+    server.stop(false).await;
+    let intake = super::per_second(plan.count, elapsed);
+    let subscriber = Subscriber::start()?;
+    let forward = Some((wire.clone(), subscriber.url()));
+    let (url, server) = serve(Handler { sink, forward })?;
+    let watch = crate::clock::Stopwatch::start();
+    Load::new(wire, &url, 1).all(plan.count, plan.senders).await?;
+    subscriber.wait_for(plan.count).await?;
+    let end_to_end = super::per_second(plan.count, watch.elapsed());
+    server.stop(false).await;
+    subscriber.stop().await;
+    Ok(Floors { intake, end_to_end })
+}
+
+struct Handler {
+    sink: Sink,
+    forward: Option<(Outbound, String)>,
+}
+
+fn serve(handler: Handler) -> anyhow::Result<(String, ServerHandle)> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}/", listener.local_addr()?);
-    let data = web::Data::from(Arc::clone(&store));
-    let server = HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(write)))
+    let data = web::Data::from(Arc::new(handler));
+    let server = HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(take)))
+        .workers(std::thread::available_parallelism().map_or(2, std::num::NonZero::get))
         .disable_signals()
         .listen(listener)?
         .run();
     let handle = server.handle();
     tokio::spawn(server);
-    let elapsed = drive(plan.count, plan.senders, |_| {
-        let (wire, url) = (wire.clone(), url.clone());
-        async move { post(&wire, &url, &[], vec![b'x'; 300]).await == Some(200) }
-    })
-    .await?;
-    handle.stop(false).await;
-    store.close().await;
-    Ok(per_second(plan.count, elapsed))
+    Ok((url, handle))
 }
 
-async fn write(store: web::Data<dyn Store>, _body: web::Bytes) -> HttpResponse {
-    match store.ready().await {
-        Ok(()) => HttpResponse::Ok().body("OK"),
-        Err(_) => HttpResponse::ServiceUnavailable().finish(),
+async fn take(handler: web::Data<Handler>, body: web::Bytes) -> HttpResponse {
+    if handler.sink.keep(body.to_vec()).await.is_err() {
+        return HttpResponse::ServiceUnavailable().finish();
     }
+    if let Some((wire, url)) = handler.forward.clone() {
+        // The event of a notification has about twice its size, and names the order.
+        let text = String::from_utf8_lossy(&body);
+        let order = text.split('&').find_map(|pair| pair.strip_prefix("InvId=")).unwrap_or("");
+        let event = format!(r#"{{"payload":{{"InvId":"{order}"}},"body":"{text}","again":"{text}"}}"#);
+        tokio::spawn(async move { post(&wire, &url, &[], event.into_bytes()).await });
+    }
+    HttpResponse::Ok().body("OK")
+}
+
+/// Where the floor writes.
+#[derive(Clone)]
+enum Sink {
+    Sqlite(mpsc::Sender<(Vec<u8>, oneshot::Sender<()>)>),
+    Redis(redis::aio::MultiplexedConnection),
+}
+
+impl Sink {
+    fn sqlite(path: &Path) -> anyhow::Result<Sink> {
+        let conn = rusqlite::Connection::open(path)?;
+        let _: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        conn.pragma_update(None, "synchronous", "FULL")?;
+        conn.execute_batch("CREATE TABLE floor (id INTEGER PRIMARY KEY, body BLOB NOT NULL)")?;
+        let (to, from) = mpsc::channel(WAITING_MAX);
+        std::thread::Builder::new().name("floor-writer".to_owned()).spawn(move || group_commit(&conn, from))?;
+        Ok(Sink::Sqlite(to))
+    }
+
+    async fn redis(url: &str) -> anyhow::Result<Sink> {
+        crate::tls::install();
+        let client = redis::Client::open(url)
+            .with_context(|| "the floor is measured on one Redis: redis://host:port/db, no cluster, no Sentinel")?;
+        Ok(Sink::Redis(client.get_multiplexed_async_connection().await?))
+    }
+
+    async fn keep(&self, body: Vec<u8>) -> anyhow::Result<()> {
+        match self {
+            Sink::Sqlite(to) => {
+                let (reply, answer) = oneshot::channel();
+                to.send((body, reply)).await?;
+                Ok(answer.await?)
+            }
+            Sink::Redis(conn) => {
+                let mut conn = conn.clone();
+                let mut command = redis::cmd("XADD");
+                command.arg("kassir-bench-floor").arg("MAXLEN").arg("~").arg(WAITING_MAX).arg("*");
+                Ok(command.arg("body").arg(body).query_async::<()>(&mut conn).await?)
+            }
+        }
+    }
+}
+
+fn group_commit(conn: &rusqlite::Connection, mut from: mpsc::Receiver<(Vec<u8>, oneshot::Sender<()>)>) {
+    while let Some(first) = from.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH_MAX
+            && let Ok(next) = from.try_recv()
+        {
+            batch.push(next);
+        }
+        // A write that fails is not answered, and the measurement ends with an error.
+        if write(conn, &batch).is_ok() {
+            for (_, reply) in batch {
+                let _ = reply.send(());
+            }
+        }
+    }
+}
+
+fn write(conn: &rusqlite::Connection, batch: &[(Vec<u8>, oneshot::Sender<()>)]) -> rusqlite::Result<()> {
+    conn.execute_batch("BEGIN IMMEDIATE")?;
+    for (body, _) in batch {
+        conn.prepare_cached("INSERT INTO floor (body) VALUES (?1)")?.execute([body])?;
+    }
+    conn.execute_batch("COMMIT")
 }

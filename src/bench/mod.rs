@@ -40,15 +40,17 @@ pub struct Plan {
 pub struct Figures {
     /// The store, without a password.
     pub store: String,
-    /// Bare handler with one durable write of the same store: answers per second.
+    /// Bare handler with one durable write in the same kind of store: answers per second.
     pub floor_per_s: f64,
+    /// The same, then one request to the same subscriber: arrivals per second.
+    pub floor_end_to_end_per_s: f64,
     /// Notifications accepted per second, nothing to deliver.
     pub intake_per_s: f64,
     /// Intake as a part of the floor.
     pub intake_ratio: f64,
     /// Events per second from notification to subscriber.
     pub end_to_end_per_s: f64,
-    /// The same as a part of the floor.
+    /// The same as a part of its floor.
     pub end_to_end_ratio: f64,
     /// Processor time of the router per event end to end, milliseconds.
     pub cpu_ms_per_event: f64,
@@ -82,8 +84,8 @@ async fn measure(
     say: &(dyn Fn(&str) + Send + Sync),
 ) -> anyhow::Result<Figures> {
     let wire = unguarded()?;
-    say("floor: a bare handler with one durable write");
-    let floor_per_s = floor::measure(plan, folder, &wire).await?;
+    say("floor: a bare handler with one durable write, then with a request to the subscriber");
+    let floors = floor::measure(plan, folder, &wire).await?;
     say("starting the router");
     let child = Child::start(folder, plan.store.as_deref()).await?;
     let resident = child.resident_bytes()?;
@@ -103,11 +105,12 @@ async fn measure(
     let latencies = Load::new(&wire, &shop, first).at_rate(plan.rate, plan.latency_for, &subscriber).await?;
     let figures = Figures {
         store: child.store.clone(),
-        floor_per_s,
+        floor_per_s: floors.intake,
+        floor_end_to_end_per_s: floors.end_to_end,
         intake_per_s: per_second(plan.count, intake),
-        intake_ratio: per_second(plan.count, intake) / floor_per_s,
+        intake_ratio: per_second(plan.count, intake) / floors.intake,
         end_to_end_per_s: per_second(plan.count, end_to_end),
-        end_to_end_ratio: per_second(plan.count, end_to_end) / floor_per_s,
+        end_to_end_ratio: per_second(plan.count, end_to_end) / floors.end_to_end,
         cpu_ms_per_event: cpu.as_secs_f64() * 1000.0 / as_f64(plan.count),
         latency_p50_ms: percentile(&latencies, 50),
         latency_p99_ms: percentile(&latencies, 99),

@@ -78,6 +78,11 @@ fn table(figures: &Figures, plan: &Plan) -> String {
             format!("{:.0}/s", figures.floor_per_s),
             part(1.0),
         ),
+        (
+            "floor end to end: the same, then one request to the subscriber".to_owned(),
+            format!("{:.0}/s", figures.floor_end_to_end_per_s),
+            part(1.0),
+        ),
         ("intake".to_owned(), format!("{:.0}/s", figures.intake_per_s), part(figures.intake_ratio)),
         (
             "end to end".to_owned(),

@@ -7,7 +7,6 @@ use rusqlite::{Connection, params};
 
 use super::super::{
     Claimed, Commit, Committed, Conflict, Fence, Found, LookUp, Material, PaymentWrite, Result, StoreError,
-    Tally,
 };
 use super::queue::{self, Lease, NewEntry};
 use super::rows::{execute, from_text, int, one, record, to_text};
@@ -24,8 +23,6 @@ use crate::limits::PAYMENT_NUMBER_MAX;
 /// How far a router's clock may be ahead of the store's: a new delivery that is due later than now by no more than
 /// this is due now. Milliseconds.
 const SKEW_MAX: i64 = 24 * 60 * 60 * 1000;
-/// A bucket of the statistics, milliseconds.
-const HOUR: i64 = 60 * 60 * 1000;
 
 pub(super) const BY_LINK: &str = "SELECT p.record FROM payment_link l \
      JOIN payment p ON p.merchant = l.merchant AND p.number = l.number \
@@ -80,7 +77,7 @@ pub(super) fn commit(tx: &Tx<'_>, mut commit: Commit) -> Result<Committed> {
     for (job, in_ms) in &commit.jobs {
         insert_job(tx, job, *in_ms)?;
     }
-    tally(tx, merchant, &commit.tallies)?;
+    tx.tally(merchant, &commit.tallies);
     Ok(Committed { payment, leased, now: tx.now })
 }
 
@@ -325,15 +322,4 @@ pub(super) fn job_text(job: &Job) -> Result<String> {
 /// Reads what [`job_text`] wrote.
 pub(super) fn job_from(text: &str) -> Result<Job> {
     from_text(text, "job")
-}
-
-/// Moves counters, in the hour of the store's clock.
-pub(super) fn tally(tx: &Tx<'_>, merchant: MerchantId, tallies: &[Tally]) -> Result<()> {
-    let hour = tx.now.saturating_sub(tx.now.rem_euclid(HOUR));
-    for tally in tallies {
-        let sql = "INSERT INTO tally (merchant, hour, key, value) VALUES (?1, ?2, ?3, ?4) \
-                   ON CONFLICT (merchant, hour, key) DO UPDATE SET value = value + excluded.value";
-        execute(tx.conn, sql, params![merchant.to_string(), hour, tally.key, tally.by])?;
-    }
-    Ok(())
 }

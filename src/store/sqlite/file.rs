@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::super::{Result, StoreError};
@@ -18,6 +19,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 128;
 /// Size to which the write-ahead log is cut back after a burst, bytes.
 const WAL_KEPT_MAX: i64 = 64 * 1024 * 1024;
+/// Pages of 4 KiB in the write-ahead log from which on a commit copies them into the file: pages that change again
+/// and again, as the last one of each table does, are then copied once for many commits.
+const CHECKPOINT_PAGES: i64 = 4_000;
 /// Page cache of the writer, KiB.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 /// Page cache of a reader, KiB.
@@ -118,6 +122,7 @@ pub(super) fn open_writer(path: &Path, max_pages: Option<u32>) -> Result<Connect
     let _: i64 = conn
         .query_row(&format!("PRAGMA journal_size_limit = {WAL_KEPT_MAX}"), [], |row| row.get(0))
         .map_err(from_sqlite)?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(from_sqlite)?;
     if let Some(pages) = max_pages {
         let _: i64 = conn
             .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0))
@@ -137,6 +142,8 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
 fn common(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // A plan must not depend on what is bound: SQLite would plan such a statement anew each time it is used.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;

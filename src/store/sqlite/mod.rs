@@ -22,6 +22,7 @@ mod readers;
 mod rows;
 mod settle;
 mod sweep;
+mod tally;
 mod writer;
 
 use std::collections::HashMap;
@@ -184,11 +185,11 @@ impl Store for SqliteStore {
 
     async fn look_up(&self, ask: &LookUp) -> Result<Found> {
         let ask = ask.clone();
-        self.readers.read(move |conn| commit::look_up(conn, &ask)).await
+        self.readers.glance(move |conn| commit::look_up(conn, &ask)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
-        self.writer.write(move |tx| commit::commit(tx, commit)).await
+        self.writer.write(move |tx| commit::commit(tx, commit.clone())).await
     }
 
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims> {
@@ -214,7 +215,7 @@ impl Store for SqliteStore {
     }
 
     async fn settle(&self, settle: Settle) -> Result<()> {
-        self.writer.write(move |tx| settle::settle(tx, settle)).await
+        self.writer.write(move |tx| settle::settle(tx, settle.clone())).await
     }
 
     async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()> {
@@ -316,7 +317,7 @@ impl Store for SqliteStore {
     }
 
     async fn update_delivery(&self, delivery: Delivery) -> Result<()> {
-        self.writer.write(move |tx| settle::update_delivery(tx, delivery)).await
+        self.writer.write(move |tx| settle::update_delivery(tx, delivery.clone())).await
     }
 
     async fn put_replay(&self, replay: &Replay) -> Result<u64> {

@@ -49,16 +49,23 @@ impl Readers {
         let pool = Arc::clone(&self.pool);
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            let conn = pool.take()?;
-            let result = snapshot(&conn, run);
-            // After an error of the file a fresh connection is the better one.
-            if !matches!(result, Err(StoreError::Unavailable(_) | StoreError::Corrupt(_))) {
-                pool.put_back(conn);
-            }
-            result
+            pool.read(run)
         })
         .await
         .map_err(|error| StoreError::Unavailable(format!("the read ended early: {error}")))?
+    }
+
+    /// Runs a read of a few pages right here. They are nearly always in memory, and then the read takes less than
+    /// handing it to another thread would; only with more readers at once than connections is it handed over.
+    pub(super) async fn glance<T, F>(&self, run: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        match Arc::clone(&self.pool.permits).try_acquire_owned() {
+            Ok(_permit) => self.pool.read(run),
+            Err(_) => self.read(run).await,
+        }
     }
 
     /// Waits for the reads under way and closes all connections.
@@ -74,6 +81,16 @@ impl Readers {
 }
 
 impl Pool {
+    fn read<T>(&self, run: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let conn = self.take()?;
+        let result = snapshot(&conn, run);
+        // After an error of the file a fresh connection is the better one.
+        if !matches!(result, Err(StoreError::Unavailable(_) | StoreError::Corrupt(_))) {
+            self.put_back(conn);
+        }
+        result
+    }
+
     fn take(&self) -> Result<Connection> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(closed());

@@ -39,7 +39,8 @@ pub(super) fn settle(tx: &Tx<'_>, settle: Settle) -> Result<()> {
             queue::end_lease(tx, about, &entry.lane, due)?;
         }
     }
-    commit::tally(tx, settle.merchant, &settle.tallies)
+    tx.tally(settle.merchant, &settle.tallies);
+    Ok(())
 }
 
 fn keep_job(tx: &Tx<'_>, job: &Job) -> Result<()> {
@@ -82,6 +83,9 @@ fn put_attempt(tx: &Tx<'_>, merchant: MerchantId, delivery: DeliveryId, attempt:
     execute(tx.conn, sql, params![merchant, delivery, attempt.number, to_text(attempt)?])?;
     let oldest_kept =
         i64::from(attempt.number).saturating_sub(i64::try_from(ATTEMPTS_KEPT).unwrap_or(i64::MAX));
+    if oldest_kept < 1 {
+        return Ok(());
+    }
     let sql = "DELETE FROM attempt WHERE merchant = ?1 AND delivery = ?2 AND number <= ?3";
     execute(tx.conn, sql, params![merchant, delivery, oldest_kept])?;
     Ok(())

@@ -1,17 +1,25 @@
-//! The one thread that writes. It takes what waits, runs it in one transaction (each verb in a savepoint of its
-//! own, so that a verb that fails undoes only itself), commits once, and only then answers: many callers share one
-//! fsync, and nobody hears of success before the disk has it.
+//! The one thread that writes. It takes what waits, runs it in one transaction, commits once, and only then answers:
+//! many callers share one fsync, and nobody hears of success before the disk has it.
+//!
+//! A verb that fails must undo only itself. A savepoint for each verb would see to that, at the price of a copy of
+//! every page it touches; but nearly all verbs succeed, and most that don't find out before they write. So a batch
+//! runs without savepoints, and only when a verb failed after it had written is the whole undone and run once more,
+//! with them. Verbs can therefore run twice: they borrow what they write.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::{Result, StoreError};
+use super::super::{Result, StoreError, Tally};
 use super::error::{from_sqlite, is_lasting};
 use super::file::{FileLock, open_writer};
+use super::tally::{self, Bucket};
 use crate::clock::SharedClock;
+use crate::domain::ids::MerchantId;
 
 /// Verbs that wait for the writer; a caller beyond that waits for room.
 const WAITING_MAX: usize = 1024;
@@ -23,6 +31,16 @@ pub(super) struct Tx<'a> {
     pub(super) conn: &'a Connection,
     /// The store's clock, Unix milliseconds.
     pub(super) now: i64,
+    /// Counters to be moved: written once for the whole batch.
+    tallies: RefCell<Vec<(Bucket, i64)>>,
+}
+
+impl Tx<'_> {
+    /// Moves counters, in the hour of the store's clock.
+    pub(super) fn tally(&self, merchant: MerchantId, tallies: &[Tally]) {
+        let moved = tallies.iter().map(|tally| (Bucket::of(merchant, self.now, &tally.key), tally.by));
+        self.tallies.borrow_mut().extend(moved);
+    }
 }
 
 /// A verb on its way: it runs, and is answered once its fate is known.
@@ -42,7 +60,7 @@ enum Ran {
 }
 
 struct Verb<T, F> {
-    run: Option<F>,
+    run: F,
     result: Option<Result<T>>,
     reply: oneshot::Sender<Result<T>>,
 }
@@ -50,11 +68,10 @@ struct Verb<T, F> {
 impl<T, F> Job for Verb<T, F>
 where
     T: Send,
-    F: FnOnce(&Tx<'_>) -> Result<T> + Send,
+    F: FnMut(&Tx<'_>) -> Result<T> + Send,
 {
     fn run(&mut self, tx: &Tx<'_>) -> Ran {
-        let Some(run) = self.run.take() else { return Ran::Refused };
-        let result = run(tx);
+        let result = (self.run)(tx);
         let ran = match &result {
             Ok(_) => Ran::Well,
             Err(StoreError::Unavailable(_) | StoreError::Corrupt(_)) => Ran::Failed,
@@ -99,14 +116,14 @@ impl Writer {
         Ok(Writer { to })
     }
 
-    /// Runs a verb; returns when it is durable or has failed.
+    /// Runs a verb, possibly twice; returns when it is durable or has failed.
     pub(super) async fn write<T, F>(&self, run: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let verb = Verb { run: Some(run), result: None, reply };
+        let verb = Verb { run, result: None, reply };
         self.to.send(Message::Job(Box::new(verb))).await.map_err(|_| closed())?;
         answer
             .await
@@ -234,23 +251,94 @@ enum Trust {
     Lost,
 }
 
+/// Why a batch did not run to its end.
+enum Halt {
+    /// The file failed the batch itself.
+    File(rusqlite::Error),
+    /// A verb failed after it had written.
+    Dirty,
+}
+
+impl From<rusqlite::Error> for Halt {
+    fn from(error: rusqlite::Error) -> Halt {
+        Halt::File(error)
+    }
+}
+
 fn run_batch(conn: &Connection, clock: &SharedClock, batch: &mut [Box<dyn Job>]) -> rusqlite::Result<Trust> {
-    let run = |sql: &str| conn.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-    let mut trust = Trust::Kept;
-    run("BEGIN IMMEDIATE")?;
+    run(conn, "BEGIN IMMEDIATE")?;
+    let ran = match run_plainly(conn, clock, batch) {
+        Err(Halt::Dirty) => {
+            run(conn, "ROLLBACK")?;
+            run(conn, "BEGIN IMMEDIATE")?;
+            run_guarded(conn, clock, batch)
+        }
+        ran => ran,
+    };
+    let (trust, tallies) = match ran {
+        Ok(ran) => ran,
+        Err(Halt::File(error)) => return Err(error),
+        Err(Halt::Dirty) => return Err(rusqlite::Error::InvalidQuery),
+    };
+    tally::write(conn, &tallies)?;
+    run(conn, "COMMIT")?;
+    Ok(trust)
+}
+
+fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+type Tallies = HashMap<Bucket, i64>;
+
+/// Without savepoints: ends when a verb failed that had written.
+fn run_plainly(
+    conn: &Connection,
+    clock: &SharedClock,
+    batch: &mut [Box<dyn Job>],
+) -> std::result::Result<(Trust, Tallies), Halt> {
+    let mut tallies = Tallies::new();
     for job in batch.iter_mut() {
-        run("SAVEPOINT verb")?;
-        let tx = Tx { conn, now: clock.now() };
-        let ran = job.run(&tx);
+        let before = conn.total_changes();
+        match run_one(conn, clock, job, &mut tallies) {
+            Ran::Well => {}
+            Ran::Refused if conn.total_changes() == before => {}
+            Ran::Refused | Ran::Failed => return Err(Halt::Dirty),
+        }
+    }
+    Ok((Trust::Kept, tallies))
+}
+
+/// Each verb in a savepoint of its own.
+fn run_guarded(
+    conn: &Connection,
+    clock: &SharedClock,
+    batch: &mut [Box<dyn Job>],
+) -> std::result::Result<(Trust, Tallies), Halt> {
+    let (mut trust, mut tallies) = (Trust::Kept, Tallies::new());
+    for job in batch.iter_mut() {
+        run(conn, "SAVEPOINT verb")?;
+        let ran = run_one(conn, clock, job, &mut tallies);
         if let Ran::Failed = ran {
             trust = Trust::Lost;
         }
         if !matches!(ran, Ran::Well) {
             // SQLite ends the whole transaction by itself after some errors; then this fails, and with it the batch.
-            run("ROLLBACK TO verb")?;
+            run(conn, "ROLLBACK TO verb")?;
         }
-        run("RELEASE verb")?;
+        run(conn, "RELEASE verb")?;
     }
-    run("COMMIT")?;
-    Ok(trust)
+    Ok((trust, tallies))
+}
+
+fn run_one(conn: &Connection, clock: &SharedClock, job: &mut Box<dyn Job>, tallies: &mut Tallies) -> Ran {
+    let tx = Tx { conn, now: clock.now(), tallies: RefCell::default() };
+    let ran = job.run(&tx);
+    if let Ran::Well = ran {
+        for (bucket, by) in tx.tallies.into_inner() {
+            let value = tallies.entry(bucket).or_default();
+            *value = value.saturating_add(by);
+        }
+    }
+    ran
 }
