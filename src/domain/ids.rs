@@ -36,6 +36,12 @@ impl Encoded {
     }
 }
 
+impl fmt::Display for Encoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// Writes 128 bits as 26 characters.
 #[must_use]
 pub fn encode(id: Uuid) -> Encoded {

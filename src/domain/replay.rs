@@ -103,6 +103,7 @@ pub struct Replay {
     #[serde(default)]
     pub asked: String,
     /// Most deliveries sent for per second.
+    #[serde(default = "one_per_s")]
     pub per_s: u32,
     /// Where it stands.
     pub status: ReplayStatus,
@@ -227,4 +228,9 @@ mod tests {
         uncounted.end();
         assert_eq!((uncounted.matched, uncounted.skipped()), (7, 0));
     }
+}
+
+/// A replay that was written before replays had a rate goes on slowly.
+const fn one_per_s() -> u32 {
+    1
 }

@@ -56,7 +56,7 @@ pub(super) fn check_prefix(prefix: &str) -> Result<()> {
 
 /// A merchant as part of a key.
 pub(super) fn merchant(id: MerchantId) -> String {
-    ids::encode(id.0)
+    ids::encode(id.0).to_string()
 }
 
 /// The merchant whose part of a key this is.
