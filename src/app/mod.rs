@@ -168,8 +168,7 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
         },
         schedule: delivery.schedule,
     };
-    let endpoints: Arc<dyn EndpointSource> =
-        Arc::new(adapters::Endpoints::new(&registry, vault));
+    let endpoints: Arc<dyn EndpointSource> = Arc::new(adapters::Endpoints::new(&registry, vault));
     let worker = Worker::new(Parts {
         store: Arc::clone(store),
         outbound: outbound.clone(),

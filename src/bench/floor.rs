@@ -98,14 +98,17 @@ impl Sink {
         conn.pragma_update(None, "synchronous", "FULL")?;
         conn.execute_batch("CREATE TABLE floor (id INTEGER PRIMARY KEY, body BLOB NOT NULL)")?;
         let (to, from) = mpsc::channel(WAITING_MAX);
-        std::thread::Builder::new().name("floor-writer".to_owned()).spawn(move || group_commit(&conn, from))?;
+        std::thread::Builder::new()
+            .name("floor-writer".to_owned())
+            .spawn(move || group_commit(&conn, from))?;
         Ok(Sink::Sqlite(to))
     }
 
     async fn redis(url: &str) -> anyhow::Result<Sink> {
         crate::tls::install();
-        let client = redis::Client::open(url)
-            .with_context(|| "the floor is measured on one Redis: redis://host:port/db, no cluster, no Sentinel")?;
+        let client = redis::Client::open(url).with_context(
+            || "the floor is measured on one Redis: redis://host:port/db, no cluster, no Sentinel",
+        )?;
         Ok(Sink::Redis(client.get_multiplexed_async_connection().await?))
     }
 

@@ -14,7 +14,11 @@ const TEXT_LEN: usize = 26;
 const DIGITS: [u8; 256] = digits();
 const NO_DIGIT: u8 = u8::MAX;
 
-#[allow(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "at compile time; indices below 32")]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "at compile time; indices below 32"
+)]
 const fn digits() -> [u8; 256] {
     let mut digits = [NO_DIGIT; 256];
     let mut digit = 0;

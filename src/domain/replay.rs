@@ -103,7 +103,7 @@ pub struct Replay {
     #[serde(default)]
     pub asked: String,
     /// Most deliveries sent for per second.
-    #[serde(default = "one_per_s")]
+    #[serde(default = "slow")]
     pub per_s: u32,
     /// Where it stands.
     pub status: ReplayStatus,
@@ -184,6 +184,11 @@ impl Replay {
     }
 }
 
+/// A replay that was written before replays had a rate goes on slowly.
+const fn slow() -> u32 {
+    10
+}
+
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -228,9 +233,4 @@ mod tests {
         uncounted.end();
         assert_eq!((uncounted.matched, uncounted.skipped()), (7, 0));
     }
-}
-
-/// A replay that was written before replays had a rate goes on slowly.
-const fn one_per_s() -> u32 {
-    1
 }
