@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use kassir_providers::{Method, Secret};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::delivery::outbound::{Outbound, OutboundConfig, OutboundRequest, Outcome};
-use crate::limits::PROVIDER_REPLY_MAX;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Largest answer that is read, bytes.
+const ANSWER_MAX: usize = 16 * 1024 * 1024;
 
 /// What went wrong, in words for the person who gave the command.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -74,6 +76,19 @@ impl Client {
         self.call(Method::Get, path, None).await
     }
 
+    /// GETs a path below `/api/v1` and reads its answer, members kept to the byte where `T` asks for it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let outcome = self.outbound.send(self.request(Method::Get, path, None)).await;
+        if outcome.status != Some(200) {
+            self.answer(&outcome)?;
+        }
+        serde_json::from_slice(&outcome.body)
+            .map_err(|error| ClientError::Strange(format!("{}{path}: {error}", self.url)))
+    }
+
     /// POSTs JSON to a path below `/api/v1`.
     ///
     /// # Errors
@@ -91,7 +106,11 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
-        let request = OutboundRequest {
+        self.answer(&self.outbound.send(self.request(method, path, body)).await)
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> OutboundRequest {
+        OutboundRequest {
             method,
             url: format!("{}/api/v1{path}", self.url),
             headers: vec![
@@ -100,14 +119,13 @@ impl Client {
             ],
             body: body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
             timeout: None,
-            response_max: PROVIDER_REPLY_MAX,
-        };
-        self.read(self.outbound.send(request).await)
+            response_max: ANSWER_MAX,
+        }
     }
 
-    fn read(&self, outcome: Outcome) -> Result<Value, ClientError> {
+    fn answer(&self, outcome: &Outcome) -> Result<Value, ClientError> {
         let Some(status) = outcome.status else {
-            let why = outcome.failure.map_or_else(String::new, |failure| failure.to_string());
+            let why = outcome.failure.as_ref().map_or_else(String::new, ToString::to_string);
             return Err(ClientError::Unreachable { url: self.url.clone(), why });
         };
         let value: Option<Value> = serde_json::from_slice(&outcome.body).ok();

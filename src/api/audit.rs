@@ -1,5 +1,7 @@
 //! `/audit`: who did what.
 
+use actix_web::{HttpResponse, web};
+use futures_util::stream;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,6 +12,8 @@ use super::schema::{AuditQuery, PageQuery};
 use crate::domain::ids::{AuditId, MerchantId};
 use crate::domain::people::AuditEntry;
 use crate::manage::time;
+use crate::store::Page;
+use crate::store::list::PAGE_MAX;
 
 /// Who did what.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +60,12 @@ pub async fn list(context: Context) -> Result<Reply> {
     let page = params.page::<AuditId>();
     let asked: Option<MerchantId> = params.parsed("merchant_id");
     params.finish()?;
+    let whose = whose(&context, asked)?;
+    Ok(Reply::list(context.store().audit(whose, &page).await?, view))
+}
+
+/// Whose log the caller may see of what was asked for.
+fn whose(context: &Context, asked: Option<MerchantId>) -> Result<Option<MerchantId>> {
     let caller = &context.caller;
     if let Some(id) = asked.filter(|id| !caller.sees(*id)) {
         return Err(Problem::not_found("merchant", &id.to_string()));
@@ -64,5 +74,39 @@ pub async fn list(context: Context) -> Result<Reply> {
     if whose.is_none() {
         caller.admin()?;
     }
-    Ok(Reply::list(context.store().audit(whose, &page).await?, view))
+    Ok(whose)
+}
+
+/// The whole audit log as one JSON object a line (NDJSON), newest first, each as in the list. The hash of an entry is
+/// SHA-256, in hex, of the hash before it (nothing for the first) and the JSON
+/// `{"id","actor","action","target","merchant","detail","at","hash"}` with `at` in Unix milliseconds and an empty `hash`;
+/// `kassir audit verify` checks that.
+///
+/// # Errors
+/// A problem.
+#[utoipa::path(get, path = "/api/v1/audit/export", tag = "audit", operation_id = "export_audit", params(AuditQuery),
+    responses((status = 200, body = String, content_type = "application/x-ndjson")))]
+pub async fn export(context: Context) -> Result<HttpResponse> {
+    let mut params = context.params()?;
+    let asked: Option<MerchantId> = params.parsed("merchant_id");
+    params.finish()?;
+    let whose = whose(&context, asked)?;
+    let first = Some(Page { limit: PAGE_MAX, before: None });
+    let pages = stream::unfold((context, first), move |(context, page)| async move {
+        let page = page?;
+        match context.store().audit(whose, &page).await {
+            Ok(listed) => {
+                let next = listed.next.map(|next| Page { limit: PAGE_MAX, before: Some(next) });
+                Some((Ok(web::Bytes::from(lines(listed.rows))), (context, next)))
+            }
+            // The answer breaks off, so that nobody takes a part for the whole.
+            Err(error) => Some((Err(std::io::Error::other(error.to_string())), (context, None))),
+        }
+    });
+    Ok(HttpResponse::Ok().content_type("application/x-ndjson").streaming(pages))
+}
+
+fn lines(entries: Vec<AuditEntry>) -> String {
+    let line = |entry| format!("{}\n", serde_json::to_string(&view(entry)).unwrap_or_default());
+    entries.into_iter().map(line).collect()
 }

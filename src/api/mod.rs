@@ -24,6 +24,7 @@ mod reply;
 pub mod schema;
 mod state;
 mod stats;
+mod stream;
 mod tokens;
 mod tries;
 
@@ -61,6 +62,7 @@ pub fn routes() -> Vec<Routes> {
         at("/metrics", [("GET", get().to(health::metrics))]),
         at("/api/v1/providers", [("GET", get().to(providers::list))]),
         at("/api/v1/audit", [("GET", get().to(audit::list))]),
+        at("/api/v1/audit/export", [("GET", get().to(audit::export))]),
         at("/api/v1/tokens", [("GET", get().to(tokens::list)), ("POST", post().to(tokens::create))]),
         at("/api/v1/tokens/{id}", [("DELETE", delete().to(tokens::delete))]),
         at("/api/v1/merchants", [("GET", get().to(merchants::list)), ("POST", post().to(merchants::create))]),
@@ -82,6 +84,7 @@ pub fn routes() -> Vec<Routes> {
         at("/api/v1/merchants/{m}/payments/{id}/cancel", [("POST", post().to(payments::cancel))]),
         at("/api/v1/merchants/{m}/payments/{id}/refund", [("POST", post().to(payments::refund))]),
         at("/api/v1/merchants/{m}/events", [("GET", get().to(events::list))]),
+        at("/api/v1/merchants/{m}/events/stream", [("GET", get().to(stream::stream))]),
         at("/api/v1/merchants/{m}/events/{id}", [("GET", get().to(events::show))]),
         at("/api/v1/merchants/{m}/deliveries", [("GET", get().to(deliveries::list))]),
         at("/api/v1/merchants/{m}/deliveries/{id}", [("GET", get().to(deliveries::show))]),

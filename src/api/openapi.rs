@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use super::problem::{MEDIA_TYPE, Problem};
 use super::{
     audit, deliveries, endpoints, events, explain, health, integrations, merchants, notifications, payments,
-    providers, replays, stats, tokens, tries,
+    providers, replays, stats, stream, tokens, tries,
 };
 use crate::manage::InputError;
 
@@ -26,11 +26,11 @@ use crate::manage::InputError;
         endpoints::create, endpoints::list, endpoints::show, endpoints::update, endpoints::delete,
         endpoints::rotate_secret, endpoints::test,
         payments::create, payments::list, payments::show, payments::capture, payments::cancel, payments::refund,
-        events::list, events::show,
+        events::list, events::show, stream::stream,
         deliveries::list, deliveries::show, deliveries::replay,
         replays::create, replays::list, replays::show, replays::cancel,
         notifications::list, notifications::show,
-        stats::show, audit::list,
+        stats::show, audit::list, audit::export,
         tokens::create, tokens::list, tokens::delete,
         health::live, health::ready, health::metrics,
     ),

@@ -71,6 +71,18 @@ impl Params {
         }
     }
 
+    /// A whole number within a range.
+    pub fn count(&mut self, name: &'static str, range: std::ops::RangeInclusive<u32>) -> Option<u32> {
+        let text = self.text(name)?;
+        match text.parse() {
+            Ok(found) if range.contains(&found) => Some(found),
+            _ => {
+                let (start, end) = range.into_inner();
+                self.wrong(name, format!("must be a whole number from {start} to {end}"))
+            }
+        }
+    }
+
     /// One of a set of words.
     pub fn word<T: Copy>(&mut self, name: &'static str, words: &[(&'static str, T)]) -> Option<T> {
         let text = self.text(name)?;

@@ -77,6 +77,24 @@ pub struct EventQuery {
     pub payment_id: Option<u32>,
 }
 
+/// From where on, and how long to wait.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct StreamQuery {
+    /// Only events after this one, `evt_…`: `next_after` of the answer before. Without it from the oldest on.
+    pub after: Option<String>,
+    /// Instead of `after`: only events made at or after, RFC 3339.
+    pub since: Option<String>,
+    /// The event's state.
+    pub state: Option<String>,
+    /// The integration.
+    pub integration_id: Option<String>,
+    /// Events at the most, 1 to 200; default 50.
+    pub limit: Option<u32>,
+    /// How long to wait when there are none yet, seconds, 0 (default) to 5.
+    pub wait_s: Option<u32>,
+}
+
 /// Which deliveries.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

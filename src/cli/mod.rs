@@ -1,11 +1,13 @@
 //! The command line: one file per command. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod audit;
 mod bench;
 mod config;
 mod demo;
 mod doctor;
 mod explain;
 mod health;
+mod listen;
 mod print;
 mod replay;
 mod router;
@@ -44,6 +46,13 @@ enum Command {
     Explain(Box<explain::Arguments>),
     /// Send deliveries again: preview, progress, cancel.
     Replay(Box<replay::Arguments>),
+    /// Forward events of a running router to an address on this machine.
+    Listen(Box<listen::Arguments>),
+    /// The audit log: export it, check its chain.
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
     /// Check configuration, store, clock, TLS and providers, and say what to do.
     Doctor(doctor::Arguments),
     /// Ask whether the router on this machine is ready.
@@ -122,6 +131,8 @@ fn run(cli: Cli) -> Result<(), Failed> {
         Command::Demo(arguments) => block_on(demo::run(arguments)),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Replay(arguments) => block_on(replay::run(*arguments, load()?)),
+        Command::Listen(arguments) => block_on(listen::run(*arguments, load()?)),
+        Command::Audit { command } => block_on(audit::run(command, load()?)),
         Command::Doctor(arguments) => block_on(doctor::run(arguments, load()?)),
         Command::Bench(arguments) => block_on(bench::run(arguments)),
         Command::Health => block_on(health::run(load()?)),

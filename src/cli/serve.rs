@@ -59,7 +59,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failed> {
 }
 
 /// Waits for SIGTERM or SIGINT.
-async fn stop_signal() -> Result<&'static str, Failed> {
+pub(super) async fn stop_signal() -> Result<&'static str, Failed> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

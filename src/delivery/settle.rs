@@ -5,6 +5,7 @@ use super::schedule::{Schedule, Stand, seed};
 use super::send::number_of_next;
 use crate::domain::delivery::{Attempt, Delivery, DeliveryStatus, ReplayMark};
 use crate::domain::ids::ReplayId;
+use crate::domain::latency;
 use crate::store::Tally;
 
 /// A delivery after an attempt.
@@ -145,10 +146,15 @@ pub fn tallies(settled: &Settled) -> Vec<Tally> {
     let delivery = &settled.delivery;
     let tally = |what: &str, by: i64| Tally { key: format!("{what}.{}", delivery.endpoint), by };
     let outcome = if settled.attempt.error.is_none() { "attempt.success" } else { "attempt.failure" };
-    let mut tallies = vec![tally(outcome, 1), tally("attempt.ms", i64::from(settled.attempt.duration_ms))];
+    let took = i64::from(settled.attempt.duration_ms);
+    let mut tallies = vec![tally(outcome, 1), tally("attempt.ms", took)];
+    tallies.push(tally(&format!("attempt.{}", latency::word(took)), 1));
     if delivery.status == DeliveryStatus::Delivered {
         let wait = delivery.updated_at.saturating_sub(delivery.created_at).max(0);
         tallies.push(tally("delivery.wait_ms", wait));
+        if !settled.attempt.replay {
+            tallies.push(Tally { key: format!("wait.{}.{}", latency::word(wait), delivery.provider), by: 1 });
+        }
     }
     tallies.extend(ending_tally(delivery));
     tallies

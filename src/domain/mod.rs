@@ -10,6 +10,7 @@ pub mod extract;
 pub mod fanout;
 pub mod ids;
 pub mod job;
+pub mod latency;
 pub mod notification;
 pub mod payment;
 pub mod people;

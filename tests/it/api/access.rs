@@ -22,7 +22,7 @@ fn needs(method: &str, path: &str) -> Needs {
     match (method, path) {
         (_, path) if !path.starts_with("/api/v1") => Needs::Nothing,
         ("GET", "/api/v1/providers" | "/api/v1/merchants") => Needs::AnyToken,
-        ("GET", "/api/v1/audit") => Needs::AuditLog,
+        ("GET", "/api/v1/audit" | "/api/v1/audit/export") => Needs::AuditLog,
         (_, path) if path.starts_with("/api/v1/tokens") => Needs::Admin,
         ("POST", "/api/v1/merchants") => Needs::Admin,
         ("DELETE", "/api/v1/merchants/{m}") => Needs::AdminOfThis,
