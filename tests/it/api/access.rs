@@ -27,7 +27,7 @@ fn needs(method: &str, path: &str) -> Needs {
         ("POST", "/api/v1/merchants") => Needs::Admin,
         ("DELETE", "/api/v1/merchants/{m}") => Needs::AdminOfThis,
         ("GET", _) => Needs::Read,
-        ("POST", path) if last == "try" || path.contains("/replay") => Needs::Read,
+        ("POST", path) if matches!(last, "try" | "explain") || path.contains("/replay") => Needs::Read,
         _ => Needs::Write,
     }
 }
