@@ -11,7 +11,7 @@ use crate::domain::apply::{self, Decision, Rules, Verdict};
 use crate::domain::config::Integration;
 use crate::domain::event::Proven;
 use crate::domain::fanout::{self, Making};
-use crate::domain::ids::{DeliveryId, EventId, IntegrationId, JobId, MerchantId};
+use crate::domain::ids::{DeliveryId, EndpointId, EventId, IntegrationId, JobId, MerchantId};
 use crate::domain::job::{Job, Lane, Task};
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::domain::payment::Payment;
@@ -26,8 +26,31 @@ pub trait HandOver: Send + Sync {
     fn hand_over(&self, work: Vec<Claimed>, now: i64);
     /// There may be due work now.
     fn wake(&self);
-    /// Who leases, and for how many milliseconds; `None` when this process sends nothing.
-    fn lease(&self) -> Option<(String, u64)>;
+    /// Who leases new deliveries to these endpoints, and for how many milliseconds; `None` when this process sends
+    /// nothing now.
+    fn lease(&self, endpoints: &[EndpointId]) -> Option<Lease>;
+}
+
+/// How new deliveries are leased to this process.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Its name in leases.
+    pub owner: String,
+    /// For how many milliseconds.
+    pub ms: u64,
+    /// Deliveries to these endpoints go through the queue all the same.
+    pub queue_only: Vec<EndpointId>,
+}
+
+impl Lease {
+    /// Leases a step's new deliveries to this process, as far as it can send them now.
+    pub fn write(hand_over: &dyn HandOver, commit: &mut Commit) {
+        let endpoints: Vec<EndpointId> = commit.deliveries.iter().map(|delivery| delivery.endpoint).collect();
+        if let Some(Lease { owner, ms, queue_only }) = hand_over.lease(&endpoints) {
+            commit.lease = Some((owner, ms));
+            commit.queue_only = queue_only;
+        }
+    }
 }
 
 /// Nobody sends in this process.
@@ -36,7 +59,7 @@ pub struct NoHandOver;
 impl HandOver for NoHandOver {
     fn hand_over(&self, _: Vec<Claimed>, _: i64) {}
     fn wake(&self) {}
-    fn lease(&self) -> Option<(String, u64)> {
+    fn lease(&self, _: &[EndpointId]) -> Option<Lease> {
         None
     }
 }
@@ -213,7 +236,7 @@ impl Ledger {
         } else {
             PaymentWrite::Update { payment, links }
         });
-        commit.lease = self.hand_over.lease();
+        Lease::write(&*self.hand_over, commit);
         let id = event.as_ref().map(|event| event.id);
         commit.events.extend(event);
         id

@@ -15,7 +15,7 @@ use crate::delivery::{DeliveryConfig, EndpointSource, EndpointView, LiveKey, Sou
 use crate::domain::config::Endpoint;
 use crate::domain::ids::{EndpointId, IntegrationId, MerchantId};
 use crate::intake::try_out::{Trial, try_out};
-use crate::ledger::{HandOver, Ledger, LedgerError};
+use crate::ledger::{HandOver, Lease, Ledger, LedgerError};
 use crate::limits::PROVIDER_REPLY_MAX;
 use crate::operations::{Caller, NoReply};
 use crate::registry::{MerchantView, Registry, RegistryError, endpoint_owner};
@@ -162,9 +162,10 @@ impl HandOver for WorkerHandOver {
         }
     }
 
-    fn lease(&self) -> Option<(String, u64)> {
+    fn lease(&self, endpoints: &[EndpointId]) -> Option<Lease> {
         let (worker, _) = self.worker()?;
-        worker.keeps_up().then(|| (self.owner.clone(), self.lease_ms))
+        let queue_only = worker.not_now(endpoints)?;
+        Some(Lease { owner: self.owner.clone(), ms: self.lease_ms, queue_only })
     }
 }
 

@@ -129,6 +129,7 @@ pub fn delivery_config(config: &Config) -> DeliveryConfig {
         },
         concurrency: section.concurrency,
         per_lane: section.max_in_flight,
+        per_host: section.max_in_flight_per_host,
         lease: config.outbound.timeout.0.max(ENDPOINT_TIMEOUT_MAX) + LEASE_MARGIN,
         poll: defaults.poll,
         drain: section.drain.0,

@@ -46,6 +46,7 @@ async fn measure(services: &Services) -> Result<(), StoreError> {
     let late = backlog.oldest_due.map_or(0, |due| now.saturating_sub(due).max(0));
     metrics::gauge!("kassir_queue_waiting").set(backlog.waiting as f64);
     metrics::gauge!("kassir_queue_leased").set(backlog.leased as f64);
+    metrics::gauge!("kassir_endpoint_breaker", "state" => "open").set(backlog.held_lanes as f64);
     metrics::gauge!("kassir_queue_oldest_due_seconds").set(late as f64 / 1000.0);
     Ok(())
 }

@@ -146,7 +146,18 @@ pub const KEYS: &[Key] = &[
         "16",
         "Attempts under way at once per endpoint and router, unless the endpoint says otherwise.",
     ),
-    key("delivery.concurrency", Kind::Number, "256", "Attempts under way at once per router."),
+    key(
+        "delivery.max_in_flight_per_host",
+        Kind::Number,
+        "64",
+        "Attempts under way at once per host and router: endpoints of one host share them.",
+    ),
+    key(
+        "delivery.concurrency",
+        Kind::Number,
+        "256",
+        "Attempts under way at once per router; endpoints that are not known to work get at most half of them.",
+    ),
     key(
         "delivery.replay_per_s",
         Kind::Number,

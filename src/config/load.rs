@@ -164,8 +164,10 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if !(1..=REPLAY_PER_S_MAX).contains(&delivery.replay_per_s) {
         return wrong("delivery.replay_per_s must be between 1 and 10000");
     }
-    if delivery.max_in_flight == 0 || delivery.concurrency == 0 {
-        return wrong("delivery.max_in_flight and delivery.concurrency must be at least 1");
+    if delivery.max_in_flight == 0 || delivery.max_in_flight_per_host == 0 || delivery.concurrency == 0 {
+        return wrong(
+            "delivery.max_in_flight, delivery.max_in_flight_per_host and delivery.concurrency must be at least 1",
+        );
     }
     if config.outbound.timeout.ms() < 100 || config.outbound.timeout.ms() > 120_000 {
         return wrong("outbound.timeout must be between 100ms and 120s");

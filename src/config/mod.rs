@@ -113,6 +113,8 @@ pub struct DeliverySection {
     pub jitter: f64,
     /// Attempts under way at once per endpoint, unless the endpoint says otherwise.
     pub max_in_flight: u32,
+    /// Attempts under way at once to one host.
+    pub max_in_flight_per_host: u32,
     /// Attempts under way at once in all.
     pub concurrency: usize,
     /// Most deliveries that a bulk replay sends for per second.

@@ -17,6 +17,8 @@ pub struct DeliveryConfig {
     pub concurrency: usize,
     /// Work under way at once in one lane, unless its endpoint says otherwise.
     pub per_lane: u32,
+    /// Work under way at once to one host, whatever the limits of its endpoints.
+    pub per_host: u32,
     /// How long claimed work is ours.
     pub lease: Duration,
     /// Longest pause between two looks at the queue.
@@ -31,6 +33,7 @@ impl Default for DeliveryConfig {
             schedule: Schedule::default(),
             concurrency: 256,
             per_lane: 16,
+            per_host: 64,
             lease: Duration::from_secs(60),
             poll: Duration::from_millis(500),
             drain: Duration::from_secs(20),
@@ -54,7 +57,7 @@ impl DeliveryConfig {
                 least.as_secs()
             ));
         }
-        if self.concurrency == 0 || self.per_lane == 0 {
+        if self.concurrency == 0 || self.per_lane == 0 || self.per_host == 0 {
             return Err("at least one attempt must be allowed at once".to_owned());
         }
         Ok(())

@@ -3,13 +3,13 @@
 use super::endpoint::EndpointView;
 use super::judge::Verdict;
 use super::send::{ENDPOINT_TIMEOUT_MAX, attempt};
-use super::settle::{ending_tally, settle, stopped, tallies};
+use super::settle::{ending_tally, settle, stopped, tallies, too_old};
 use super::trouble::pause;
 use super::worker::{Leased, Worker};
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::event::Event;
 use crate::limits::CONFLICT_RETRIES_MAX;
-use crate::store::{Conflict, Settle, SettleEnd, StoreError};
+use crate::store::{Conflict, Holding, Settle, SettleEnd, StoreError};
 
 impl Worker {
     pub(super) async fn deliver(&self, leased: &Leased, delivery: Delivery, event: &Event) {
@@ -26,7 +26,10 @@ impl Worker {
         if !view.endpoint.enabled {
             return self.stop(leased, delivery, DeliveryStatus::Held).await;
         }
-        if !self.lanes.learn(leased.lane, view.endpoint.max_in_flight) {
+        if leased.probe.is_some() && self.is_too_old(leased, &delivery) {
+            return self.end_unsent(leased, delivery).await;
+        }
+        if !self.may_try(leased, &view) {
             return self.release(&[(leased.merchant, leased.fence)]).await;
         }
         let now = self.now(leased);
@@ -36,7 +39,8 @@ impl Worker {
         }
         let verdict = attempt(&self.parts.outbound, &view, &delivery, event, now).await;
         self.measure(&delivery, event, &verdict);
-        if let Err(error) = self.settle_attempt(leased, delivery, &verdict).await {
+        let hold = self.after(leased, &delivery, &verdict);
+        if let Err(error) = self.settle_attempt(leased, delivery, &verdict, hold).await {
             self.note_lost(leased, &error);
         }
     }
@@ -47,6 +51,7 @@ impl Worker {
         leased: &Leased,
         claimed: Delivery,
         verdict: &Verdict,
+        hold: Option<Holding>,
     ) -> Result<(), StoreError> {
         let mut current = claimed.clone();
         for _ in 0..CONFLICT_RETRIES_MAX {
@@ -54,7 +59,7 @@ impl Worker {
             let tallies = tallies(&settled);
             let end =
                 SettleEnd::Delivery { delivery: Box::new(settled.delivery), attempt: Some(settled.attempt) };
-            let write = Settle { fence: leased.fence, merchant: leased.merchant, end, hold: None, tallies };
+            let write = Settle { fence: leased.fence, merchant: leased.merchant, end, hold, tallies };
             match self.write(leased, write).await {
                 Err(StoreError::Conflict(Conflict::Delivery)) => {}
                 other => return other,
@@ -77,17 +82,42 @@ impl Worker {
         }
     }
 
-    /// Takes a delivery that can't be attempted out of the queue.
+    /// Whether its time was over while its endpoint was left alone. What a person asks for has its time anew.
+    fn is_too_old(&self, leased: &Leased, delivery: &Delivery) -> bool {
+        let max_age = i64::try_from(self.parts.config.schedule.max_age.as_millis()).unwrap_or(i64::MAX);
+        delivery.replay.is_none() && self.now(leased) >= delivery.round_started_at.saturating_add(max_age)
+    }
+
+    /// Ends a delivery without another attempt; the next of its lane is tried at once.
+    async fn end_unsent(&self, leased: &Leased, delivery: Delivery) {
+        let next = leased.probe.map(|step| Holding::Until { until: self.now(leased), step });
+        let end = |delivery, now| too_old(delivery, now);
+        self.settle_without(leased, delivery, next, end).await;
+    }
+
+    /// Takes a delivery that can't be attempted out of the queue. Nothing is sent, so nothing needs to be held back.
     async fn stop(&self, leased: &Leased, delivery: Delivery, status: DeliveryStatus) {
+        let lift = leased.probe.map(|_| Holding::Lift);
+        self.settle_without(leased, delivery, lift, |delivery, now| stopped(delivery, status, now)).await;
+    }
+
+    /// Settles without an attempt; when a person changed the delivery meanwhile, on what it is now.
+    async fn settle_without(
+        &self,
+        leased: &Leased,
+        delivery: Delivery,
+        hold: Option<Holding>,
+        end: impl Fn(Delivery, i64) -> Delivery,
+    ) {
         let mut current = delivery.clone();
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let stopped = stopped(current, status, self.now(leased));
+            let stopped = end(current, self.now(leased));
             let write = Settle {
                 fence: leased.fence,
                 merchant: leased.merchant,
                 tallies: ending_tally(&stopped).into_iter().collect(),
                 end: SettleEnd::Delivery { delivery: Box::new(stopped), attempt: None },
-                hold: None,
+                hold,
             };
             let error = match self.write(leased, write).await {
                 Ok(()) => return,

@@ -7,6 +7,7 @@
 //! store    settle ◄── settle (pure) ◄─┘ verdict
 //! ```
 
+mod breaker;
 mod config;
 mod custom_header;
 mod deliver;
@@ -15,12 +16,15 @@ mod jobs;
 pub mod judge;
 mod lanes;
 pub mod outbound;
+mod pace;
 mod pulse;
 pub mod schedule;
 pub mod send;
 pub mod settle;
 pub mod signature;
+mod taking;
 mod trouble;
+mod trying;
 mod worker;
 
 pub use config::{DeliveryConfig, LEASE_MARGIN};

@@ -109,6 +109,18 @@ pub fn stopped(mut delivery: Delivery, status: DeliveryStatus, now: i64) -> Deli
     delivery
 }
 
+/// A delivery whose time was over while its endpoint did not work and was left alone. No attempt counts.
+#[must_use]
+pub fn too_old(mut delivery: Delivery, now: i64) -> Delivery {
+    if delivery.status == DeliveryStatus::Pending {
+        end(&mut delivery, DeliveryStatus::Failed);
+        let why = "its time was over while the endpoint was left alone because it did not work";
+        delivery.last_error.get_or_insert_with(|| why.to_owned());
+    }
+    delivery.updated_at = now;
+    delivery
+}
+
 /// A delivery that a person wants sent again, due at once.
 ///
 /// While it is pending that is an extra attempt: should it fail, the automatic schedule goes on as if it had not

@@ -4,7 +4,7 @@
 //! lease ends (`pulse`) and the work is due again, for this router or another.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -12,22 +12,20 @@ use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::config::{DeliveryConfig, LEASE_MARGIN};
 use super::endpoint::EndpointSource;
 use super::jobs::{JobEnd, JobHandler};
-use super::lanes::{Lanes, Place};
+use super::lanes::{Lanes, Limits, Place};
 use super::outbound::Outbound;
 use super::pulse::Pulse;
+use super::taking::Taken;
 use super::trouble::{LogGate, pause};
 use crate::clock::SharedClock;
 use crate::domain::ids::MerchantId;
 use crate::domain::job::Job;
-use crate::store::{ClaimAsk, Claimed, Fence, Material, Settle, SettleEnd, Store, StoreError};
+use crate::store::{Fence, Material, Settle, SettleEnd, Store, StoreError};
 
-/// Work that is claimed at once.
-const CLAIM_MAX: usize = 64;
 /// When a job that took longer than its lease is run again.
 const JOB_TIMEOUT_AGAIN_MS: u64 = 30_000;
 /// Rounds of [`Worker::run_until_idle`].
@@ -56,8 +54,9 @@ pub struct Worker {
     pub(super) parts: Parts,
     pub(super) lanes: Arc<Lanes>,
     pub(super) log: LogGate,
-    errors: AtomicU32,
-    behind: AtomicBool,
+    pub(super) errors: AtomicU32,
+    /// The store's clock is ahead of ours by this much, milliseconds.
+    pub(super) ahead: AtomicI64,
     pub(super) pulse: Pulse,
     runtime: OnceLock<Handle>,
 }
@@ -71,6 +70,8 @@ pub(super) struct Leased {
     pub due: i64,
     /// Unix milliseconds of the store's clock.
     pub lease_until: i64,
+    /// The step of the hold, when this is the one entry of a held lane that may be tried.
+    pub probe: Option<u32>,
     /// The store's clock is ahead of ours by this much, milliseconds.
     pub ahead: i64,
 }
@@ -79,13 +80,14 @@ impl Worker {
     /// A worker; it does nothing before it is run, stepped or handed work.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Worker> {
-        let lanes = Lanes::new(parts.config.concurrency, parts.config.per_lane);
+        let DeliveryConfig { concurrency, per_lane, per_host, .. } = parts.config;
+        let lanes = Lanes::new(Limits { concurrency, per_lane, per_host });
         Arc::new(Worker {
             parts,
             lanes,
             log: LogGate::new(),
             errors: AtomicU32::new(0),
-            behind: AtomicBool::new(false),
+            ahead: AtomicI64::new(0),
             pulse: Pulse::default(),
             runtime: OnceLock::new(),
         })
@@ -102,27 +104,9 @@ impl Worker {
         self.lanes.in_flight()
     }
 
-    /// Whether new work finds a place here at once. When some did not, new work goes through the queue until that is
-    /// empty: leasing it here only to give it back would cost two writes more, and it would overtake what waits.
-    #[must_use]
-    pub fn keeps_up(&self) -> bool {
-        !self.behind.load(Ordering::Relaxed)
-    }
-
-    /// Takes work that a commit leased to this process; from within a tokio runtime. What finds no place is given back
-    /// to the queue. `now`: the store's clock, Unix milliseconds, as the commit said.
-    pub fn hand_over(self: &Arc<Self>, work: Vec<Claimed>, now: i64) {
-        let (_, refused) = self.start(work, now);
-        if !refused.is_empty() {
-            self.behind.store(true, Ordering::Relaxed);
-            let worker = Arc::clone(self);
-            self.runtime().spawn(async move { worker.release(&refused).await });
-        }
-    }
-
     /// The runtime that the worker runs on. Work that a web server's thread hands over runs there too, and outlives
     /// that thread.
-    fn runtime(&self) -> Handle {
+    pub(super) fn runtime(&self) -> Handle {
         self.runtime.get().cloned().unwrap_or_else(Handle::current)
     }
 
@@ -150,71 +134,7 @@ impl Worker {
         beating.abort();
     }
 
-    /// Claims what is due, starts it, and says how long to pause at the most.
-    async fn look(self: &Arc<Self>) -> Result<Duration, StoreError> {
-        let (claimed, next) = self.claim(CLAIM_MAX).await?;
-        let Some((work, now)) = claimed else { return Ok(self.parts.config.poll) };
-        let count = work.len();
-        let (_, refused) = self.start(work, now);
-        self.release(&refused).await;
-        if count >= CLAIM_MAX {
-            return Ok(Duration::ZERO);
-        }
-        // What is due and was not taken waits for a place: then a freed place wakes us.
-        let wait = next.map(|due| due.saturating_sub(now)).filter(|wait| *wait > 0);
-        let wait = wait.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
-        Ok(wait.unwrap_or(self.parts.config.poll).min(self.parts.config.poll))
-    }
-
-    /// Claims as much as there are places for; `None` when there are none. Beside it, when the next work is due.
-    async fn claim(&self, max: usize) -> Result<(Option<(Vec<Claimed>, i64)>, Option<i64>), StoreError> {
-        let (free, room) = self.lanes.room();
-        if free == 0 {
-            return Ok((None, None));
-        }
-        let ask = ClaimAsk {
-            owner: self.parts.owner.clone(),
-            lease_ms: u64::try_from(self.parts.config.lease.as_millis()).unwrap_or(u64::MAX),
-            max: free.min(max),
-            per_lane: self.parts.config.per_lane,
-            room,
-            probes: max,
-        };
-        let claims = self.parts.store.claim(&ask).await?;
-        self.errors.store(0, Ordering::Relaxed);
-        if claims.work.is_empty() && claims.next_due.is_none_or(|due| due > claims.now) {
-            self.behind.store(false, Ordering::Relaxed);
-        }
-        Ok((Some((claims.work, claims.now)), claims.next_due))
-    }
-
-    /// Starts work for which there is a place; gives what is started, and the leases of the rest.
-    fn start(
-        self: &Arc<Self>,
-        work: Vec<Claimed>,
-        now: i64,
-    ) -> (Vec<JoinHandle<()>>, Vec<(MerchantId, Fence)>) {
-        let ahead = now.saturating_sub(self.parts.clock.now());
-        let (mut started, mut refused) = (Vec::new(), Vec::new());
-        for claimed in work {
-            let merchant = match &claimed.material {
-                Material::Delivery { delivery, .. } => delivery.merchant,
-                Material::Job(job) => job.merchant,
-            };
-            let Claimed { fence, lane, due, lease_until, probe: _, material } = claimed;
-            let Some(place) = self.lanes.admit(lane, merchant, fence) else {
-                refused.push((merchant, fence));
-                continue;
-            };
-            let leased = Leased { merchant, fence, lane, due, lease_until, ahead };
-            let handle = self.runtime().spawn(Arc::clone(self).work(leased, material, place));
-            self.lanes.abort_with(fence, handle.abort_handle());
-            started.push(handle);
-        }
-        (started, refused)
-    }
-
-    async fn work(self: Arc<Self>, leased: Leased, material: Material, place: Place) {
+    pub(super) async fn work(self: Arc<Self>, leased: Leased, material: Material, place: Place) {
         metrics::gauge!("kassir_work_in_flight").set(self.lanes.in_flight() as f64);
         let late = self.now(&leased).saturating_sub(leased.due).max(0);
         metrics::histogram!("kassir_work_lateness_seconds").record(late as f64 / 1000.0);
@@ -340,8 +260,7 @@ impl Worker {
     /// # Errors
     /// [`StoreError`] of the claim.
     pub async fn step(self: &Arc<Self>) -> Result<usize, StoreError> {
-        let (claimed, _) = self.claim(usize::MAX).await?;
-        let Some((work, now)) = claimed else { return Ok(0) };
+        let Some(Taken { work, now, .. }) = self.take(usize::MAX).await? else { return Ok(0) };
         let (started, refused) = self.start(work, now);
         self.release(&refused).await;
         let count = started.len();

@@ -18,7 +18,7 @@ use crate::domain::ids::{DeliveryId, EventId, IntegrationId, JobId, MerchantId};
 use crate::domain::job::{Job, Lane, Task};
 use crate::domain::payment::{Origin, PayForm, Payment};
 
-use crate::ledger::{Entry, Ledger, LedgerError};
+use crate::ledger::{Entry, Lease, Ledger, LedgerError};
 use crate::limits::{CONFLICT_RETRIES_MAX, POLL_FIRST_MS};
 use crate::operations::{Operations, addressed, target};
 use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
@@ -355,7 +355,7 @@ impl Payments {
             commit.deliveries = fanout::deliveries(&making, &event, || DeliveryId(self.ledger.clock.id()));
             commit.tallies.push(Tally { key: format!("event.pending.{}", payment.provider), by: 1 });
             commit.events.push(event);
-            commit.lease = self.ledger.hand_over.lease();
+            Lease::write(&*self.ledger.hand_over, &mut commit);
             commit.jobs.extend(self.poll_job(integration, payment).map(|job| (job, POLL_FIRST_MS)));
         }
         let links = payment.provider_id.iter().cloned().collect();

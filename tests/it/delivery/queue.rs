@@ -69,7 +69,7 @@ async fn an_endpoints_own_limit_is_kept() {
 
 #[tokio::test]
 async fn one_lane_with_a_long_queue_leaves_room_for_others() {
-    let config = DeliveryConfig { concurrency: 4, per_lane: 3, ..DeliveryConfig::default() };
+    let config = DeliveryConfig { concurrency: 10, per_lane: 3, ..DeliveryConfig::default() };
     let world = world_with(config, |store| store).await;
     let (busy, quiet) = (Subscriber::http().await, Subscriber::http().await);
     let (many, one) = (world.endpoint(&busy.url("/")), world.endpoint(&quiet.url("/")));

@@ -1,0 +1,406 @@
+//! Who gets a place: how much is under way in all, in each lane, to each host, and for endpoints that are in doubt.
+//!
+//! Every limit here is a router's own, and so is what it knows; only the holds on lanes are in the store.
+
+mod gate;
+mod room;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use super::breaker::{Heard, Judged};
+use super::pace::Pace;
+use crate::domain::ids::{EndpointId, MerchantId};
+use crate::domain::job::Lane;
+use crate::store::Fence;
+
+use gate::{Gate, is_suspect, make_room};
+pub(super) use room::Room;
+
+/// How many places there are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// In all.
+    pub concurrency: usize,
+    /// Of one lane, unless its endpoint says otherwise.
+    pub per_lane: u32,
+    /// To one host.
+    pub per_host: u32,
+}
+
+impl Limits {
+    /// How many places endpoints may take of which is not known that they work: half of them.
+    fn suspects(&self) -> usize {
+        self.concurrency.div_ceil(2)
+    }
+}
+
+/// Why work has no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Full,
+    Suspects,
+    Lane,
+    Host,
+    Pace,
+}
+
+impl Refusal {
+    /// The word of the metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Refusal::Full => "full",
+            Refusal::Suspects => "suspects",
+            Refusal::Lane => "lane",
+            Refusal::Host => "host",
+            Refusal::Pace => "rate",
+        }
+    }
+}
+
+/// An endpoint's own limits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Own {
+    pub max_in_flight: Option<u32>,
+    pub rate_per_s: Option<u32>,
+    pub host: Option<String>,
+}
+
+/// The places.
+pub(super) struct Lanes {
+    limits: Limits,
+    state: Mutex<State>,
+    /// A place became free that somebody waited for.
+    pub freed: Notify,
+    /// Nothing is under way any more.
+    pub idle: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    gates: HashMap<Lane, Gate>,
+    /// Lanes whose room is another than usual although nothing of them is under way.
+    special: HashSet<Lane>,
+    /// Lanes behind which new work queues up.
+    behind: HashSet<Lane>,
+    hosts: HashMap<Arc<str>, Host>,
+    in_hand: HashMap<Fence, InHand>,
+    suspects: usize,
+    /// Turns at what is scarce.
+    turn: usize,
+    waited_for: bool,
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Host {
+    busy: u32,
+    lanes: HashSet<Lane>,
+}
+
+struct InHand {
+    lane: Lane,
+    merchant: MerchantId,
+    abort: Option<AbortHandle>,
+    suspect: bool,
+    probe: bool,
+    paced: bool,
+    host: Option<Arc<str>>,
+}
+
+/// A place that work has; free again when it is dropped.
+pub(super) struct Place {
+    lanes: Arc<Lanes>,
+    lane: Lane,
+    fence: Fence,
+}
+
+impl Lanes {
+    pub fn new(limits: Limits) -> Arc<Lanes> {
+        Arc::new(Lanes { limits, state: Mutex::default(), freed: Notify::new(), idle: Notify::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for work, if there is one. `probe`: it is the one entry of a held lane; `now`: the store's clock, Unix
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// Why there is none; the next new work of the lane then queues up behind this.
+    pub fn admit(
+        self: &Arc<Self>,
+        lane: Lane,
+        merchant: MerchantId,
+        fence: Fence,
+        probe: bool,
+        now: i64,
+    ) -> Result<Place, Refusal> {
+        let mut state = self.state();
+        let admitted = state.admit(&self.limits, lane, merchant, probe, now);
+        match admitted {
+            Ok(in_hand) => {
+                state.in_hand.insert(fence, in_hand);
+                Ok(Place { lanes: Arc::clone(self), lane, fence })
+            }
+            Err(refusal) => {
+                state.waited_for = true;
+                state.fall_behind(lane);
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Remembers how the work of a place can be ended.
+    pub fn abort_with(&self, fence: Fence, handle: AbortHandle) {
+        if let Some(work) = self.state().in_hand.get_mut(&fence) {
+            work.abort = Some(handle);
+        }
+    }
+
+    /// Learns an endpoint's own limits, and says whether this work, which has a place already, is within them.
+    ///
+    /// # Errors
+    /// Which limit it is beyond; it is to be given back then.
+    pub fn learn(&self, lane: Lane, fence: Fence, own: &Own, now: i64) -> Result<(), Refusal> {
+        let mut state = self.state();
+        let known = state.learn(&self.limits, lane, fence, own, now);
+        if known.is_err() {
+            state.fall_behind(lane);
+        }
+        known
+    }
+
+    /// Learns what became of an attempt.
+    pub fn hear(&self, lane: Lane, heard: &Heard) -> Judged {
+        let mut state = self.state();
+        let per_lane = self.limits.per_lane;
+        let Some(gate) = state.gates.get_mut(&lane) else { return Judged::default() };
+        let full = gate.own.unwrap_or(per_lane);
+        let judged = gate.breaker.hear(heard, full);
+        let special = gate.is_special();
+        state.note_special(lane, special);
+        judged
+    }
+
+    /// What may be claimed now.
+    pub fn room(&self, now: i64) -> Room {
+        let mut state = self.state();
+        state.waited_for = true;
+        state.room(&self.limits, now)
+    }
+
+    /// All that was due and had room was claimed: new work of those lanes has nothing before it.
+    /// `all`: not only those that are known to work.
+    pub fn caught_up(&self, all: bool, now: i64) {
+        let per_lane = self.limits.per_lane;
+        let mut state = self.state();
+        let State { behind, gates, .. } = &mut *state;
+        behind.retain(|lane| {
+            let Some(gate) = gates.get_mut(lane) else { return false };
+            gate.behind = gate.room(per_lane, now) == 0 || !(all || gate.breaker.is_good());
+            gate.behind
+        });
+    }
+
+    /// Of some endpoints, those whose new work should queue up rather than begin here at once; `None` when no new work
+    /// should begin here.
+    pub fn not_now(&self, endpoints: &[EndpointId], now: i64) -> Option<Vec<EndpointId>> {
+        let mut state = self.state();
+        if state.closed || state.in_hand.len() >= self.limits.concurrency {
+            return None;
+        }
+        let waits = |endpoint: &&EndpointId| state.is_shut(&self.limits, Lane::Endpoint(**endpoint), now);
+        Some(endpoints.iter().filter(waits).copied().collect())
+    }
+
+    /// Takes nothing more.
+    pub fn close(&self) {
+        self.state().closed = true;
+    }
+
+    /// How much is under way.
+    pub fn in_flight(&self) -> usize {
+        self.state().in_hand.len()
+    }
+
+    /// Ends all that is under way, and gives what it was.
+    pub fn abort_all(&self) -> Vec<(MerchantId, Fence)> {
+        let state = self.state();
+        let works = state.in_hand.iter();
+        works
+            .map(|(fence, work)| {
+                if let Some(abort) = &work.abort {
+                    abort.abort();
+                }
+                (work.merchant, *fence)
+            })
+            .collect()
+    }
+
+    /// All that is under way.
+    pub fn held(&self) -> Vec<(MerchantId, Fence)> {
+        self.state().in_hand.iter().map(|(fence, work)| (work.merchant, *fence)).collect()
+    }
+}
+
+impl State {
+    fn gate(&mut self, lane: Lane) -> &mut Gate {
+        if !self.gates.contains_key(&lane) {
+            make_room(&mut self.gates);
+        }
+        self.gates.entry(lane).or_default()
+    }
+
+    fn host_left(&self, limits: &Limits, host: Option<&Arc<str>>) -> u32 {
+        let busy = host.and_then(|host| self.hosts.get(host)).map_or(0, |host| host.busy);
+        limits.per_host.saturating_sub(busy)
+    }
+
+    fn admit(
+        &mut self,
+        limits: &Limits,
+        lane: Lane,
+        merchant: MerchantId,
+        probe: bool,
+        now: i64,
+    ) -> Result<InHand, Refusal> {
+        if self.closed || self.in_hand.len() >= limits.concurrency {
+            return Err(Refusal::Full);
+        }
+        let suspect = is_suspect(lane, self.gates.get(&lane));
+        if suspect && self.suspects >= limits.suspects() {
+            return Err(Refusal::Suspects);
+        }
+        let host = self.gates.get(&lane).and_then(|gate| gate.host.clone());
+        if self.host_left(limits, host.as_ref()) == 0 {
+            return Err(Refusal::Host);
+        }
+        let gate = self.gate(lane);
+        if !probe && gate.busy >= gate.limit(limits.per_lane) {
+            return Err(Refusal::Lane);
+        }
+        let paced = gate.pace.is_some();
+        if gate.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
+            return Err(Refusal::Pace);
+        }
+        gate.busy = gate.busy.saturating_add(1);
+        self.suspects = self.suspects.saturating_add(usize::from(suspect));
+        self.host_takes(host.as_ref());
+        Ok(InHand { lane, merchant, abort: None, suspect, probe, paced, host })
+    }
+
+    fn host_takes(&mut self, host: Option<&Arc<str>>) {
+        if let Some(host) = host {
+            let host = self.hosts.entry(Arc::clone(host)).or_default();
+            host.busy = host.busy.saturating_add(1);
+        }
+    }
+
+    fn host_gives(&mut self, host: Option<&Arc<str>>) {
+        if let Some(name) = host
+            && let Some(host) = self.hosts.get_mut(name)
+        {
+            host.busy = host.busy.saturating_sub(1);
+            // The lanes of a host only matter while it is busy; they are learnt again with the next attempt.
+            if host.busy == 0 {
+                self.hosts.remove(name);
+            }
+        }
+    }
+
+    fn learn(
+        &mut self,
+        limits: &Limits,
+        lane: Lane,
+        fence: Fence,
+        own: &Own,
+        now: i64,
+    ) -> Result<(), Refusal> {
+        let Some(work) = self.in_hand.get(&fence) else { return Ok(()) };
+        let (probe, paced, had_host) = (work.probe, work.paced, work.host.clone());
+        let host: Option<Arc<str>> = own.host.as_deref().map(Arc::from);
+        let per_lane = limits.per_lane;
+        let gate = self.gate(lane);
+        gate.own = own.max_in_flight.map(|own| own.max(1)).filter(|own| *own != per_lane);
+        if gate.pace.as_ref().map(|pace| pace.per_s) != own.rate_per_s.map(|per_s| per_s.max(1)) {
+            gate.pace = own.rate_per_s.map(Pace::new);
+        }
+        gate.host.clone_from(&host);
+        let in_pace = paced || gate.pace.as_mut().is_none_or(|pace| pace.take(now));
+        let (in_lane, special) = (gate.busy <= gate.limit(per_lane), gate.is_special());
+        self.note_special(lane, special);
+        let in_host = had_host == host || self.host_left(limits, host.as_ref()) > 0;
+        if had_host != host {
+            self.host_gives(had_host.as_ref());
+            self.host_takes(host.as_ref());
+        }
+        if let Some(name) = &host
+            && let Some(host) = self.hosts.get_mut(name)
+        {
+            host.lanes.insert(lane);
+        }
+        if let Some(work) = self.in_hand.get_mut(&fence) {
+            work.paced = true;
+            work.host = host;
+        }
+        match (in_lane || probe, in_host, in_pace) {
+            (false, ..) => Err(Refusal::Lane),
+            (_, false, _) => Err(Refusal::Host),
+            (.., false) => Err(Refusal::Pace),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_special(&mut self, lane: Lane, special: bool) {
+        if !special {
+            self.special.remove(&lane);
+        } else if self.special.len() < room::LISTED_MAX {
+            self.special.insert(lane);
+        }
+    }
+
+    fn fall_behind(&mut self, lane: Lane) {
+        if self.behind.len() < room::LISTED_MAX {
+            self.gate(lane).behind = true;
+            self.behind.insert(lane);
+        }
+    }
+
+    /// Whether new work of a lane would find no place, or others of it before it.
+    fn is_shut(&mut self, limits: &Limits, lane: Lane, now: i64) -> bool {
+        if is_suspect(lane, self.gates.get(&lane)) && self.suspects >= limits.suspects() {
+            return true;
+        }
+        let host = self.gates.get(&lane).and_then(|gate| gate.host.clone());
+        if self.host_left(limits, host.as_ref()) == 0 {
+            return true;
+        }
+        self.gates.get_mut(&lane).is_some_and(|gate| gate.behind || gate.room(limits.per_lane, now) == 0)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.lanes.state();
+        if let Some(work) = state.in_hand.remove(&self.fence) {
+            state.suspects = state.suspects.saturating_sub(usize::from(work.suspect));
+            state.host_gives(work.host.as_ref());
+        }
+        if let Some(gate) = state.gates.get_mut(&self.lane) {
+            gate.busy = gate.busy.saturating_sub(1);
+        }
+        if std::mem::take(&mut state.waited_for) {
+            self.lanes.freed.notify_one();
+        }
+        if state.in_hand.is_empty() {
+            self.lanes.idle.notify_waiters();
+        }
+    }
+}

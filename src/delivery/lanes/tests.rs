@@ -1,0 +1,169 @@
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::ids::DeliveryId;
+use crate::domain::job::WorkId;
+
+const LIMITS: Limits = Limits { concurrency: 100, per_lane: 2, per_host: 50 };
+
+fn lane(n: u128) -> Lane {
+    Lane::Endpoint(EndpointId(Uuid::from_u128(n)))
+}
+
+fn fence(token: u64) -> Fence {
+    Fence { work: WorkId::Delivery(DeliveryId(Uuid::from_u128(token.into()))), token }
+}
+
+fn take(lanes: &Arc<Lanes>, lane: Lane, token: u64) -> Result<Place, Refusal> {
+    lanes.admit(lane, MerchantId(Uuid::from_u128(9)), fence(token), false, 0)
+}
+
+fn refused(taken: Result<Place, Refusal>) -> Refusal {
+    taken.map(drop).unwrap_err()
+}
+
+fn heard(success: bool, probe: Option<u32>) -> Heard {
+    Heard { success, slow_down: false, wish: None, probe, now: 0, spread: 0.5 }
+}
+
+/// An endpoint that works.
+fn good(lanes: &Arc<Lanes>, lane: Lane, token: u64) {
+    let place = take(lanes, lane, token).unwrap();
+    lanes.hear(lane, &heard(true, None));
+    drop(place);
+}
+
+fn own(max_in_flight: Option<u32>, rate_per_s: Option<u32>, host: Option<&str>) -> Own {
+    Own { max_in_flight, rate_per_s, host: host.map(str::to_owned) }
+}
+
+#[test]
+fn places_are_limited_and_come_back() {
+    let lanes = Lanes::new(Limits { concurrency: 3, ..LIMITS });
+    for n in 1..=3 {
+        good(&lanes, lane(n), 100);
+    }
+    let (a, b) = (take(&lanes, lane(1), 1), take(&lanes, lane(1), 2));
+    assert!(a.is_ok() && b.is_ok());
+    assert_eq!(refused(take(&lanes, lane(1), 3)), Refusal::Lane);
+    let c = take(&lanes, lane(2), 4);
+    assert!(c.is_ok());
+    assert_eq!(refused(take(&lanes, lane(3), 5)), Refusal::Full);
+    assert_eq!(lanes.room(0).max, 0);
+    drop(a);
+    let room = lanes.room(0);
+    assert_eq!((room.lanes.get(&lane(1)), room.lanes.get(&lane(2))), (Some(&1), Some(&1)));
+    drop((b, c));
+    assert_eq!(lanes.in_flight(), 0);
+    lanes.close();
+    assert_eq!(refused(take(&lanes, lane(1), 6)), Refusal::Full);
+    assert_eq!(lanes.room(0), Room::default());
+}
+
+#[test]
+fn own_limits_are_learnt() {
+    let lanes = Lanes::new(LIMITS);
+    let (a, b) = (take(&lanes, lane(1), 1), take(&lanes, lane(1), 2));
+    let one = own(Some(1), None, None);
+    assert_eq!(lanes.learn(lane(1), fence(1), &one, 0), Err(Refusal::Lane), "two are one too many");
+    drop(b);
+    assert_eq!(lanes.learn(lane(1), fence(1), &one, 0), Ok(()));
+    assert_eq!(lanes.room(0).lanes.get(&lane(1)), Some(&0));
+    drop(a);
+    assert_eq!(lanes.room(0).lanes.get(&lane(1)), Some(&1));
+    let again = take(&lanes, lane(1), 3);
+    assert_eq!(lanes.learn(lane(1), fence(3), &Own::default(), 0), Ok(()));
+    drop(again);
+    assert_eq!(lanes.room(0).lanes, HashMap::new());
+}
+
+#[test]
+fn a_pace_is_kept() {
+    let lanes = Lanes::new(Limits { per_lane: 9, ..LIMITS });
+    let two = own(None, Some(2), None);
+    let places: Vec<Place> = (1..=3).map(|token| take(&lanes, lane(1), token).unwrap()).collect();
+    let known: Vec<_> = (1..=3).map(|token| lanes.learn(lane(1), fence(token), &two, 0)).collect();
+    assert_eq!(known, [Ok(()), Ok(()), Err(Refusal::Pace)]);
+    drop(places);
+    let room = lanes.room(999);
+    assert_eq!((room.lanes.get(&lane(1)), room.pace_at), (Some(&0), Some(1_000)));
+    assert_eq!(refused(take(&lanes, lane(1), 4)), Refusal::Pace);
+    assert_eq!(lanes.room(1_000).lanes.get(&lane(1)), Some(&2));
+}
+
+#[test]
+fn a_host_is_shared() {
+    let lanes = Lanes::new(Limits { per_host: 3, ..LIMITS });
+    let here = own(None, None, Some("bot.example"));
+    let mut places = Vec::new();
+    for n in 1..=3 {
+        places.push(take(&lanes, lane(n), n as u64).unwrap());
+        assert_eq!(lanes.learn(lane(n), fence(n as u64), &here, 0), Ok(()));
+    }
+    places.push(take(&lanes, lane(4), 4).unwrap());
+    assert_eq!(lanes.learn(lane(4), fence(4), &here, 0), Err(Refusal::Host), "only now known to be there");
+    places.truncate(3);
+    assert_eq!(refused(take(&lanes, lane(4), 5)), Refusal::Host);
+    assert_eq!(lanes.room(0).lanes.get(&lane(2)), Some(&0));
+    places.truncate(2);
+    let room = lanes.room(0);
+    assert_eq!((1..=4).filter_map(|n| room.lanes.get(&lane(n))).sum::<u32>(), 1, "one place, one lane");
+    assert!(take(&lanes, lane(4), 6).is_ok());
+}
+
+#[test]
+fn those_in_doubt_have_half_the_places() {
+    let lanes = Lanes::new(Limits { concurrency: 8, ..LIMITS });
+    good(&lanes, lane(99), 100);
+    let mut places: Vec<Place> = (1..=4).map(|n| take(&lanes, lane(n), n as u64).unwrap()).collect();
+    assert_eq!(refused(take(&lanes, lane(5), 5)), Refusal::Suspects);
+    let room = lanes.room(0);
+    assert_eq!((room.max, room.per_lane, room.probes), (4, 0, 0));
+    assert_eq!(room.lanes, [(lane(99), 2)].into(), "only those that work");
+    assert_eq!(lanes.not_now(&[endpoint(99), endpoint(5)], 0), Some(vec![endpoint(5)]));
+    places.push(take(&lanes, lane(99), 6).unwrap());
+    // One that begins to work leaves the places of the others when its own is free.
+    lanes.hear(lane(1), &heard(true, None));
+    drop(places.remove(0));
+    assert!(take(&lanes, lane(5), 7).is_ok());
+}
+
+fn endpoint(n: u128) -> EndpointId {
+    EndpointId(Uuid::from_u128(n))
+}
+
+#[test]
+fn new_work_queues_up_behind_what_found_no_place() {
+    let lanes = Lanes::new(LIMITS);
+    good(&lanes, lane(1), 100);
+    assert_eq!(lanes.not_now(&[endpoint(1), endpoint(2)], 0), Some(vec![]));
+    let places = [take(&lanes, lane(1), 1), take(&lanes, lane(1), 2)];
+    assert_eq!(lanes.not_now(&[endpoint(1)], 0), Some(vec![endpoint(1)]), "full");
+    assert_eq!(refused(take(&lanes, lane(1), 3)), Refusal::Lane);
+    drop(places);
+    assert_eq!(lanes.not_now(&[endpoint(1)], 0), Some(vec![endpoint(1)]), "something waits");
+    lanes.caught_up(true, 0);
+    assert_eq!(lanes.not_now(&[endpoint(1)], 0), Some(vec![]));
+}
+
+#[test]
+fn a_lane_that_recovers_has_few_places() {
+    let lanes = Lanes::new(Limits { per_lane: 4, ..LIMITS });
+    let place = lanes.admit(lane(1), MerchantId(Uuid::from_u128(9)), fence(1), true, 0).unwrap();
+    lanes.hear(lane(1), &heard(true, Some(2)));
+    drop(place);
+    for expected in 1..=3 {
+        assert_eq!(lanes.room(0).lanes.get(&lane(1)), Some(&expected));
+        good(&lanes, lane(1), 2);
+    }
+    assert_eq!(lanes.room(0).lanes, HashMap::new());
+}
+
+#[test]
+fn memory_is_bounded() {
+    let lanes = Lanes::new(Limits { concurrency: 1_000_000, ..LIMITS });
+    for n in 0..60_000 {
+        good(&lanes, lane(n), 1);
+    }
+    assert!(lanes.state().gates.len() <= 20_000);
+}

@@ -1,0 +1,145 @@
+//! How work comes to this router: claimed from the queue, or handed over by a commit that leased it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::worker::{Leased, Worker};
+use crate::domain::ids::{EndpointId, MerchantId};
+use crate::store::{ClaimAsk, Claimed, Fence, Material, StoreError};
+
+/// Work that is claimed at once.
+const CLAIM_MAX: usize = 64;
+/// Shortest pause for an endpoint's limit per second: what its pace allows meanwhile is taken at once.
+const PACE_WAIT_MIN_MS: i64 = 20;
+
+/// What a claim gave.
+pub(super) struct Taken {
+    pub work: Vec<Claimed>,
+    /// The store's clock, Unix milliseconds.
+    pub now: i64,
+    /// When to look again at the latest, Unix milliseconds; `None` when nothing is known to wait.
+    next: Option<i64>,
+    /// There may be more that can be taken at once.
+    more: bool,
+}
+
+impl Worker {
+    /// Of some endpoints, those whose new work should go through the queue: what would find no place here, or what
+    /// others wait before. `None`: all new work should. Leasing it here only to give it back would cost two writes
+    /// more.
+    #[must_use]
+    pub fn not_now(&self, endpoints: &[EndpointId]) -> Option<Vec<EndpointId>> {
+        self.lanes.not_now(endpoints, self.store_now())
+    }
+
+    /// Takes work that a commit leased to this process; from within a tokio runtime. What finds no place is given back
+    /// to the queue. `now`: the store's clock, Unix milliseconds, as the commit said.
+    pub fn hand_over(self: &Arc<Self>, work: Vec<Claimed>, now: i64) {
+        let (_, refused) = self.start(work, now);
+        if !refused.is_empty() {
+            let worker = Arc::clone(self);
+            self.runtime().spawn(async move { worker.release(&refused).await });
+        }
+    }
+
+    /// Claims what is due, starts it, and says how long to pause at the most.
+    pub(super) async fn look(self: &Arc<Self>) -> Result<Duration, StoreError> {
+        let poll = self.parts.config.poll;
+        let Some(taken) = self.take(CLAIM_MAX).await? else { return Ok(poll) };
+        let Taken { work, now, next, more } = taken;
+        let (_, refused) = self.start(work, now);
+        self.release(&refused).await;
+        if more {
+            return Ok(Duration::ZERO);
+        }
+        // What is due and was not taken waits for a place: then a freed place wakes us.
+        let wait = next.map(|due| due.saturating_sub(now)).filter(|wait| *wait > 0);
+        let wait = wait.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+        Ok(wait.unwrap_or(poll).min(poll))
+    }
+
+    /// Claims as much as there are places for; `None` when there are none.
+    pub(super) async fn take(&self, most: usize) -> Result<Option<Taken>, StoreError> {
+        let taken = self.take_once(most).await?;
+        // Nothing for the endpoints that work: then the others, at once.
+        match taken {
+            Some(taken) if taken.work.is_empty() && taken.more => self.take_once(most).await,
+            taken => Ok(taken),
+        }
+    }
+
+    async fn take_once(&self, most: usize) -> Result<Option<Taken>, StoreError> {
+        let room = self.lanes.room(self.store_now());
+        let max = room.max.min(most);
+        if max == 0 && room.probes == 0 {
+            return Ok(None);
+        }
+        let ask = ClaimAsk {
+            owner: self.parts.owner.clone(),
+            lease_ms: u64::try_from(self.parts.config.lease.as_millis()).unwrap_or(u64::MAX),
+            max,
+            per_lane: room.per_lane,
+            room: room.lanes,
+            probes: room.probes,
+        };
+        let claims = self.parts.store.claim(&ask).await?;
+        self.errors.store(0, Ordering::Relaxed);
+        self.note_time(claims.now);
+        let usual = claims.work.iter().filter(|claimed| claimed.probe.is_none()).count();
+        if max > 0 && usual < max {
+            self.lanes.caught_up(room.per_lane > 0, claims.now);
+        }
+        let pace_at = room.pace_at.map(|at| at.max(claims.now.saturating_add(PACE_WAIT_MIN_MS)));
+        let later = claims.next_due.filter(|due| *due > claims.now);
+        let next = [later, pace_at].into_iter().flatten().min();
+        Ok(Some(Taken {
+            more: room.again || (max > 0 && usual >= max),
+            work: claims.work,
+            now: claims.now,
+            next,
+        }))
+    }
+
+    /// Starts work for which there is a place; gives what is started, and the leases of the rest.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        work: Vec<Claimed>,
+        now: i64,
+    ) -> (Vec<JoinHandle<()>>, Vec<(MerchantId, Fence)>) {
+        self.note_time(now);
+        let ahead = now.saturating_sub(self.parts.clock.now());
+        let (mut started, mut refused) = (Vec::new(), Vec::new());
+        for claimed in work {
+            let merchant = match &claimed.material {
+                Material::Delivery { delivery, .. } => delivery.merchant,
+                Material::Job(job) => job.merchant,
+            };
+            let Claimed { fence, lane, due, lease_until, probe, material } = claimed;
+            let place = match self.lanes.admit(lane, merchant, fence, probe.is_some(), now) {
+                Ok(place) => place,
+                Err(refusal) => {
+                    metrics::counter!("kassir_work_refused_total", "reason" => refusal.word()).increment(1);
+                    refused.push((merchant, fence));
+                    continue;
+                }
+            };
+            let leased = Leased { merchant, fence, lane, due, lease_until, probe, ahead };
+            let handle = self.runtime().spawn(Arc::clone(self).work(leased, material, place));
+            self.lanes.abort_with(fence, handle.abort_handle());
+            started.push(handle);
+        }
+        (started, refused)
+    }
+
+    /// The store's clock, Unix milliseconds, as far as it is known.
+    pub(super) fn store_now(&self) -> i64 {
+        self.parts.clock.now().saturating_add(self.ahead.load(Ordering::Relaxed))
+    }
+
+    fn note_time(&self, now: i64) {
+        self.ahead.store(now.saturating_sub(self.parts.clock.now()), Ordering::Relaxed);
+    }
+}
