@@ -54,14 +54,15 @@ pub(super) fn is_suspect(lane: Lane, gate: Option<&Gate>) -> bool {
 }
 
 /// Makes room for one more gate.
-pub(super) fn make_room(gates: &mut HashMap<Lane, Gate>) {
+pub(super) fn make_room(gates: &mut HashMap<Lane, Gate>, now: i64) {
     if gates.len() < GATES_MAX {
         return;
     }
     let mut left = FORGOTTEN;
     gates.retain(|_, gate| {
-        // A pace is forgotten like the rest: its lane has been quiet, or is learnt anew with the next attempt.
-        let stays = left == 0 || gate.busy > 0;
+        // A pace is forgotten only after a second without attempts: it is kept all the same then.
+        let paced = gate.pace.as_mut().is_some_and(|pace| pace.left(now) < pace.per_s);
+        let stays = left == 0 || gate.busy > 0 || paced;
         left = left.saturating_sub(usize::from(!stays));
         stays
     });

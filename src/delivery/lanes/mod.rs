@@ -151,7 +151,7 @@ impl Lanes {
             }
             Err(refusal) => {
                 state.waited_for = true;
-                state.fall_behind(lane);
+                state.fall_behind(lane, now);
                 Err(refusal)
             }
         }
@@ -172,7 +172,7 @@ impl Lanes {
         let mut state = self.state();
         let known = state.learn(&self.limits, lane, fence, own, now);
         if known.is_err() {
-            state.fall_behind(lane);
+            state.fall_behind(lane, now);
         }
         known
     }
@@ -251,9 +251,9 @@ impl Lanes {
 }
 
 impl State {
-    fn gate(&mut self, lane: Lane) -> &mut Gate {
+    fn gate(&mut self, lane: Lane, now: i64) -> &mut Gate {
         if !self.gates.contains_key(&lane) {
-            make_room(&mut self.gates);
+            make_room(&mut self.gates, now);
         }
         self.gates.entry(lane).or_default()
     }
@@ -282,7 +282,7 @@ impl State {
         if self.host_left(limits, host.as_ref()) == 0 {
             return Err(Refusal::Host);
         }
-        let gate = self.gate(lane);
+        let gate = self.gate(lane, now);
         if !probe && gate.busy >= gate.limit(limits.per_lane) {
             return Err(Refusal::Lane);
         }
@@ -327,7 +327,7 @@ impl State {
         let (probe, paced, had_host) = (work.probe, work.paced, work.host.clone());
         let host: Option<Arc<str>> = own.host.as_deref().map(Arc::from);
         let per_lane = limits.per_lane;
-        let gate = self.gate(lane);
+        let gate = self.gate(lane, now);
         gate.own = own.max_in_flight.map(|own| own.max(1)).filter(|own| *own != per_lane);
         if gate.pace.as_ref().map(|pace| pace.per_s) != own.rate_per_s.map(|per_s| per_s.max(1)) {
             gate.pace = own.rate_per_s.map(Pace::new);
@@ -366,9 +366,9 @@ impl State {
         }
     }
 
-    fn fall_behind(&mut self, lane: Lane) {
+    fn fall_behind(&mut self, lane: Lane, now: i64) {
         if self.behind.len() < room::LISTED_MAX {
-            self.gate(lane).behind = true;
+            self.gate(lane, now).behind = true;
             self.behind.insert(lane);
         }
     }

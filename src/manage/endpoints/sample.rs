@@ -4,9 +4,11 @@ use super::{found, host_of};
 use crate::delivery::send;
 use crate::domain::event::{EventState, Proven};
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, IntegrationId, MerchantId};
+use crate::domain::job::Lane;
 use crate::domain::{Attempt, Delivery, DeliveryStatus, Endpoint, Event};
 use crate::manage::{Actor, ManageError, Manager, Result};
 use crate::registry::MerchantView;
+use crate::store::Holding;
 
 /// The payment's number in a test event.
 const TEST_PAYMENT: u32 = 1;
@@ -27,6 +29,10 @@ impl Manager {
         let event = sample(EventId(self.clock.id()), merchant, now);
         let delivery = delivery_of(&event, &endpoint, DeliveryId(self.clock.id()));
         let verdict = send::attempt(&self.outbound, &opened, &delivery, &event, now).await;
+        if verdict.success {
+            // It works: what waits for it need not wait any longer.
+            self.store.hold(merchant, Lane::Endpoint(id), Holding::Lift).await?;
+        }
         Ok(Attempt {
             number: send::number_of_next(&delivery),
             at: verdict.at,

@@ -71,6 +71,7 @@ pub struct World {
     pub endpoints: Arc<Endpoints>,
     pub jobs: Arc<Jobs>,
     pub worker: Arc<Worker>,
+    outbound: Outbound,
     _folder: TempDir,
 }
 
@@ -110,19 +111,32 @@ pub async fn world_with(
     let (endpoints, jobs) = (Arc::new(Endpoints::default()), Arc::new(Jobs::default()));
     let worker = Worker::new(Parts {
         store: around(Arc::clone(&store)),
-        outbound,
+        outbound: outbound.clone(),
         endpoints: endpoints.clone(),
         jobs: jobs.clone(),
         clock: clock.clone(),
         config,
         owner: "router-1".to_owned(),
     });
-    World { clock, store, shop, endpoints, jobs, worker, _folder: folder }
+    World { clock, store, shop, endpoints, jobs, worker, outbound, _folder: folder }
 }
 
 impl World {
     pub fn now(&self) -> i64 {
         self.clock.now()
+    }
+
+    /// A router beside, or after a restart: it knows only what the store knows.
+    pub fn another_router(&self, owner: &str) -> Arc<Worker> {
+        Worker::new(Parts {
+            store: Arc::clone(&self.store),
+            outbound: self.outbound.clone(),
+            endpoints: self.endpoints.clone(),
+            jobs: self.jobs.clone(),
+            clock: self.clock.clone(),
+            config: DeliveryConfig::default(),
+            owner: owner.to_owned(),
+        })
     }
 
     /// An endpoint with one fresh key.
