@@ -22,6 +22,7 @@ const SECOND: i64 = 1_000;
 const DAY: i64 = 24 * 60 * 60 * SECOND;
 
 /// The size of a test: the long form is for a machine of its own.
+#[allow(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
 fn size(short: usize, long: usize) -> usize {
     if std::env::var("KASSIR_FAULTS").is_ok_and(|form| form == "full") { long } else { short }
 }
