@@ -104,7 +104,7 @@ CREATE TABLE attempt (
   number   INTEGER NOT NULL,
   record   TEXT NOT NULL,
   PRIMARY KEY (merchant, delivery, number)
-);
+) WITHOUT ROWID;
 INSERT INTO attempt VALUES('mer_01kdvdna00e008000000000001','dlv_01kdvdna00e008000000000006',1,'{"number":1,"at":1767225600000,"duration_ms":12,"status":500,"error":"status 500","response_excerpt":null,"remote_ip":null,"replay":false}');
 CREATE TABLE notification (
   merchant    TEXT NOT NULL,
@@ -129,7 +129,7 @@ CREATE TABLE queue (
   owner       TEXT,
   refers      TEXT,
   job         TEXT
-);
+) WITHOUT ROWID;
 INSERT INTO queue VALUES('dlv_01kdvdna00e008000000000006','mer_01kdvdna00e008000000000001','ep_01kdvdna00e008000000000003',1767225605000,NULL,0,NULL,NULL,NULL);
 INSERT INTO queue VALUES('job_01kdvdna00e008000000000008','mer_01kdvdna00e008000000000001','int_01kdvdna00e008000000000002',1767225660000,NULL,0,NULL,NULL,'{"id":"job_01kdvdna00e008000000000008","merchant":"mer_01kdvdna00e008000000000001","lane":"int_01kdvdna00e008000000000002","task":{"poll":{"payment":100}},"attempts":0,"created_at":1767225600000}');
 INSERT INTO queue VALUES('dlv_01kdvdna00e00800000000000a','mer_01kdvdna00e008000000000001','ep_01kdvdna00e008000000000003',1767225600000,1767225630000,1,'old-router',NULL,NULL);
@@ -183,22 +183,20 @@ DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('audit',1);
 CREATE INDEX inbound_token_of ON inbound_token (merchant, integration);
 CREATE INDEX payment_by_integration ON payment (merchant, integration, number);
-CREATE INDEX payment_by_state ON payment (merchant, state, number);
+CREATE INDEX payment_by_state ON payment (merchant, state, number) WHERE state <> 'succeeded';
 CREATE INDEX payment_by_age ON payment (updated_at) WHERE state IN ('succeeded', 'canceled');
 CREATE INDEX payment_link_of ON payment_link (merchant, number);
 CREATE INDEX event_by_payment ON event (merchant, payment, id);
 CREATE INDEX event_by_age ON event (created_at);
-CREATE INDEX delivery_by_event ON delivery (merchant, event, id);
 CREATE INDEX delivery_by_payment ON delivery (merchant, payment, id);
-CREATE INDEX delivery_by_status ON delivery (merchant, status, id);
+CREATE INDEX delivery_by_status ON delivery (merchant, status, id) WHERE status <> 'delivered';
 CREATE INDEX delivery_by_endpoint ON delivery (merchant, endpoint, id);
 CREATE INDEX notification_by_payment ON notification (merchant, payment, id) WHERE payment IS NOT NULL;
-CREATE INDEX notification_by_outcome ON notification (merchant, outcome, id);
+CREATE INDEX notification_by_outcome ON notification (merchant, outcome, id) WHERE outcome <> 'accepted';
 CREATE INDEX notification_by_age ON notification (received_at) WHERE outcome NOT IN ('rejected', 'duplicate');
 CREATE INDEX notification_refused_by_age ON notification (received_at) WHERE outcome IN ('rejected', 'duplicate');
 CREATE INDEX queue_waiting ON queue (lane, due) WHERE lease_until IS NULL;
 CREATE INDEX queue_leased ON queue (lease_until) WHERE lease_until IS NOT NULL;
-CREATE INDEX queue_of ON queue (merchant);
 CREATE INDEX queue_refers ON queue (refers) WHERE refers IS NOT NULL;
 CREATE INDEX lane_by_due ON lane (due);
 CREATE INDEX lane_by_turn ON lane (turn, due) WHERE turn IS NOT NULL;

@@ -100,6 +100,7 @@ fn delete_endpoint(tx: &Tx<'_>, merchant: MerchantId, id: EndpointId) -> Result<
 fn delete_merchant(tx: &Tx<'_>, merchant: MerchantId) -> Result<()> {
     let merchant = merchant.to_string();
     let key = [&merchant];
+    // The whole queue is read here, once in a merchant's life; an index by merchant would cost every delivery.
     let lanes = "DELETE FROM lane WHERE lane IN (SELECT DISTINCT lane FROM queue WHERE merchant = ?1)";
     execute(tx.conn, lanes, key)?;
     let holds = "DELETE FROM hold WHERE lane IN (SELECT DISTINCT lane FROM queue WHERE merchant = ?1)";

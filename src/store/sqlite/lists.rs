@@ -1,6 +1,7 @@
 //! Single records, and which index finds the rows of each list. A page may come back short with `next` set: a call
 //! walks a bounded way (see [`super::query`]), and the caller goes on from there.
 
+use kassir_providers::State;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params};
 
@@ -12,10 +13,10 @@ use super::error::from_sqlite;
 use super::query::{Query, plain, walk};
 use super::rows::{all, from_text, one, record};
 use crate::domain::Merchant;
-use crate::domain::delivery::{Attempt, Delivery};
+use crate::domain::delivery::{Attempt, Delivery, DeliveryStatus};
 use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, MerchantId, NotificationId, ReplayId};
-use crate::domain::notification::Notification;
+use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::domain::payment::Payment;
 use crate::domain::people::{ApiToken, AuditEntry, Replay};
 
@@ -124,7 +125,11 @@ pub(super) fn payments_query(merchant: MerchantId, filter: &PaymentFilter) -> Qu
     let mut query = Query::of("payment", "number");
     query.found_by("merchant", merchant.to_string());
     query.equals(true, "integration", filter.integration.map(|id| id.to_string()));
-    query.equals(filter.integration.is_none(), "state", filter.state.map(|it| state_word(it).to_owned()));
+    let by_state = filter.integration.is_none() && !matches!(filter.state, None | Some(State::Succeeded));
+    query.equals(by_state, "state", filter.state.map(|it| state_word(it).to_owned()));
+    if by_state {
+        query.found_among("state <> 'succeeded'");
+    }
     query.equals(false, "provider", filter.provider.clone());
     query.within("created_at", filter.from, filter.to);
     query
@@ -194,11 +199,18 @@ pub(super) fn deliveries_query(merchant: MerchantId, filter: &DeliveryFilter) ->
     // One index serves: that of the column which leaves the fewest rows.
     let by_event = filter.event.is_some();
     let by_payment = !by_event && filter.payment.is_some();
-    let by_status = !by_event && !by_payment && filter.status.is_some();
+    let status = filter.status.map(|status| status.word().to_owned());
+    let by_status =
+        !by_event && !by_payment && !matches!(filter.status, None | Some(DeliveryStatus::Delivered));
     let by_endpoint = !by_event && !by_payment && !by_status;
-    query.equals(by_event, "event", filter.event.map(|id| id.to_string()));
+    if let Some(event) = filter.event {
+        query.found_by_payment_of(event.to_string());
+    }
     query.equals(by_payment, "payment", filter.payment.map(i64::from));
-    query.equals(by_status, "status", filter.status.map(|status| status.word().to_owned()));
+    query.equals(by_status, "status", status);
+    if by_status {
+        query.found_among("status <> 'delivered'");
+    }
     query.equals(by_endpoint, "endpoint", filter.endpoint.map(|id| id.to_string()));
     query.one_of("payment", filter.payments.iter().copied().map(i64::from));
     query.one_of("state", filter.states.iter().map(|state| state.word().to_owned()));
@@ -221,11 +233,12 @@ pub(super) fn notifications_query(merchant: MerchantId, filter: &NotificationFil
     let mut query = Query::of("notification", "id");
     query.found_by("merchant", merchant.to_string());
     query.equals(true, "payment", filter.payment.map(i64::from));
-    query.equals(
-        filter.payment.is_none(),
-        "outcome",
-        filter.outcome.map(|outcome| outcome.word().to_owned()),
-    );
+    let by_outcome =
+        filter.payment.is_none() && !matches!(filter.outcome, None | Some(NotificationOutcome::Accepted));
+    query.equals(by_outcome, "outcome", filter.outcome.map(|outcome| outcome.word().to_owned()));
+    if by_outcome {
+        query.found_among("outcome <> 'accepted'");
+    }
     query.equals(false, "integration", filter.integration.map(|id| id.to_string()));
     query.equals(false, "provider", filter.provider.clone());
     query.within("received_at", filter.from, filter.to);

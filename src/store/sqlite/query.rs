@@ -52,6 +52,19 @@ impl Query {
         self.found_by.push(format!("{column} = ?{slot}"));
     }
 
+    /// A condition that the index has too: it holds only such rows.
+    pub(super) fn found_among(&mut self, condition: &'static str) {
+        self.found_by.push(condition.to_owned());
+    }
+
+    /// Rows of the payment that an event is about. The merchant must have been bound first.
+    pub(super) fn found_by_payment_of(&mut self, event: String) {
+        let slot = self.bind(event);
+        let payment = format!("SELECT e.payment FROM event e WHERE e.merchant = ?1 AND e.id = ?{slot}");
+        self.found_by.push(format!("payment = ({payment})"));
+        self.wanted.push(format!("event = ?{slot}"));
+    }
+
     /// A column by which rows are found if `first` and left out otherwise.
     pub(super) fn equals(&mut self, first: bool, column: &str, value: Option<impl Into<Value>>) {
         let Some(value) = value else { return };

@@ -16,9 +16,9 @@ pub(super) const OLD_REFUSED: &str = "DELETE FROM notification WHERE rowid IN (S
 pub(super) const OLD_NOTIFICATIONS: &str = "DELETE FROM notification WHERE rowid IN (SELECT rowid FROM notification n \
      WHERE outcome NOT IN ('rejected', 'duplicate') AND received_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.refers = n.id) ORDER BY received_at LIMIT ?2)";
-pub(super) const OLD_EVENTS: &str = "SELECT merchant, id FROM event e WHERE created_at < ?1 \
+pub(super) const OLD_EVENTS: &str = "SELECT merchant, id, payment FROM event e WHERE created_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM delivery d JOIN queue q ON q.work = d.id \
-                     WHERE d.merchant = e.merchant AND d.event = e.id) ORDER BY created_at LIMIT ?2";
+                     WHERE d.merchant = e.merchant AND d.payment = e.payment AND d.event = e.id) ORDER BY created_at LIMIT ?2";
 pub(super) const OLD_PAYMENTS: &str = "SELECT merchant, number FROM payment p \
      WHERE state IN ('succeeded', 'canceled') AND updated_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM event e WHERE e.merchant = p.merchant AND e.payment = p.number) \
@@ -71,23 +71,23 @@ pub(super) fn sweep(tx: &Tx<'_>, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
     Ok(u64::try_from(budget.gone).unwrap_or(0))
 }
 
-fn pair(row: &Row<'_>) -> rusqlite::Result<(String, String)> {
-    Ok((row.get(0)?, row.get(1)?))
+fn old_event(row: &Row<'_>) -> rusqlite::Result<(String, String, i64)> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
 }
 
 /// Events go with their deliveries, and those with their attempts. Deliveries count; an event goes after the last
 /// of them, perhaps in the next call.
 fn old_events(tx: &Tx<'_>, cutoff: i64, budget: &mut Budget) -> Result<()> {
-    for (merchant, event) in all(tx.conn, OLD_EVENTS, params![cutoff, budget.left()], pair)? {
+    for (merchant, event, payment) in all(tx.conn, OLD_EVENTS, params![cutoff, budget.left()], old_event)? {
         if budget.spent() {
             return Ok(());
         }
         let sql = "DELETE FROM attempt WHERE merchant = ?1 AND delivery IN \
-                   (SELECT id FROM delivery WHERE merchant = ?1 AND event = ?2 ORDER BY id LIMIT ?3)";
-        execute(tx.conn, sql, params![merchant, event, budget.left()])?;
+                   (SELECT id FROM delivery WHERE merchant = ?1 AND payment = ?4 AND event = ?2 ORDER BY id LIMIT ?3)";
+        execute(tx.conn, sql, params![merchant, event, budget.left(), payment])?;
         let sql = "DELETE FROM delivery WHERE rowid IN \
-                   (SELECT rowid FROM delivery WHERE merchant = ?1 AND event = ?2 ORDER BY id LIMIT ?3)";
-        budget.spend(execute(tx.conn, sql, params![merchant, event, budget.left()])?);
+                   (SELECT rowid FROM delivery WHERE merchant = ?1 AND payment = ?4 AND event = ?2 ORDER BY id LIMIT ?3)";
+        budget.spend(execute(tx.conn, sql, params![merchant, event, budget.left(), payment])?);
         if budget.spent() {
             return Ok(());
         }
@@ -114,13 +114,18 @@ fn gone_merchants(tx: &Tx<'_>, budget: &mut Budget) -> Result<()> {
     while !budget.spent() {
         let sql = "SELECT merchant FROM gone LIMIT 1";
         let Some(merchant) = one(tx.conn, sql, [], |row| row.get::<_, String>(0))? else { return Ok(()) };
-        for table in ["attempt", "delivery", "event", "notification", "payment", "replay"] {
+        for table in ["delivery", "event", "notification", "payment", "replay"] {
             let sql = format!(
                 "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE merchant = ?1 LIMIT ?2)"
             );
             budget.spend(execute(tx.conn, &sql, params![merchant, budget.left()])?);
         }
-        for (table, key) in [("payment_link", "integration, provider_id"), ("tally", "hour, key")] {
+        let keyed = [
+            ("attempt", "delivery, number"),
+            ("payment_link", "integration, provider_id"),
+            ("tally", "hour, key"),
+        ];
+        for (table, key) in keyed {
             let sql = format!(
                 "DELETE FROM {table} WHERE merchant = ?1 AND ({key}) IN \
                  (SELECT {key} FROM {table} WHERE merchant = ?1 LIMIT ?2)"

@@ -64,7 +64,8 @@ CREATE TABLE payment (
   PRIMARY KEY (merchant, number)
 );
 CREATE INDEX payment_by_integration ON payment (merchant, integration, number);
-CREATE INDEX payment_by_state ON payment (merchant, state, number);
+-- Most payments are paid in the end: those are found by their number.
+CREATE INDEX payment_by_state ON payment (merchant, state, number) WHERE state <> 'succeeded';
 CREATE INDEX payment_by_age ON payment (updated_at) WHERE state IN ('succeeded', 'canceled');
 
 -- Providers' ids that find a payment.
@@ -105,9 +106,9 @@ CREATE TABLE delivery (
   record     TEXT NOT NULL,
   PRIMARY KEY (merchant, id)
 );
-CREATE INDEX delivery_by_event ON delivery (merchant, event, id);
 CREATE INDEX delivery_by_payment ON delivery (merchant, payment, id);
-CREATE INDEX delivery_by_status ON delivery (merchant, status, id);
+-- Nearly all are delivered in the end: those are found by their id.
+CREATE INDEX delivery_by_status ON delivery (merchant, status, id) WHERE status <> 'delivered';
 CREATE INDEX delivery_by_endpoint ON delivery (merchant, endpoint, id);
 
 CREATE TABLE attempt (
@@ -116,7 +117,7 @@ CREATE TABLE attempt (
   number   INTEGER NOT NULL,
   record   TEXT NOT NULL,
   PRIMARY KEY (merchant, delivery, number)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE notification (
   merchant    TEXT NOT NULL,
@@ -130,7 +131,8 @@ CREATE TABLE notification (
   PRIMARY KEY (merchant, id)
 );
 CREATE INDEX notification_by_payment ON notification (merchant, payment, id) WHERE payment IS NOT NULL;
-CREATE INDEX notification_by_outcome ON notification (merchant, outcome, id);
+-- Most are accepted: those are found by their id.
+CREATE INDEX notification_by_outcome ON notification (merchant, outcome, id) WHERE outcome <> 'accepted';
 CREATE INDEX notification_by_age ON notification (received_at) WHERE outcome NOT IN ('rejected', 'duplicate');
 CREATE INDEX notification_refused_by_age ON notification (received_at) WHERE outcome IN ('rejected', 'duplicate');
 
@@ -147,10 +149,9 @@ CREATE TABLE queue (
   owner       TEXT,
   refers      TEXT,
   job         TEXT
-);
+) WITHOUT ROWID;
 CREATE INDEX queue_waiting ON queue (lane, due) WHERE lease_until IS NULL;
 CREATE INDEX queue_leased ON queue (lease_until) WHERE lease_until IS NOT NULL;
-CREATE INDEX queue_of ON queue (merchant);
 CREATE INDEX queue_refers ON queue (refers) WHERE refers IS NOT NULL;
 
 -- Lanes in which something waits: the due time of their first entry, and their place in the row of those whose turn
