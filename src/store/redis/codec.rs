@@ -4,6 +4,8 @@
 //! The first byte says how the rest is written, so that a later version may write better and still read this. A
 //! dictionary never changes: a better one is a new file and a new first byte.
 
+use std::cell::RefCell;
+
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -71,8 +73,20 @@ fn dictionary(context: &str) -> Vec<u8> {
     [DICTIONARY, context.get(tail..).unwrap_or_default()].concat()
 }
 
+thread_local! {
+    // Their tables are large: making them anew costs more than a record takes.
+    static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::new(LEVEL), false));
+    static INFLATE: RefCell<Decompress> = RefCell::new(Decompress::new(false));
+}
+
 fn deflate(json: &[u8], context: &str) -> Option<Vec<u8>> {
-    let mut deflate = Compress::new(Compression::new(LEVEL), false);
+    DEFLATE.with_borrow_mut(|deflate| {
+        deflate.reset();
+        deflate_with(deflate, json, context)
+    })
+}
+
+fn deflate_with(deflate: &mut Compress, json: &[u8], context: &str) -> Option<Vec<u8>> {
     deflate.set_dictionary(&dictionary(context)).ok()?;
     let mut packed = Vec::with_capacity(json.len() / 2 + 64);
     loop {
@@ -86,7 +100,13 @@ fn deflate(json: &[u8], context: &str) -> Option<Vec<u8>> {
 }
 
 fn inflate(packed: &[u8], context: &str) -> Option<Vec<u8>> {
-    let mut inflate = Decompress::new(false);
+    INFLATE.with_borrow_mut(|inflate| {
+        inflate.reset(false);
+        inflate_with(inflate, packed, context)
+    })
+}
+
+fn inflate_with(inflate: &mut Decompress, packed: &[u8], context: &str) -> Option<Vec<u8>> {
     inflate.set_dictionary(&dictionary(context)).ok()?;
     let mut json = Vec::with_capacity(packed.len() * 4 + STEP);
     loop {
