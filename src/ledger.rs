@@ -17,7 +17,9 @@ use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::domain::payment::Payment;
 use crate::limits::CONFLICT_RETRIES_MAX;
 use crate::registry::{MerchantView, Registry, RegistryError};
-use crate::store::{Claimed, Commit, Conflict, Fence, Found, LookUp, PaymentWrite, Store, StoreError, Tally};
+use crate::store::{
+    Claimed, Commit, Committed, Conflict, Fence, Found, LookUp, PaymentWrite, Store, StoreError, Tally,
+};
 
 /// Where new deliveries go that a commit leased to this process. An optimisation that may be lost: what nobody sends
 /// is due again when its lease ends.
@@ -188,19 +190,30 @@ impl Ledger {
             }
         }
         commit.notification = notification;
-        let woken = !commit.jobs.is_empty();
         let number = payment.map(|payment| payment.number);
         if is_empty(&commit) {
             return Ok(Entered { decision, payment: number, event });
         }
-        let committed = self.store.commit(commit).await?;
-        if !committed.leased.is_empty() {
-            self.hand_over.hand_over(committed.leased, committed.now);
-        }
-        if woken {
+        let committed = self.write(commit).await?;
+        Ok(Entered { decision, payment: committed.payment.map(|(number, _)| number).or(number), event })
+    }
+
+    /// Writes a step; new deliveries that it leased are handed over, and what is queued is looked at soon.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is known to be written then.
+    pub async fn write(&self, commit: Commit) -> Result<Committed, StoreError> {
+        let to_send = commit.deliveries.iter().filter(|delivery| delivery.next_attempt_at.is_some()).count();
+        let job_now = commit.jobs.iter().any(|(_, in_ms)| *in_ms == 0);
+        let mut committed = self.store.commit(commit).await?;
+        let leased = std::mem::take(&mut committed.leased);
+        if job_now || leased.len() < to_send {
             self.hand_over.wake();
         }
-        Ok(Entered { decision, payment: committed.payment.map(|(number, _)| number).or(number), event })
+        if !leased.is_empty() {
+            self.hand_over.hand_over(leased, committed.now);
+        }
+        Ok(committed)
     }
 
     fn write_change(

@@ -12,6 +12,11 @@ use crate::store::{ClaimAsk, Claimed, Fence, Material, StoreError};
 
 /// Work that is claimed at once.
 const CLAIM_MAX: usize = 64;
+/// So much work in one claim is worth it: after less, and with places that become free one by one, the next claim
+/// waits for [`GATHER`].
+const CLAIM_WORTH: usize = 16;
+/// How long freed places are gathered before the next claim.
+const GATHER: Duration = Duration::from_millis(2);
 /// Shortest pause for an endpoint's limit per second: what its pace allows meanwhile is taken at once.
 const PACE_WAIT_MIN_MS: i64 = 20;
 
@@ -50,15 +55,23 @@ impl Worker {
         let poll = self.parts.config.poll;
         let Some(taken) = self.take(CLAIM_MAX).await? else { return Ok(poll) };
         let Taken { work, now, next, more } = taken;
+        let worth = work.len() >= CLAIM_WORTH;
         let (_, refused) = self.start(work, now);
         self.release(&refused).await;
         if more {
-            return Ok(Duration::ZERO);
+            return Ok(if worth { Duration::ZERO } else { GATHER });
         }
         // What is due and was not taken waits for a place: then a freed place wakes us.
         let wait = next.map(|due| due.saturating_sub(now)).filter(|wait| *wait > 0);
         let wait = wait.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
         Ok(wait.unwrap_or(poll).min(poll))
+    }
+
+    /// While much is under way, places become free one after the other: a claim for each would be most of the work.
+    pub(super) async fn gather(&self) {
+        if self.in_flight() >= CLAIM_WORTH {
+            tokio::time::sleep(GATHER).await;
+        }
     }
 
     /// Claims as much as there are places for; `None` when there are none.
@@ -94,6 +107,9 @@ impl Worker {
         }
         let pace_at = room.pace_at.map(|at| at.max(claims.now.saturating_add(PACE_WAIT_MIN_MS)));
         let later = claims.next_due.filter(|due| *due > claims.now);
+        if usual < max && !room.again && claims.next_due == later {
+            self.lanes.nobody_waits(room.refusals);
+        }
         let next = [later, pace_at].into_iter().flatten().min();
         Ok(Some(Taken {
             more: room.again || (max > 0 && usual >= max),

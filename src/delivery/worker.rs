@@ -124,10 +124,13 @@ impl Worker {
             if pause.is_zero() {
                 continue;
             }
-            tokio::select! {
+            let woken = tokio::select! {
                 ended = stop.wait_for(|stop| *stop) => { let _ = ended; break }
-                () = self.lanes.freed.notified(), if may_be_woken => {}
-                () = tokio::time::sleep(pause) => {}
+                () = self.lanes.freed.notified(), if may_be_woken => true,
+                () = tokio::time::sleep(pause) => false,
+            };
+            if woken {
+                self.gather().await;
             }
         }
         self.drain().await;

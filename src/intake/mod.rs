@@ -285,12 +285,7 @@ impl Intake {
         commit.tallies.push(Tally { key, by: 1 });
         commit.notification = Some(notification);
         commit.jobs.extend(job.map(|job| (job, 0)));
-        let wake = !commit.jobs.is_empty();
-        self.ledger.store.commit(commit).await?;
-        if wake {
-            self.ledger.hand_over.wake();
-        }
-        Ok(())
+        self.ledger.write(commit).await.map(drop)
     }
 
     /// The merchant that an inbound URL belongs to, for the dry run.

@@ -360,10 +360,7 @@ impl Payments {
         }
         let links = payment.provider_id.iter().cloned().collect();
         commit.payment = Some(PaymentWrite::Update { payment: Box::new(payment.clone()), links });
-        let committed = self.ledger.store.commit(commit).await?;
-        if !committed.leased.is_empty() {
-            self.ledger.hand_over.hand_over(committed.leased, committed.now);
-        }
+        let committed = self.ledger.write(commit).await?;
         Ok(committed.payment.map_or(payment.version, |(_, version)| version))
     }
 

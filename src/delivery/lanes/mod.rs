@@ -93,7 +93,10 @@ struct State {
     suspects: usize,
     /// Turns at what is scarce.
     turn: usize,
+    /// Whether a freed place is worth a look at the queue.
     waited_for: bool,
+    /// Times that work found no place.
+    refusals: u64,
     closed: bool,
 }
 
@@ -151,6 +154,7 @@ impl Lanes {
             }
             Err(refusal) => {
                 state.waited_for = true;
+                state.refusals = state.refusals.wrapping_add(1);
                 state.fall_behind(lane, now);
                 Err(refusal)
             }
@@ -193,7 +197,17 @@ impl Lanes {
     pub fn room(&self, now: i64) -> Room {
         let mut state = self.state();
         state.waited_for = true;
-        state.room(&self.limits, now)
+        let refusals = state.refusals;
+        Room { refusals, ..state.room(&self.limits, now) }
+    }
+
+    /// Nothing that is due waits for a place: a freed one needs no look at the queue. `refusals`: as [`Room`] said
+    /// before the claim that found so; when work was refused since, that waits.
+    pub fn nobody_waits(&self, refusals: u64) {
+        let mut state = self.state();
+        if state.refusals == refusals {
+            state.waited_for = false;
+        }
     }
 
     /// All that was due and had room was claimed: new work of those lanes has nothing before it.

@@ -26,6 +26,8 @@ pub(in crate::delivery) struct Room {
     pub again: bool,
     /// When a lane's pace allows its next attempt, Unix milliseconds.
     pub pace_at: Option<i64>,
+    /// Times that work found no place so far.
+    pub refusals: u64,
 }
 
 impl State {
