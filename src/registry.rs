@@ -214,6 +214,12 @@ pub fn token_owner(integration: IntegrationId) -> String {
     format!("{integration}/token")
 }
 
+/// What the secret of a merchant's notices is sealed for.
+#[must_use]
+pub fn alert_owner(merchant: MerchantId) -> String {
+    format!("{merchant}/alert")
+}
+
 /// What an endpoint's signing secret or custom header is sealed for.
 #[must_use]
 pub fn endpoint_owner(endpoint: crate::domain::ids::EndpointId, what: &str) -> String {

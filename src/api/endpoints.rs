@@ -1,5 +1,7 @@
 //! `/merchants/{m}/endpoints`.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -11,9 +13,9 @@ use super::integrations::page_of;
 use super::problem::{Problem, Result};
 use super::reply::{List, Reply};
 use super::schema::{EmptyInput, EndpointInput, MerchantPath, PageQuery, RecordPath, RotationInput};
-use crate::domain::Endpoint;
 use crate::domain::config::Success;
-use crate::domain::ids::EndpointId;
+use crate::domain::ids::{EndpointId, MerchantId};
+use crate::domain::{Endpoint, Health};
 use crate::manage::time;
 
 /// An old signing secret that still signs.
@@ -21,6 +23,21 @@ use crate::manage::time;
 pub struct OldSecretView {
     /// RFC 3339: when it ends.
     expires_at: String,
+}
+
+/// How an endpoint fails.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HealthView {
+    /// RFC 3339: the first failure after the last success.
+    failing_since: String,
+    /// RFC 3339: the last failure.
+    last_failure_at: String,
+    /// Status of its answer.
+    last_status: Option<u16>,
+    /// What went wrong.
+    last_error: String,
+    /// RFC 3339: when it is turned off, should it fail until then; null when that never happens.
+    disables_at: Option<String>,
 }
 
 /// A subscriber's URL.
@@ -54,6 +71,8 @@ pub struct EndpointView {
     enabled: bool,
     /// Why it is off, when Kassir turned it off.
     disabled_reason: Option<String>,
+    /// How it fails; null when its last attempt succeeded, or none was made.
+    health: Option<HealthView>,
     /// Old signing secrets that still sign beside the present one.
     old_secrets: Vec<OldSecretView>,
     /// RFC 3339.
@@ -65,7 +84,41 @@ pub struct EndpointView {
     secret: Option<String>,
 }
 
-fn view(endpoint: &Endpoint, now: i64) -> EndpointView {
+/// What is looked up beside endpoints to show them.
+struct Beside {
+    now: i64,
+    failing: HashMap<EndpointId, Health>,
+    limit_ms: Option<i64>,
+}
+
+impl Beside {
+    async fn of(context: &Context, merchant: MerchantId) -> Result<Beside> {
+        let rows = context.store().failing(Some(merchant)).await?;
+        let failing = rows.into_iter().map(|row| (row.endpoint, row.health)).collect();
+        Ok(Beside { failing, ..Beside::nothing(context) })
+    }
+
+    fn nothing(context: &Context) -> Beside {
+        let manage = context.manage();
+        let limit_ms = manage.config.delivery.disable_after.ms();
+        Beside { now: manage.clock.now(), failing: HashMap::new(), limit_ms }
+    }
+
+    fn health(&self, endpoint: &Endpoint) -> Option<HealthView> {
+        let health = self.failing.get(&endpoint.id)?;
+        let limit = self.limit_ms.filter(|_| endpoint.enabled);
+        Some(HealthView {
+            failing_since: time::show(health.failing_since),
+            last_failure_at: time::show(health.last_failure_at),
+            last_status: health.last_status,
+            last_error: health.last_error.clone(),
+            disables_at: limit.map(|limit| time::show(health.failing_since.saturating_add(limit))),
+        })
+    }
+}
+
+fn view(endpoint: &Endpoint, beside: &Beside) -> EndpointView {
+    let now = beside.now;
     let old = endpoint.secrets.iter().filter_map(|secret| secret.expires_at).filter(|end| *end > now);
     EndpointView {
         id: endpoint.id.to_string(),
@@ -85,6 +138,7 @@ fn view(endpoint: &Endpoint, now: i64) -> EndpointView {
         ordered: endpoint.ordered,
         enabled: endpoint.enabled,
         disabled_reason: endpoint.disabled_reason.clone(),
+        health: beside.health(endpoint),
         old_secrets: old.map(|end| OldSecretView { expires_at: time::show(end) }).collect(),
         created_at: time::show(endpoint.created_at),
         updated_at: time::show(endpoint.updated_at),
@@ -107,7 +161,7 @@ pub async fn create(context: Context, body: Body) -> Result<Reply> {
         let manage = inner.manage();
         let (made, secret) = manage.create_endpoint(&inner.caller.actor, &merchant, members).await?;
         let secret = Some(secret.expose().to_owned());
-        Ok(Reply::json(201, &EndpointView { secret, ..view(&made, manage.clock.now()) }))
+        Ok(Reply::json(201, &EndpointView { secret, ..view(&made, &Beside::nothing(&inner)) }))
     })
     .await
 }
@@ -123,9 +177,9 @@ pub async fn list(context: Context) -> Result<Reply> {
     let mut params = context.params()?;
     let page = params.page::<EndpointId>();
     params.finish()?;
-    let now = context.manage().clock.now();
+    let beside = Beside::of(&context, merchant.config.merchant.id).await?;
     let listed = page_of(&merchant.config.endpoints, &page, |row| row.id.to_string());
-    Ok(Reply::list(listed, |row| view(&row, now)))
+    Ok(Reply::list(listed, |row| view(&row, &beside)))
 }
 
 /// Shows an endpoint.
@@ -139,7 +193,7 @@ pub async fn show(context: Context) -> Result<Reply> {
     context.no_params()?;
     let found = merchant.config.endpoint(context.id("endpoint")?);
     let found = found.ok_or_else(|| Problem::not_found("endpoint", context.part("id")))?;
-    Ok(Reply::ok(&view(found, context.manage().clock.now())))
+    Ok(Reply::ok(&view(found, &Beside::of(&context, found.merchant).await?)))
 }
 
 /// Changes an endpoint.
@@ -155,7 +209,7 @@ pub async fn update(context: Context, body: Body) -> Result<Reply> {
     let id = context.id("endpoint")?;
     let manage = context.manage();
     let changed = manage.update_endpoint(&context.caller.actor, merchant, id, body.members()?).await?;
-    Ok(Reply::ok(&view(&changed, manage.clock.now())))
+    Ok(Reply::ok(&view(&changed, &Beside::of(&context, merchant).await?)))
 }
 
 /// Deletes an endpoint; its deliveries stay in the record, those that wait are canceled.
@@ -189,7 +243,8 @@ pub async fn rotate_secret(context: Context, body: Body) -> Result<Reply> {
         let manage = inner.manage();
         let (changed, secret) = manage.rotate_secret(&inner.caller.actor, merchant, id, members).await?;
         let secret = Some(secret.expose().to_owned());
-        Ok(Reply::ok(&EndpointView { secret, ..view(&changed, manage.clock.now()) }))
+        let beside = Beside::of(&inner, merchant).await?;
+        Ok(Reply::ok(&EndpointView { secret, ..view(&changed, &beside) }))
     })
     .await
 }

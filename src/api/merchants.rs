@@ -1,5 +1,6 @@
 //! `/merchants`.
 
+use kassir_providers::Secret;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -23,8 +24,13 @@ pub struct MerchantView {
     name: String,
     /// Number of its first payment.
     first_payment: u32,
+    /// Where it is told of endpoints that fail or were turned off.
+    alert_url: Option<String>,
     /// RFC 3339.
     created_at: String,
+    /// Signs those notices (Standard Webhooks), `whsec_…`: only in the answer that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert_secret: Option<String>,
 }
 
 fn view(merchant: &Merchant) -> MerchantView {
@@ -32,8 +38,14 @@ fn view(merchant: &Merchant) -> MerchantView {
         id: merchant.id.to_string(),
         name: merchant.name.clone(),
         first_payment: merchant.first_payment,
+        alert_url: merchant.alert.as_ref().map(|alert| alert.url.clone()),
         created_at: time::show(merchant.created_at),
+        alert_secret: None,
     }
+}
+
+fn with_secret((merchant, secret): (Merchant, Option<Secret>)) -> MerchantView {
+    MerchantView { alert_secret: secret.map(|secret| secret.expose().to_owned()), ..view(&merchant) }
 }
 
 /// Creates a merchant (admin).
@@ -48,8 +60,8 @@ pub async fn create(context: Context, body: Body) -> Result<Reply> {
     let members = body.members()?;
     let inner = context.clone();
     once(&context, &body, async move {
-        let merchant = inner.manage().create_merchant(&inner.caller.actor, members).await?;
-        Ok(Reply::json(201, &view(&merchant)))
+        let made = inner.manage().create_merchant(&inner.caller.actor, members).await?;
+        Ok(Reply::json(201, &with_secret(made)))
     })
     .await
 }
@@ -98,8 +110,8 @@ pub async fn update(context: Context, body: Body) -> Result<Reply> {
     let merchant = context.merchant(Need::Write).await?;
     context.no_params()?;
     let id = merchant.config.merchant.id;
-    let merchant = context.manage().update_merchant(&context.caller.actor, id, body.members()?).await?;
-    Ok(Reply::ok(&view(&merchant)))
+    let changed = context.manage().update_merchant(&context.caller.actor, id, body.members()?).await?;
+    Ok(Reply::ok(&with_secret(changed)))
 }
 
 /// Deletes a merchant and everything of it (admin).

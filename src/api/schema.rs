@@ -150,6 +150,9 @@ pub struct MerchantInput {
     pub name: Option<String>,
     /// Number of its first payment: a shop that used numbers before starts above them. Default 1.
     pub first_payment: Option<u32>,
+    /// Where it is told of endpoints that fail or were turned off, by signed requests; null ends that. The secret is in
+    /// the answer; another URL gets another one.
+    pub alert_url: Option<String>,
 }
 
 /// An integration to be made.

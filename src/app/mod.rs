@@ -23,14 +23,17 @@ use crate::config::Config;
 use crate::delivery::outbound::{Outbound, OutboundConfig};
 use crate::delivery::schedule::Schedule;
 use crate::delivery::send::ENDPOINT_TIMEOUT_MAX;
+use crate::delivery::signature::SigningKey;
 use crate::delivery::{DeliveryConfig, EndpointSource, LEASE_MARGIN, Parts, Worker};
 use crate::intake::Intake;
 use crate::intake::http::InboundState;
 use crate::jobs::Jobs;
+use crate::jobs::alert::{Alerts, Target};
 use crate::jobs::confirm::Confirm;
 use crate::jobs::poll::Poll;
 use crate::jobs::refund::Refunds;
 use crate::jobs::replay::Replayer;
+use crate::jobs::trouble::Troubles;
 use crate::ledger::Ledger;
 use crate::manage::Manager;
 use crate::operations::Operations;
@@ -81,6 +84,8 @@ pub struct Services {
     pub intake: Arc<Intake>,
     /// What people do.
     pub manage: Arc<Manager>,
+    /// Endpoints in trouble.
+    pub troubles: Arc<Troubles>,
 }
 
 /// What a router is started with besides its configuration.
@@ -136,6 +141,14 @@ pub fn delivery_config(config: &Config) -> DeliveryConfig {
     }
 }
 
+/// Where the operator is told of endpoints.
+fn operator(config: &Config) -> anyhow::Result<Option<Target>> {
+    let Some(url) = &config.alerts.url else { return Ok(None) };
+    let secret = config.alerts.secret.clone().context("alerts.url needs an alerts.secret that signs")?;
+    SigningKey::parse(secret.expose()).map_err(|error| anyhow::anyhow!("alerts.secret: {error}"))?;
+    Ok(Some(Target { url: url.as_str().to_owned(), secret }))
+}
+
 /// Builds the services and the worker over a store.
 ///
 /// # Errors
@@ -154,6 +167,30 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
         clock: Arc::clone(clock),
         hand_over: hand_over.clone(),
     });
+    let endpoints: Arc<dyn EndpointSource> = Arc::new(adapters::Endpoints::new(&registry, vault));
+    let manage = Arc::new(Manager {
+        store: Arc::clone(store),
+        clock: Arc::clone(clock),
+        vault: Arc::clone(vault),
+        registry: Arc::clone(&registry),
+        config: Arc::new(config.clone()),
+        outbound: outbound.clone(),
+        endpoints: Arc::clone(&endpoints),
+    });
+    let troubles = Arc::new(Troubles {
+        manage: Arc::clone(&manage),
+        store: Arc::clone(store),
+        clock: Arc::clone(clock),
+        limit_ms: config.delivery.disable_after.ms(),
+    });
+    let alerts = Alerts {
+        outbound: outbound.clone(),
+        registry: Arc::clone(&registry),
+        vault: Arc::clone(vault),
+        clock: Arc::clone(clock),
+        operator: operator(config)?,
+        max_age_ms: config.delivery.max_age.ms(),
+    };
     let jobs = Jobs {
         confirm: Confirm {
             ledger: Arc::clone(&ledger),
@@ -167,13 +204,14 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
             registry: Arc::clone(&registry),
             clock: Arc::clone(clock),
         },
+        troubles: Arc::clone(&troubles),
+        alerts,
         schedule: delivery.schedule,
     };
-    let endpoints: Arc<dyn EndpointSource> = Arc::new(adapters::Endpoints::new(&registry, vault));
     let worker = Worker::new(Parts {
         store: Arc::clone(store),
         outbound: outbound.clone(),
-        endpoints: Arc::clone(&endpoints),
+        endpoints,
         jobs: Arc::new(jobs),
         clock: Arc::clone(clock),
         owner: hand_over.owner(),
@@ -189,17 +227,9 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
         public_url: config.public_url(),
     });
     let intake = Arc::new(Intake::new(Arc::clone(&ledger), config.intake.refused_kept_per_minute));
-    let manage = Arc::new(Manager {
-        store: Arc::clone(store),
-        clock: Arc::clone(clock),
-        vault: Arc::clone(vault),
-        registry: Arc::clone(&registry),
-        config: Arc::new(config.clone()),
-        outbound: outbound.clone(),
-        endpoints,
-    });
     let services = Services {
         manage,
+        troubles,
         config: Arc::new(config.clone()),
         clock: Arc::clone(clock),
         store: Arc::clone(store),

@@ -1,4 +1,5 @@
-//! What goes on beside: old records are removed in small batches, and the backlog is measured.
+//! What goes on beside: old records are removed in small batches, the backlog is measured, and endpoints that fail are
+//! looked at.
 
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ async fn measure(services: &Services) -> Result<(), StoreError> {
     metrics::gauge!("kassir_queue_leased").set(backlog.leased as f64);
     metrics::gauge!("kassir_endpoint_breaker", "state" => "open").set(backlog.held_lanes as f64);
     metrics::gauge!("kassir_queue_oldest_due_seconds").set(late as f64 / 1000.0);
+    let failing = services.troubles.look().await?;
+    metrics::gauge!("kassir_endpoints_failing").set(failing as f64);
     Ok(())
 }
 

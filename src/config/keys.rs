@@ -170,6 +170,24 @@ pub const KEYS: &[Key] = &[
         r#""20s""#,
         "How long a stop waits for attempts under way; the rest is given back.",
     ),
+    key(
+        "delivery.disable_after",
+        Kind::Text,
+        r#""24h""#,
+        "An endpoint that only failed for so long is turned off, and its events are held; its owner is warned at half and\nat nine tenths of it. off: never.",
+    ),
+    unset(
+        "alerts.url",
+        Kind::Text,
+        r#""https://ops.example.com/kassir""#,
+        "Where notices about endpoints that fail or were turned off are posted, whosever they are. A merchant may have\nits own alert_url besides.",
+    ),
+    unset(
+        "alerts.secret",
+        Kind::Secret,
+        r#""whsec_…""#,
+        "Signs those notices (Standard Webhooks): whsec_ and the base64 of 24 to 64 random bytes.",
+    ),
     key("retention.notifications", Kind::Text, r#""90d""#, "How long the inbound log is kept."),
     key("retention.refused", Kind::Text, r#""14d""#, "How long refused and repeated notifications are kept."),
     key(

@@ -9,7 +9,7 @@ mod load;
 mod types;
 
 pub use load::{ConfigError, from_parts, load};
-pub use types::{Span, TOKEN_LEN_SAFE, Url};
+pub use types::{Limit, Span, TOKEN_LEN_SAFE, Url};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,6 +42,9 @@ pub struct Config {
     pub outbound: OutboundSection,
     /// Delivery and its schedule.
     pub delivery: DeliverySection,
+    /// Notices.
+    #[serde(default)]
+    pub alerts: AlertsSection,
     /// How long records are kept.
     pub retention: RetentionSection,
     /// Logs.
@@ -121,6 +124,18 @@ pub struct DeliverySection {
     pub replay_per_s: u32,
     /// How long a stop waits for attempts under way.
     pub drain: Span,
+    /// After how long of failures only an endpoint is turned off.
+    pub disable_after: Limit,
+}
+
+/// `[alerts]`.
+#[derive(Clone, Default, Deserialize)]
+pub struct AlertsSection {
+    /// Where notices about endpoints are posted.
+    pub url: Option<Url>,
+    /// Signs them.
+    #[serde(default, deserialize_with = "types::secret")]
+    pub secret: Option<Secret>,
 }
 
 /// `[retention]`.

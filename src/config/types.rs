@@ -53,6 +53,29 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// A duration that may be none: `off` or nothing at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit(pub Option<Span>);
+
+impl Limit {
+    /// Whole milliseconds; `None` without a limit.
+    #[must_use]
+    pub fn ms(self) -> Option<i64> {
+        self.0.map(Span::ms)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Limit, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if matches!(text.trim(), "off" | "0") {
+            return Ok(Limit(None));
+        }
+        let span: Span = text.parse().map_err(|error| D::Error::custom(format!("{error}, or off")))?;
+        Ok(Limit(Some(span).filter(|span| !span.0.is_zero())))
+    }
+}
+
 /// An `http://` or `https://` URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url(String);

@@ -1,15 +1,16 @@
 //! A claimed delivery: loaded, attempted, settled.
 
 use super::endpoint::EndpointView;
-use super::judge::Verdict;
+use super::judge::{Stop, Verdict};
 use super::send::{ENDPOINT_TIMEOUT_MAX, attempt};
 use super::settle::{ending_tally, settle, stopped, tallies, too_old};
 use super::trouble::pause;
 use super::worker::{Leased, Worker};
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::event::Event;
+use crate::domain::{Endpoint, Job, Trouble};
 use crate::limits::CONFLICT_RETRIES_MAX;
-use crate::store::{Conflict, Holding, Settle, SettleEnd, StoreError};
+use crate::store::{Commit, Conflict, Holding, Settle, SettleEnd, StoreError};
 
 impl Worker {
     pub(super) async fn deliver(&self, leased: &Leased, delivery: Delivery, event: &Event) {
@@ -27,7 +28,14 @@ impl Worker {
             return self.stop(leased, delivery, DeliveryStatus::Held).await;
         }
         if leased.probe.is_some() && self.is_too_old(leased, &delivery) {
-            return self.end_unsent(leased, delivery).await;
+            self.end_unsent(leased, delivery.clone()).await;
+            if view.endpoint.ordered {
+                self.next_in_row(&delivery, self.now(leased)).await;
+            }
+            return;
+        }
+        if view.endpoint.ordered && self.waits_its_turn(leased, &delivery).await {
+            return;
         }
         if !self.may_try(leased, &view) {
             return self.release(&[(leased.merchant, leased.fence)]).await;
@@ -40,31 +48,57 @@ impl Worker {
         let verdict = attempt(&self.parts.outbound, &view, &delivery, event, now).await;
         self.measure(&delivery, event, &verdict);
         let hold = self.after(leased, &delivery, &verdict);
-        if let Err(error) = self.settle_attempt(leased, delivery, &verdict, hold).await {
-            self.note_lost(leased, &error);
+        match self.settle_attempt(leased, &delivery, &verdict, hold).await {
+            Ok(DeliveryStatus::Pending) => {}
+            Ok(_) if view.endpoint.ordered => self.next_in_row(&delivery, self.now(leased)).await,
+            Ok(_) => {}
+            Err(error) => self.note_lost(leased, &error),
+        }
+        if verdict.stop == Some(Stop::Endpoint) {
+            self.report_gone(&view.endpoint, &delivery, &verdict).await;
         }
     }
 
-    /// Settles an attempt; when a person changed the delivery meanwhile, on what it is now.
+    /// Queues what an endpoint asked for that wants no more: once, whoever else heard it. Should that fail, the next
+    /// attempt hears it again.
+    async fn report_gone(&self, endpoint: &Endpoint, delivery: &Delivery, verdict: &Verdict) {
+        let answer = match verdict.status {
+            Some(410) => "410 Gone",
+            _ => "with the header webhook-delivery: disable",
+        };
+        // Which delivery: so that no two of them have the same words.
+        let how = format!("it answered {} {answer}", delivery.id);
+        let trouble = Trouble::Gone { endpoint_at: endpoint.updated_at, at: verdict.at, how };
+        let job = Job::about(endpoint.merchant, endpoint.id, trouble, verdict.at);
+        let commit = Commit { jobs: vec![(job, 0)], ..Commit::of(endpoint.merchant) };
+        match self.parts.store.commit(commit).await {
+            Ok(_) => self.wake(),
+            Err(error) => {
+                let _ = self.note_error("commit", &error);
+            }
+        }
+    }
+
+    /// Settles an attempt; when a person changed the delivery meanwhile, on what it is now. Gives where it stands.
     async fn settle_attempt(
         &self,
         leased: &Leased,
-        claimed: Delivery,
+        claimed: &Delivery,
         verdict: &Verdict,
         hold: Option<Holding>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<DeliveryStatus, StoreError> {
         let mut current = claimed.clone();
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let settled = settle(&claimed, current, verdict, self.now(leased), &self.parts.config.schedule);
-            let tallies = tallies(&settled);
+            let settled = settle(claimed, current, verdict, self.now(leased), &self.parts.config.schedule);
+            let (tallies, status) = (tallies(&settled), settled.delivery.status);
             let end =
                 SettleEnd::Delivery { delivery: Box::new(settled.delivery), attempt: Some(settled.attempt) };
             let write = Settle { fence: leased.fence, merchant: leased.merchant, end, hold, tallies };
             match self.write(leased, write).await {
                 Err(StoreError::Conflict(Conflict::Delivery)) => {}
-                other => return other,
+                other => return other.map(|()| status),
             }
-            current = self.reload(leased, &claimed).await?;
+            current = self.reload(leased, claimed).await?;
         }
         Err(StoreError::Conflict(Conflict::Delivery))
     }
@@ -134,7 +168,7 @@ impl Worker {
     }
 
     /// Gives work back whose endpoint can't be loaded, after a pause that keeps its place: no hot loop.
-    async fn give_back(&self, leased: &Leased) {
+    pub(super) async fn give_back(&self, leased: &Leased) {
         const ERRORS: u32 = 5;
         tokio::time::sleep(pause(ERRORS)).await;
         self.release(&[(leased.merchant, leased.fence)]).await;

@@ -1,6 +1,9 @@
 //! What a subscriber's answer means. The one place where its status and headers are interpreted.
 
+use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::fmt::strtime;
+use jiff::tz::TimeZone;
 
 use super::outbound::{Outcome, harmless};
 use crate::domain::config::Success;
@@ -28,13 +31,27 @@ pub struct Verdict {
     pub remote_ip: Option<String>,
     /// The receiver asks not to be asked again before this time, Unix milliseconds.
     pub not_before: Option<i64>,
+    /// The endpoint as a whole asks to be left alone for a while: 429 or 503, until [`Verdict::not_before`] where it
+    /// says how long.
+    pub slow_down: bool,
+    /// What the receiver wants to end.
+    pub stop: Option<Stop>,
     /// A word for the metrics: `success`, the status's class, or the kind of failure.
     pub word: &'static str,
 }
 
+/// What a receiver wants to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// This delivery: no more attempts. The header `webhook-delivery: abort-message` in a failed answer.
+    Message,
+    /// All deliveries to this endpoint. 410 Gone, or the header `webhook-delivery: disable` in any answer.
+    Endpoint,
+}
+
 /// Judges an attempt that began at `at` (Unix milliseconds).
 ///
-/// The status decides, as soon as it came: a body that never ends changes nothing. 410 Gone is a failure like others.
+/// The status decides, as soon as it came: a body that never ends changes nothing.
 #[must_use]
 pub fn judge(outcome: &Outcome, rule: Success, at: i64) -> Verdict {
     let success = match (outcome.status, rule) {
@@ -52,7 +69,19 @@ pub fn judge(outcome: &Outcome, rule: Success, at: i64) -> Verdict {
         excerpt: excerpt(outcome),
         remote_ip: outcome.remote_ip.map(|ip| ip.to_string()),
         not_before: if success { None } else { retry_after(outcome, ended_at) },
+        slow_down: matches!(outcome.status, Some(429 | 503)),
+        stop: stop(success, outcome),
         word: metric_word(success, outcome),
+    }
+}
+
+/// The header is that of Svix, <https://docs.svix.com/receiving/delivery-control>; 410 is of Standard Webhooks.
+fn stop(success: bool, outcome: &Outcome) -> Option<Stop> {
+    let wish = outcome.header("webhook-delivery").map(|value| value.trim().to_ascii_lowercase());
+    match (outcome.status?, wish.as_deref()) {
+        (410, _) | (_, Some("disable")) => Some(Stop::Endpoint),
+        (_, Some("abort-message")) if !success => Some(Stop::Message),
+        _ => None,
     }
 }
 
@@ -71,6 +100,7 @@ fn words(outcome: &Outcome) -> String {
             }
             None => format!("the answer is {status}, a redirect; redirects are not followed"),
         },
+        410 => "the answer is 410: the endpoint is gone for good, and is turned off".to_owned(),
         201..300 => format!("the answer is {status}; this endpoint's success is 200 exactly"),
         _ => format!("the answer is {status}"),
     }
@@ -101,7 +131,16 @@ fn moment(text: &str, now: i64) -> Option<i64> {
         let seconds: i64 = text.parse().unwrap_or(i64::MAX);
         return Some(now.saturating_add(seconds.saturating_mul(1000)));
     }
-    DateTimeParser::new().parse_timestamp(text).ok().map(|time| time.as_millisecond())
+    let fixed = DateTimeParser::new().parse_timestamp(text).ok();
+    fixed.or_else(|| obsolete_date(text)).map(|time| time.as_millisecond())
+}
+
+/// The two old forms of a date that a recipient must understand (RFC 9110, section 5.6.7).
+fn obsolete_date(text: &str) -> Option<Timestamp> {
+    ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"].into_iter().find_map(|form| {
+        let time = strtime::parse(form, text).ok()?.to_datetime().ok()?;
+        TimeZone::UTC.to_timestamp(time).ok()
+    })
 }
 
 fn metric_word(success: bool, outcome: &Outcome) -> &'static str {
@@ -171,6 +210,8 @@ mod tests {
             ("1000000000000", Some(now + 1_000_000_000_000_000)),
             ("99999999999999999999999", Some(i64::MAX)),
             ("Wed, 15 Nov 2023 00:00:00 GMT", Some(1_700_006_400_000)),
+            ("Wednesday, 15-Nov-23 00:00:00 GMT", Some(1_700_006_400_000)),
+            ("Wed Nov 15 00:00:00 2023", Some(1_700_006_400_000)),
             ("-5", None),
             ("soon", None),
             ("", None),
@@ -183,6 +224,25 @@ mod tests {
         assert_eq!(judge(&two, Success::Exactly200, 0).not_before, Some(9_000));
         let fine = answer(200, &[("retry-after", "5")]);
         assert_eq!(judge(&fine, Success::Exactly200, 0).not_before, None);
+    }
+
+    #[test]
+    fn what_a_receiver_wants_to_end() {
+        for (status, header, stop) in [
+            (200, "", None),
+            (410, "", Some(Stop::Endpoint)),
+            (410, "abort-message", Some(Stop::Endpoint)),
+            (200, " Disable ", Some(Stop::Endpoint)),
+            (500, "disable", Some(Stop::Endpoint)),
+            (500, "abort-message", Some(Stop::Message)),
+            (200, "abort-message", None),
+            (500, "pause", None),
+        ] {
+            let verdict = judge(&answer(status, &[("webhook-delivery", header)]), Success::Exactly200, 0);
+            assert_eq!((verdict.stop, verdict.slow_down), (stop, false), "{status} {header}");
+        }
+        assert!([429, 503].iter().all(|status| judge(&answer(*status, &[]), Success::Any2xx, 0).slow_down));
+        assert_eq!(judge(&Outcome::default(), Success::Any2xx, 0).stop, None);
     }
 
     proptest::proptest! {

@@ -15,6 +15,7 @@ mod endpoint;
 mod jobs;
 pub mod judge;
 mod lanes;
+mod ordered;
 pub mod outbound;
 mod pace;
 mod pulse;

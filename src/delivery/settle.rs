@@ -1,6 +1,6 @@
 //! What an attempt makes of a delivery, and what a person's wish to send again makes of it. Pure.
 
-use super::judge::Verdict;
+use super::judge::{Stop, Verdict};
 use super::schedule::{Schedule, Stand, seed};
 use super::send::number_of_next;
 use crate::domain::delivery::{Attempt, Delivery, DeliveryStatus, ReplayMark};
@@ -22,7 +22,7 @@ pub struct Settled {
 /// `claimed` is the record that the attempt was made with, `current` the one that the store has now: the same, or
 /// changed by a person meanwhile (a wish to send again, a cancellation). `now`: Unix milliseconds.
 ///
-/// - A success ends the delivery, whatever a person wished meanwhile.
+/// - A success ends the delivery, whatever a person wished meanwhile; so does the receiver's wish to abort it.
 /// - A failed extra attempt leaves the automatic schedule as it was.
 /// - Another failed attempt counts in its round, and the schedule says when the next one is, if there is one.
 #[must_use]
@@ -50,6 +50,8 @@ pub fn settle(
     delivery.updated_at = now;
     if verdict.success {
         end(&mut delivery, DeliveryStatus::Delivered);
+    } else if verdict.stop == Some(Stop::Message) && delivery.status == DeliveryStatus::Pending {
+        end(&mut delivery, DeliveryStatus::Failed);
     } else if delivery.status == DeliveryStatus::Pending {
         fail(claimed, &mut delivery, verdict, now, schedule);
     }
@@ -105,6 +107,14 @@ pub fn stopped(mut delivery: Delivery, status: DeliveryStatus, now: i64) -> Deli
     if delivery.status == DeliveryStatus::Pending {
         end(&mut delivery, status);
     }
+    delivery.updated_at = now;
+    delivery
+}
+
+/// A delivery that waits for its turn until a time, Unix milliseconds. No attempt counts.
+#[must_use]
+pub fn parked(mut delivery: Delivery, until: i64, now: i64) -> Delivery {
+    delivery.next_attempt_at = Some(until);
     delivery.updated_at = now;
     delivery
 }

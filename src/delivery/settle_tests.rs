@@ -44,6 +44,8 @@ fn verdict(success: bool, at: i64) -> Verdict {
         excerpt: None,
         remote_ip: None,
         not_before: None,
+        slow_down: false,
+        stop: None,
         word: "x",
     }
 }

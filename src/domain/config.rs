@@ -19,6 +19,15 @@ impl std::fmt::Debug for Sealed {
     }
 }
 
+/// Where a merchant is told of its endpoints.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlertTarget {
+    /// Where to.
+    pub url: String,
+    /// Signs what is sent there: the `whsec_…` text, sealed.
+    pub secret: Sealed,
+}
+
 /// A tenant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Merchant {
@@ -28,6 +37,9 @@ pub struct Merchant {
     pub name: String,
     /// Number of its first payment; a shop that used numbers before starts above them.
     pub first_payment: u32,
+    /// Where it is told of endpoints that fail or were turned off.
+    #[serde(default)]
+    pub alert: Option<AlertTarget>,
     /// Unix milliseconds.
     pub created_at: i64,
 }

@@ -3,6 +3,7 @@
 use kassir_providers::Fact;
 use serde::{Deserialize, Serialize};
 
+use super::alert::{Alert, Trouble};
 use super::event::Proven;
 use super::ids::{DeliveryId, EndpointId, IntegrationId, JobId, MerchantId, NotificationId, ReplayId};
 
@@ -89,6 +90,15 @@ pub enum Task {
         /// The replay.
         replay: ReplayId,
     },
+    /// See to an endpoint that wants no more, or that has failed for long.
+    Endpoint {
+        /// Which.
+        endpoint: EndpointId,
+        /// What is the matter.
+        trouble: Trouble,
+    },
+    /// Tell somebody of what happened to an endpoint.
+    Alert(Box<Alert>),
 }
 
 /// A job that is no delivery.
@@ -106,6 +116,21 @@ pub struct Job {
     pub attempts: u32,
     /// When it was made, Unix milliseconds.
     pub created_at: i64,
+}
+
+impl Job {
+    /// The job that sees to what is the matter with an endpoint.
+    #[must_use]
+    pub fn about(merchant: MerchantId, endpoint: EndpointId, trouble: Trouble, now: i64) -> Job {
+        Job {
+            id: trouble.job(endpoint),
+            merchant,
+            lane: Lane::Merchant(merchant),
+            task: Task::Endpoint { endpoint, trouble },
+            attempts: 0,
+            created_at: now,
+        }
+    }
 }
 
 /// What a queue entry is about.

@@ -1,9 +1,11 @@
 //! What happens later, besides delivering: one file per kind of job of the durable queue.
 
+pub mod alert;
 pub mod confirm;
 pub mod poll;
 pub mod refund;
 pub mod replay;
+pub mod trouble;
 
 use std::sync::Arc;
 
@@ -28,6 +30,10 @@ pub struct Jobs {
     pub refunds: refund::Refunds,
     /// Does bulk replays.
     pub replayer: replay::Replayer,
+    /// Sees to endpoints in trouble.
+    pub troubles: Arc<trouble::Troubles>,
+    /// Tells of them.
+    pub alerts: alert::Alerts,
     /// Intervals between tries: the same policy as for deliveries.
     pub schedule: Schedule,
 }
@@ -59,7 +65,7 @@ impl Jobs {
         }
     }
 
-    fn failed(&self, job: Job, error: &LedgerError) -> JobEnd {
+    fn failed(&self, job: Job, error: &dyn std::fmt::Display) -> JobEnd {
         tracing::warn!(job = %job.id, %error, "a job failed; it is run again");
         self.again(job, Some(STORE_PAUSE_MS), 0)
     }
@@ -83,7 +89,18 @@ impl JobHandler for Jobs {
             Task::Replay { replay } => match self.replayer.step(job.merchant, replay, job.created_at).await {
                 Ok(replay::StepEnd::Over) => JobEnd::Done(Box::new(job)),
                 Ok(replay::StepEnd::Again(in_ms)) => JobEnd::Again { job: Box::new(job), in_ms },
-                Err(error) => self.failed(job, &error.into()),
+                Err(error) => self.failed(job, &error),
+            },
+            Task::Endpoint { endpoint, trouble } => {
+                match self.troubles.see_to(&job, endpoint, &trouble).await {
+                    Ok(()) => JobEnd::Done(Box::new(job)),
+                    Err(error) => self.failed(job, &error),
+                }
+            }
+            Task::Alert(ref alert) => match self.alerts.send(&job, alert).await {
+                Ok(alert::End::Over) => JobEnd::Done(Box::new(job)),
+                Ok(alert::End::Again(after_ms)) => self.again(job, after_ms, 0),
+                Err(error) => self.failed(job, &error),
             },
         }
     }

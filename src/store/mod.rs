@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use crate::domain::config::{Endpoint, Integration, Merchant, MerchantConfig};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::event::Event;
+use crate::domain::health::Health;
 use crate::domain::ids::{
     DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
 };
@@ -112,7 +113,7 @@ pub enum ConfigChange {
     DeleteIntegration(IntegrationId),
     /// A new or changed endpoint.
     PutEndpoint(Box<Endpoint>),
-    /// An endpoint; its deliveries stay, those that wait are canceled when they come due.
+    /// An endpoint and its health; its deliveries stay, those that wait are canceled when they come due.
     DeleteEndpoint(EndpointId),
 }
 
@@ -196,7 +197,8 @@ pub struct Commit {
     /// New deliveries; those with `next_attempt_at` are queued at that time, or at once if that is later than the
     /// store's clock by no more than a day's worth of skew: a new delivery's first attempt is always due at once.
     pub deliveries: Vec<Delivery>,
-    /// New jobs and when each is due (milliseconds from now).
+    /// New jobs and when each is due (milliseconds from now). One whose id is in the queue already stays as it is
+    /// there: a job with an id that follows from what it is about is made once.
     pub jobs: Vec<(Job, u64)>,
     /// A job that is finished by this step; [`Conflict::Lease`] when it is no longer ours.
     pub finish: Option<Fence>,
@@ -358,7 +360,8 @@ pub struct Settle {
 pub enum SettleEnd {
     /// A delivery: the changed record (with the version it was loaded with; [`Conflict::Delivery`] when a person
     /// changed it meanwhile: load it and settle again), and the attempt. It is queued again at `next_attempt_at`,
-    /// or leaves the queue when that is `None`.
+    /// or leaves the queue when that is `None`. A failed attempt is noted as the health of its endpoint, if that is
+    /// still set up, a successful one ends its failing.
     Delivery {
         /// The record.
         delivery: Box<Delivery>,
@@ -372,6 +375,32 @@ pub enum SettleEnd {
         /// Milliseconds from now.
         again_in: Option<u64>,
     },
+}
+
+/// An endpoint that fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failing {
+    /// Whose.
+    pub merchant: MerchantId,
+    /// Which.
+    pub endpoint: EndpointId,
+    /// How it does.
+    pub health: Health,
+}
+
+/// A change of what is known of a failing endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthChange {
+    /// Its owner was told so far ([`Health::told`]); nothing when it does not fail since then any more, or its owner
+    /// was told more.
+    Told {
+        /// [`Health::failing_since`].
+        since: i64,
+        /// The number of the stage.
+        stage: u8,
+    },
+    /// Nothing is held against it any more.
+    Forget,
 }
 
 /// What became of an idempotency key.
@@ -538,6 +567,16 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Listed<Notification>>;
     /// Counters from one hour (Unix milliseconds) to another, that one excluded: hour, key, value.
     async fn tallies(&self, merchant: MerchantId, from: i64, to: i64) -> Result<Vec<(i64, String, i64)>>;
+
+    /// The endpoints that fail: of one merchant, or all.
+    async fn failing(&self, merchant: Option<MerchantId>) -> Result<Vec<Failing>>;
+    /// Changes what is known of a failing endpoint; one that does not fail stays so.
+    async fn change_health(
+        &self,
+        merchant: MerchantId,
+        endpoint: EndpointId,
+        change: HealthChange,
+    ) -> Result<()>;
 
     // What people do.
 

@@ -141,6 +141,16 @@ CREATE TABLE lane (
 ) WITHOUT ROWID;
 INSERT INTO lane VALUES('ep_01kdvdna00e008000000000003',1767225605000,NULL);
 INSERT INTO lane VALUES('int_01kdvdna00e008000000000002',1767225660000,NULL);
+CREATE TABLE health (
+  merchant        TEXT NOT NULL,
+  endpoint        TEXT NOT NULL,
+  failing_since   INTEGER NOT NULL,
+  last_failure_at INTEGER NOT NULL,
+  last_status     INTEGER,
+  last_error      TEXT NOT NULL,
+  told            INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (merchant, endpoint)
+) WITHOUT ROWID;
 CREATE TABLE hold (lane TEXT PRIMARY KEY, until INTEGER NOT NULL, step INTEGER NOT NULL, due INTEGER) WITHOUT ROWID;
 CREATE INDEX hold_by_due ON hold (due) WHERE due IS NOT NULL;
 CREATE INDEX hold_left ON hold (until) WHERE due IS NULL;

@@ -20,6 +20,7 @@ mod redis_load;
 mod redis_proxy;
 mod redis_server;
 mod redis_store;
+mod signals;
 mod simulate;
 mod sqlite;
 mod staff;

@@ -107,6 +107,86 @@ async fn nothing_is_inflated() {
 }
 
 #[tokio::test]
+async fn bombs_and_wrong_lengths_are_read_as_far_as_the_bound() {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut packer, &vec![0; 100 * 1024 * 1024]).unwrap();
+    let bomb = packer.finish().unwrap();
+    assert!(bomb.len() > READ_MAX);
+    for coding in ["gzip", "gzip, gzip", "br", "deflate", "zstd"] {
+        let outcome = sent(Act::answer(200, &[("content-encoding", coding)], bomb.clone()), None).await;
+        assert_eq!((outcome.status, outcome.truncated), (Some(200), true), "{coding}");
+        assert_eq!(outcome.body, bomb[..READ_MAX], "{coding}");
+    }
+    let mut large = b"HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n".to_vec();
+    large.extend(vec![b'x'; 1024 * 1024]);
+    let outcome = sent(Act::Raw(large), None).await;
+    assert_eq!((outcome.status, outcome.body.len(), outcome.truncated), (Some(200), READ_MAX, true));
+    let short = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and much more".to_vec();
+    let outcome = sent(Act::Raw(short), None).await;
+    assert_eq!((outcome.status, outcome.body.as_slice()), (Some(200), b"ok".as_slice()));
+}
+
+#[tokio::test]
+async fn an_answer_before_the_request_is_read_counts() {
+    for act in [Act::Early, Act::EarlyReset] {
+        for size in [2, 8 * 1024 * 1024] {
+            // After a reset the kernel may throw away what came before it, if the client is still writing.
+            if matches!(act, Act::EarlyReset) && size > 2 {
+                continue;
+            }
+            let subscriber = Subscriber::http().await;
+            subscriber.script([act.clone()]);
+            let request = OutboundRequest { body: vec![b' '; size], ..post(&subscriber.url("/")) };
+            let outcome = outbound(None).send(request).await;
+            assert_eq!(outcome.status, Some(200), "{act:?} {size} {outcome:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_never_reads_ends_at_the_deadline() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let timeout = Some(Duration::from_millis(300));
+    let body = vec![b' '; 16 * 1024 * 1024];
+    let outcome = outbound(None).send(OutboundRequest { timeout, body, ..post(&url) }).await;
+    assert_eq!(failure(&outcome), (FailureKind::AnswerTimeout, "no answer within 0.3 s"));
+    assert!((300..9_000).contains(&outcome.duration_ms), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_request_is_sent_once_unless_nothing_of_it_left() {
+    // On a fresh connection, and on one that was used before: what was read is not sent again.
+    for act in [Act::Close, Act::Raw(b"H".to_vec()), Act::Raw(b"HTTP/1.1 200 OK\r\nx".to_vec())] {
+        for used in [false, true] {
+            let subscriber = Subscriber::http().await;
+            let outbound = outbound(None);
+            if used {
+                assert_eq!(outbound.send(post(&subscriber.url("/"))).await.status, Some(200));
+            }
+            subscriber.script([act.clone()]);
+            let outcome = outbound.send(post(&subscriber.url("/once"))).await;
+            assert_eq!(failure(&outcome).0, FailureKind::Closed, "{act:?}");
+            let sent = subscriber.seen().iter().filter(|seen| seen.line == "POST /once").count();
+            assert_eq!((sent, subscriber.connections()), (1, 1), "{act:?} {used}");
+        }
+    }
+    // A connection that the receiver closes without a word: each request comes at most once, and exactly once
+    // where there was an answer.
+    let (subscriber, outbound) = (Subscriber::http().await, outbound(None));
+    for round in 0..50 {
+        subscriber.script([Act::AnswerAndClose]);
+        let path = format!("/{round}");
+        let outcome = outbound.send(post(&subscriber.url(&path))).await;
+        let sent = subscriber.seen().iter().filter(|seen| seen.line == format!("POST {path}")).count();
+        match outcome.status {
+            Some(status) => assert_eq!((status, sent), (200, 1)),
+            None => assert_eq!((failure(&outcome).0, sent), (FailureKind::Closed, 0)),
+        }
+    }
+}
+
+#[tokio::test]
 async fn redirects_are_not_followed() {
     let other = Subscriber::http().await;
     for status in [301, 302, 303, 307, 308] {

@@ -31,6 +31,12 @@ pub enum Act {
     Close,
     /// An answer with this status, once the gate is opened.
     Gate(Arc<Notify>, u16),
+    /// A good answer after the first byte of the request; the rest is never read.
+    Early,
+    /// The same, and then the connection reset.
+    EarlyReset,
+    /// A good answer, and the connection closed although the answer does not say so.
+    AnswerAndClose,
     /// These bytes, and then the connection closed.
     Raw(Vec<u8>),
 }
@@ -171,7 +177,20 @@ async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, shared: &Shared) {
 }
 
 async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared) {
+    const FINE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
     let mut rest = Vec::new();
+    let next = shared.script.lock().unwrap().front().cloned();
+    if let Some(act @ (Act::Early | Act::EarlyReset)) = next {
+        shared.script.lock().unwrap().pop_front();
+        if stream.read_u8().await.is_err() || stream.write_all(FINE).await.is_err() {
+            return;
+        }
+        if matches!(act, Act::Early) {
+            // Open, and unread, until the test ends.
+            std::future::pending::<()>().await;
+        }
+        return;
+    }
     while let Some(seen) = request(&mut stream, &mut rest).await {
         shared.seen.lock().unwrap().push(seen);
         shared.arrived.notify_waiters();
@@ -268,7 +287,11 @@ async fn perform(
             let head = format!("HTTP/1.1 {status} Status\r\ncontent-length: 0\r\n\r\n");
             stream.write_all(head.as_bytes()).await.ok()
         }
-        Act::Close => None,
+        Act::AnswerAndClose => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.ok();
+            None
+        }
+        Act::Close | Act::Early | Act::EarlyReset => None,
         Act::Raw(bytes) => {
             stream.write_all(&bytes).await.ok();
             stream.shutdown().await.ok();

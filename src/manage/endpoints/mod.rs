@@ -1,5 +1,6 @@
 //! Endpoints: the address checked before it is kept, signing secrets made and rotated, custom headers sealed.
 
+mod disable;
 mod input;
 mod sample;
 
@@ -16,10 +17,10 @@ use crate::domain::ids::{EndpointId, MerchantId};
 use crate::limits;
 use crate::registry::{MerchantView, endpoint_owner};
 use crate::secrets::SecretError;
-use crate::store::ConfigChange;
+use crate::store::{ConfigChange, HealthChange};
 
 /// Longest URL, characters.
-const URL_MAX: usize = 2_000;
+pub(in crate::manage) const URL_MAX: usize = 2_000;
 
 impl Manager {
     /// Creates an endpoint; gives it with its signing secret, which is shown only here.
@@ -70,6 +71,10 @@ impl Manager {
                 self.note(actor, Some(merchant), "endpoint.update", id, detail).await?;
             }
             if self.put_endpoint(&endpoint, Some(view.config.version)).await? {
+                if endpoint.enabled && given.contains(&"enabled") {
+                    // A person vouches for it: what it did before does not count any more.
+                    self.store.change_health(merchant, id, HealthChange::Forget).await?;
+                }
                 return Ok(endpoint);
             }
         }
@@ -252,7 +257,7 @@ fn found(view: &MerchantView, id: EndpointId) -> Result<Endpoint> {
 }
 
 /// Scheme and host of a URL: its path and query may hold secrets that do not belong into the audit log.
-fn host_of(url: &str) -> String {
+pub(crate) fn host_of(url: &str) -> String {
     let end = url.match_indices(['/', '?', '#']).map(|(at, _)| at).nth(2).unwrap_or(url.len());
     let origin = url.get(..end).unwrap_or_default();
     match origin.rsplit_once('@') {

@@ -13,6 +13,7 @@
 mod call;
 mod codec;
 mod failure;
+mod health;
 mod keys;
 mod link;
 mod path;
@@ -34,14 +35,16 @@ use async_trait::async_trait;
 
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
-    Description, EventFilter, Fence, Found, Holding, Idempotency, Listed, LookUp, NotificationFilter, Page,
-    PaymentFilter, Result, Settle, Store,
+    Description, EventFilter, Failing, Fence, Found, HealthChange, Holding, Idempotency, Listed, LookUp,
+    NotificationFilter, Page, PaymentFilter, Result, Settle, Store,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::event::Event;
-use crate::domain::ids::{DeliveryId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId};
+use crate::domain::ids::{
+    DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
+};
 use crate::domain::job::Lane;
 use crate::domain::notification::Notification;
 use crate::domain::payment::Payment;
@@ -270,6 +273,19 @@ impl Store for RedisStore {
 
     async fn tallies(&self, merchant: MerchantId, from: i64, to: i64) -> Result<Vec<(i64, String, i64)>> {
         self.read_tallies(merchant, from, to).await
+    }
+
+    async fn failing(&self, merchant: Option<MerchantId>) -> Result<Vec<Failing>> {
+        self.list_failing(merchant).await
+    }
+
+    async fn change_health(
+        &self,
+        merchant: MerchantId,
+        endpoint: EndpointId,
+        change: HealthChange,
+    ) -> Result<()> {
+        self.change_failing(merchant, endpoint, change).await
     }
 
     async fn update_delivery(&self, delivery: Delivery) -> Result<()> {

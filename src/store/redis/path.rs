@@ -186,7 +186,7 @@ fn commit_call(commit: &Commit) -> Result<Call> {
         call.push(record::pack_job(job)?);
         match &job.task {
             Task::Confirm { notification, .. } => call.push(notification.0.as_bytes()),
-            Task::Poll { .. } | Task::Refund { .. } | Task::Replay { .. } => call.push(""),
+            _ => call.push(""),
         }
     }
     let lease = commit.lease.as_ref();

@@ -9,7 +9,7 @@ use super::RedisStore;
 use super::call::{Call, Rows};
 use super::keys::{self, PARTITIONS, damaged};
 use super::path::{merchant, number, push_tallies, refusal, span};
-use super::{record, scripts};
+use super::{health, record, scripts};
 use crate::domain::ids::{DeliveryId, EventId, JobId, MerchantId};
 use crate::domain::job::{Lane, WorkId};
 use crate::store::{
@@ -138,6 +138,7 @@ impl RedisStore {
                 call.push(record::pack_delivery(delivery)?);
                 call.push_opt(delivery.next_attempt_at);
                 call.push(attempt.as_ref().map(record::pack_attempt).transpose()?.unwrap_or_default());
+                health::push(&mut call, delivery, attempt.as_ref());
             }
             (SettleEnd::Job { job, again_in }, WorkId::Job(_)) => {
                 call.push(record::pack_job(job)?);

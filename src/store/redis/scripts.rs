@@ -43,14 +43,14 @@ scripts! {
         CONFIG_READ "config_read", MERCHANT_LIST "merchant_list", MERCHANT_IDS "merchant_ids",
         TOKEN_PUT "token_put", TOKEN_MOVE "token_move", TOKEN_GET "token_get", API_TOKEN_GET "api_token_get",
         LOOK_UP "look_up", RECORD_GET "record_get", RECORD_LIST "record_list", HASH_LIST "hash_list",
-        FIELD_GET "field_get", PAYMENT_GET "payment_get", PAYMENT_ALL "payment_all", PAYMENT_LIST "payment_list",
+        FIELD_GET "field_get", HASH_ALL "hash_all", PAYMENT_GET "payment_get", PAYMENT_ALL "payment_all", PAYMENT_LIST "payment_list",
         TALLY_READ "tally_read", SWEEP_NOTES "sweep_notes", SWEEP_EVENT "sweep_event",
         SWEEP_PAYMENT "sweep_payment", SWEEP_TALLIES "sweep_tallies", SWEEP_IDEM "sweep_idem",
         SWEEP_GONE "sweep_gone";
     true:
         CONFIG_CHANGE "config_change", API_TOKEN_PUT "api_token_put", API_TOKEN_DEL "api_token_del",
         COMMIT "commit", CLAIM "claim", SETTLE "settle", RELEASE "release", HOLD "hold", DELIVERY_UPDATE "delivery_update",
-        REPLAY_PUT "replay_put", AUDIT_APPEND "audit_append", IDEM_BEGIN "idem_begin", IDEM_FINISH "idem_finish";
+        REPLAY_PUT "replay_put", AUDIT_APPEND "audit_append", HEALTH "health", IDEM_BEGIN "idem_begin", IDEM_FINISH "idem_finish";
 }
 
 #[cfg(test)]

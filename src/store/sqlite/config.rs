@@ -90,7 +90,9 @@ fn put_endpoint(tx: &Tx<'_>, merchant: MerchantId, endpoint: &Endpoint) -> Resul
 }
 
 fn delete_endpoint(tx: &Tx<'_>, merchant: MerchantId, id: EndpointId) -> Result<()> {
-    let key = [merchant.to_string(), id.to_string()];
+    let (merchant, id) = (merchant.to_string(), id.to_string());
+    let key = [&merchant, &id];
+    execute(tx.conn, "DELETE FROM health WHERE merchant = ?1 AND endpoint = ?2", key)?;
     execute(tx.conn, "DELETE FROM endpoint WHERE merchant = ?1 AND id = ?2", key)?;
     Ok(())
 }
@@ -105,7 +107,7 @@ fn delete_merchant(tx: &Tx<'_>, merchant: MerchantId) -> Result<()> {
     execute(tx.conn, lanes, key)?;
     let holds = "DELETE FROM hold WHERE lane IN (SELECT DISTINCT lane FROM queue WHERE merchant = ?1)";
     execute(tx.conn, holds, key)?;
-    for table in ["queue", "inbound_token", "integration", "endpoint", "api_token"] {
+    for table in ["queue", "inbound_token", "integration", "endpoint", "health", "api_token"] {
         execute(tx.conn, &format!("DELETE FROM {table} WHERE merchant = ?1"), key)?;
     }
     execute(tx.conn, "DELETE FROM merchant WHERE id = ?1", key)?;

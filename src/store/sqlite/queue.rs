@@ -52,16 +52,22 @@ pub(super) fn last_token(tx: &Tx<'_>) -> Result<i64> {
     Ok(one(tx.conn, sql, [], |row| row.get(0))?.unwrap_or(0))
 }
 
-/// Adds an entry that is in the queue already at most as a conflict.
+/// Adds an entry. A job that is in the queue already stays as it is; a delivery must not be there.
 pub(super) fn insert(tx: &Tx<'_>, entry: &NewEntry<'_>, lease: Option<&Lease<'_>>) -> Result<()> {
     let lane = entry.lane.to_string();
     let refers = entry.job.as_ref().and_then(|(job, _)| match &job.task {
         Task::Confirm { notification, .. } => Some(notification.to_string()),
-        Task::Poll { .. } | Task::Refund { .. } | Task::Replay { .. } => None,
+        _ => None,
     });
-    let sql = "INSERT INTO queue (work, merchant, lane, due, lease_until, token, owner, refers, job) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    execute(
+    // A job whose id follows from what it is about may be there already.
+    let sql = if entry.job.is_some() {
+        "INSERT INTO queue (work, merchant, lane, due, lease_until, token, owner, refers, job) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (work) DO NOTHING"
+    } else {
+        "INSERT INTO queue (work, merchant, lane, due, lease_until, token, owner, refers, job) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+    };
+    let added = execute(
         tx.conn,
         sql,
         params![
@@ -76,7 +82,7 @@ pub(super) fn insert(tx: &Tx<'_>, entry: &NewEntry<'_>, lease: Option<&Lease<'_>
             entry.job.as_ref().map(|(_, text)| text),
         ],
     )?;
-    if lease.is_none() { lane_gains(tx, &lane, entry.due) } else { Ok(()) }
+    if lease.is_none() && added > 0 { lane_gains(tx, &lane, entry.due) } else { Ok(()) }
 }
 
 /// An entry that waits has come into a lane.

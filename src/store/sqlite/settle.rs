@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::super::{Conflict, Result, Settle, SettleEnd, StoreError};
 use super::rows::{execute, int, one, to_text};
 use super::writer::Tx;
-use super::{commit, holds, queue};
+use super::{commit, health, holds, queue};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::ids::{DeliveryId, MerchantId};
 use crate::domain::job::{Job, Lane, WorkId};
@@ -29,6 +29,7 @@ pub(super) fn settle(tx: &Tx<'_>, settle: Settle) -> Result<()> {
             let lane = Lane::Endpoint(delivery.endpoint).to_string();
             if let Some(attempt) = attempt {
                 put_attempt(tx, settle.merchant, delivery.id, &attempt)?;
+                health::note(tx, settle.merchant, delivery.endpoint, &attempt)?;
             }
             write_delivery(tx, settle.merchant, *delivery)?;
             queue::end_lease(tx, about, &lane, next)?;

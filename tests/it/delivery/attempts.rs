@@ -214,3 +214,35 @@ async fn a_whole_day_of_failures_ends_with_a_last_attempt() {
     assert!((14..=18).contains(&attempts.len()), "{}", attempts.len());
     assert_eq!(attempts.last().unwrap().at - started, 24 * 60 * 60 * 1000 - 60_000);
 }
+
+#[tokio::test]
+async fn what_is_hostile_is_kept_harmless() {
+    let world = world().await;
+    let subscriber = Subscriber::http().await;
+    let hostile =
+        b"\0\xff\xfe\x1b[2J\xe2\x80\xae<script>alert(1)</script>\r\n2026-01-01 INFO forged".to_vec();
+    let redirect = "http://x/\u{9}a";
+    subscriber.script([
+        Act::answer(500, &[("x-odd", "a\u{9}b"), ("set-cookie", "\u{202e}")], hostile),
+        Act::answer(302, &[("location", redirect)], ""),
+        Act::answer(500, &[("content-encoding", "gzip\u{9}<b>")], vec![0x1f, 0x8b, 8]),
+    ]);
+    let view = world.endpoint(&subscriber.url("/"));
+    let id = world.queue(&view).await;
+    world.worker.run_until_idle().await.unwrap();
+    for _ in 0..3 {
+        world.go_to_next(id).await;
+    }
+    let done = world.load(id).await;
+    assert_eq!((done.status, done.attempts), (DeliveryStatus::Delivered, 4), "delivery goes on");
+    let attempts = world.attempts(id).await;
+    assert_eq!(
+        attempts[0].response_excerpt.as_deref(),
+        Some(
+            "\\u{0}\u{fffd}\u{fffd}\\u{1b}[2J\\u{202e}<script>alert(1)</script>\\u{d}\n2026-01-01 INFO forged"
+        )
+    );
+    let kept = attempts.iter().flat_map(|attempt| [&attempt.error, &attempt.response_excerpt]).flatten();
+    let bad = |c: char| c.is_control() && c != '\n' && c != '\t';
+    assert!(kept.flat_map(|text| text.chars()).all(|c| !bad(c)));
+}

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use kassir::domain::config::MerchantConfig;
 use kassir::domain::ids::{
-    DeliveryId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
+    DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
 };
 use kassir::domain::people::{ApiToken, AuditEntry, Replay};
 use kassir::domain::{Attempt, Delivery, Event, Lane, Merchant, Notification, Payment};
@@ -226,6 +226,19 @@ impl Store for Flaky {
 
     async fn tallies(&self, merchant: MerchantId, from: i64, to: i64) -> Result<Vec<(i64, String, i64)>> {
         self.store.tallies(merchant, from, to).await
+    }
+
+    async fn failing(&self, merchant: Option<MerchantId>) -> Result<Vec<Failing>> {
+        self.store.failing(merchant).await
+    }
+
+    async fn change_health(
+        &self,
+        merchant: MerchantId,
+        endpoint: EndpointId,
+        change: HealthChange,
+    ) -> Result<()> {
+        self.store.change_health(merchant, endpoint, change).await
     }
 
     async fn update_delivery(&self, delivery: Delivery) -> Result<()> {

@@ -6,7 +6,8 @@ use kassir::domain::ids::{IntegrationId, JobId};
 use kassir::domain::{Delivery, Event, Lane, Merchant, Notification, NotificationOutcome, Payment, Task};
 use kassir::limits::PAYMENT_NUMBER_MAX;
 use kassir::store::{
-    Commit, Committed, ConfigChange, Conflict, Fence, LookUp, PaymentFilter, StoreError, Tally,
+    Commit, Committed, ConfigChange, Conflict, Fence, LookUp, PaymentFilter, Settle, SettleEnd, StoreError,
+    Tally,
 };
 use kassir_providers::State;
 
@@ -309,4 +310,25 @@ pub async fn it_is_all_there_after_a_restart(mut bench: Bench) {
     assert_eq!(shop.claim().await.work.len(), 1);
     let none = PaymentFilter { state: Some(State::Pending), ..PaymentFilter::default() };
     assert!(shop.store.payments(shop.merchant, &none, &Default::default()).await.unwrap().rows.is_empty());
+}
+
+pub async fn a_job_that_is_there_stays_as_it_is(bench: Bench) {
+    let shop = shop(&bench).await;
+    let job = shop.job(Task::Poll { payment: 1 });
+    let write = |due| shop.write(Commit { jobs: vec![(job.clone(), due)], ..shop.commit() });
+    write(5_000).await;
+    write(0).await;
+    assert_eq!(shop.claim().await.work.len(), 0, "it is due when it was");
+    bench.clock.advance(5_000);
+    let claimed = shop.claim().await.work.remove(0);
+    write(0).await;
+    let again = shop.claim().await;
+    assert_eq!(again.work.len(), 0, "it is leased, and stays so");
+    let end = SettleEnd::Job { job: Box::new(job.clone()), again_in: None };
+    let settle =
+        Settle { fence: claimed.fence, merchant: shop.merchant, end, hold: None, tallies: Vec::new() };
+    shop.store.settle(settle).await.unwrap();
+    assert_eq!(shop.claim().await.work.len(), 0);
+    write(0).await;
+    assert_eq!(shop.claim().await.work.len(), 1, "once it is done it may come again");
 }

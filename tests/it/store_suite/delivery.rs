@@ -1,10 +1,13 @@
 //! Deliveries: what attempts and people make of them.
 
 use kassir::domain::delivery::ReplayMark;
-use kassir::domain::ids::EndpointId;
-use kassir::domain::{Attempt, Delivery, DeliveryStatus, Event, Lane};
+use kassir::domain::ids::{EndpointId, MerchantId};
+use kassir::domain::{Attempt, Delivery, DeliveryStatus, Event, Health, Lane};
 use kassir::limits::ATTEMPTS_KEPT;
-use kassir::store::{Backlog, Claimed, Commit, Conflict, Settle, SettleEnd, StoreError, Tally};
+use kassir::store::{
+    Backlog, Claimed, Commit, ConfigChange, Conflict, Failing, HealthChange, Settle, SettleEnd, StoreError,
+    Tally,
+};
 
 use super::samples::{LEASE_MS, Shop, attempt, delivery_of, id, shop};
 use super::{Bench, START, conflict};
@@ -239,4 +242,86 @@ pub async fn settling_counts(bench: Bench) {
     shop.store.settle(settle(over(loaded))).await.unwrap();
     let counted = shop.store.tallies(shop.merchant, START, START + 1).await.unwrap();
     assert_eq!(counted, [(START, "delivery.delivered".to_owned(), 1)]);
+}
+
+fn failed_at(number: u32, at: i64, status: Option<u16>) -> Attempt {
+    Attempt { number, at, status, error: Some(format!("bad|{number}")), ..attempt(number) }
+}
+
+/// Attempts of one delivery, one after the other.
+async fn attempts(bench: &Bench, shop: &Shop, made: &[Attempt]) {
+    let endpoint = shop.endpoint;
+    let id = shop.queue_to(endpoint).await;
+    for attempt in made {
+        let claimed = claim_one(shop).await;
+        let next = Some(bench.store.now().await.unwrap());
+        let changed = Delivery { next_attempt_at: next, ..shop.load(id).await };
+        settle(shop, &claimed, &changed, Some(attempt.clone())).await.unwrap();
+    }
+    let claimed = claim_one(shop).await;
+    settle(shop, &claimed, &over(&shop.load(id).await), None).await.unwrap();
+}
+
+pub async fn failures_are_noted_until_a_success(mut bench: Bench) {
+    let mut shop = shop(&bench).await;
+    let fine = |number| Attempt { status: Some(200), error: None, ..attempt(number) };
+    attempts(&bench, &shop, &[fine(1)]).await;
+    assert_eq!(shop.store.failing(None).await.unwrap(), []);
+    attempts(&bench, &shop, &[failed_at(1, 5_000, None), failed_at(2, 9_000, Some(503))]).await;
+    // One that began before, and ended late.
+    attempts(&bench, &shop, &[failed_at(1, 7_000, Some(500))]).await;
+    bench.restart().await;
+    shop.store = std::sync::Arc::clone(&bench.store);
+    let health = Health {
+        failing_since: 5_000,
+        last_failure_at: 9_000,
+        last_status: Some(500),
+        last_error: "bad|1".to_owned(),
+        told: 0,
+    };
+    let failing = |health: &Health| {
+        vec![Failing { merchant: shop.merchant, endpoint: shop.endpoint, health: health.clone() }]
+    };
+    assert_eq!(shop.store.failing(None).await.unwrap(), failing(&health));
+    assert_eq!(shop.store.failing(Some(shop.merchant)).await.unwrap(), failing(&health));
+    assert_eq!(shop.store.failing(Some(MerchantId(id()))).await.unwrap(), []);
+
+    let change = |change| shop.store.change_health(shop.merchant, shop.endpoint, change);
+    change(HealthChange::Told { since: 4_999, stage: 1 }).await.unwrap();
+    assert_eq!(shop.store.failing(None).await.unwrap(), failing(&health), "that was another time");
+    change(HealthChange::Told { since: 5_000, stage: 2 }).await.unwrap();
+    change(HealthChange::Told { since: 5_000, stage: 1 }).await.unwrap();
+    let told = Health { told: 2, ..health };
+    assert_eq!(shop.store.failing(None).await.unwrap(), failing(&told));
+    attempts(&bench, &shop, &[failed_at(1, 10_000, None)]).await;
+    let later = shop.store.failing(None).await.unwrap().remove(0).health;
+    assert_eq!((later.failing_since, later.last_failure_at, later.told), (5_000, 10_000, 2));
+
+    attempts(&bench, &shop, &[fine(1)]).await;
+    assert_eq!(shop.store.failing(None).await.unwrap(), []);
+    attempts(&bench, &shop, &[failed_at(1, 20_000, Some(500))]).await;
+    let anew = shop.store.failing(None).await.unwrap().remove(0).health;
+    assert_eq!((anew.failing_since, anew.told), (20_000, 0));
+    change(HealthChange::Forget).await.unwrap();
+    change(HealthChange::Forget).await.unwrap();
+    assert_eq!(shop.store.failing(None).await.unwrap(), []);
+}
+
+pub async fn a_deleted_endpoint_has_no_health(bench: Bench) {
+    let shop = shop(&bench).await;
+    let failed = [failed_at(1, 5_000, None)];
+    attempts(&bench, &shop, &failed).await;
+    let change = ConfigChange::DeleteEndpoint(shop.endpoint);
+    shop.store.change_config(shop.merchant, change, None).await.unwrap();
+    assert_eq!(shop.store.failing(None).await.unwrap(), []);
+    attempts(&bench, &shop, &failed).await;
+    assert_eq!(shop.store.failing(None).await.unwrap(), [], "what was under way leaves nothing behind");
+    let endpoint = super::samples::endpoint(shop.merchant);
+    let other = Shop { endpoint: endpoint.id, store: std::sync::Arc::clone(&shop.store), ..shop };
+    let change = ConfigChange::PutEndpoint(Box::new(endpoint));
+    other.store.change_config(other.merchant, change, None).await.unwrap();
+    attempts(&bench, &other, &failed).await;
+    assert_eq!(other.store.failing(None).await.unwrap().len(), 1);
+    other.store.change_config(other.merchant, ConfigChange::DeleteMerchant, None).await.unwrap();
+    assert_eq!(other.store.failing(None).await.unwrap(), []);
 }

@@ -90,6 +90,7 @@ macro_rules! store_suite {
                 nothing_for_a_merchant_that_is_not_there
                 all_or_nothing
                 a_job_is_finished_once
+                a_job_that_is_there_stays_as_it_is
                 tallies_add_up_by_the_hour
                 it_is_all_there_after_a_restart
             }
@@ -152,6 +153,8 @@ macro_rules! store_suite {
                 a_held_one_is_not_queued
                 a_later_delivery_of_an_old_event
                 settling_counts
+                failures_are_noted_until_a_success
+                a_deleted_endpoint_has_no_health
             }
             list {
                 pages_go_to_the_end

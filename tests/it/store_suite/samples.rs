@@ -56,7 +56,13 @@ pub async fn shop(bench: &Bench) -> Shop {
 }
 
 pub fn merchant() -> Merchant {
-    Merchant { id: MerchantId(id()), name: "Shop".to_owned(), first_payment: 1, created_at: START }
+    Merchant {
+        id: MerchantId(id()),
+        name: "Shop".to_owned(),
+        first_payment: 1,
+        alert: None,
+        created_at: START,
+    }
 }
 
 pub fn integration(merchant: MerchantId) -> Integration {

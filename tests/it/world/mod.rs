@@ -78,10 +78,13 @@ impl World {
         };
         let router = Router::start(start).await.unwrap();
         let merchant = MerchantId(clock.id());
-        let record =
-            Merchant {
-                id: merchant, name: "Лавка".to_owned(), first_payment: 1, created_at: clock.now()
-            };
+        let record = Merchant {
+            id: merchant,
+            name: "Лавка".to_owned(),
+            first_payment: 1,
+            alert: None,
+            created_at: clock.now(),
+        };
         router.store.change_config(merchant, ConfigChange::CreateMerchant(record), None).await.unwrap();
         let wire = Outbound::build(&OutboundConfig {
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],

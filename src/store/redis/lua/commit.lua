@@ -139,12 +139,15 @@ end
 for _ = 1, num() do
   local work, lane, delay, job, about = take(), take(), num(), take(), take()
   local what = { lane, merchant, op ~= '' and number or 0, job }
-  if about ~= '' then
-    what[5] = about
-    redis.call('HSET', key('wn'), about, work)
+  -- A job whose id follows from what it is about may be there already.
+  if redis.call('HEXISTS', key('w'), work) == 0 then
+    if about ~= '' then
+      what[5] = about
+      redis.call('HSET', key('wn'), about, work)
+    end
+    redis.call('HSET', key('w'), work, cmsgpack.pack(what))
+    enqueue(work, lane, now + delay)
   end
-  redis.call('HSET', key('w'), work, cmsgpack.pack(what))
-  enqueue(work, lane, now + delay)
 end
 
 if finished_work then

@@ -27,11 +27,17 @@ end
 if op == 'gone' then
   redis.call('SADD', key('gone'), merchant)
   redis.call('ZREM', key('ms'), id .. merchant)
+  for _, failing in ipairs(redis.call('HKEYS', key('eh'))) do
+    if string.sub(failing, 1, #merchant) == merchant then
+      redis.call('HDEL', key('eh'), failing)
+    end
+  end
   redis.call('DEL', config, key('rp:' .. merchant), key('rx:' .. merchant))
 elseif op == 'del' then
   if redis.call('HDEL', config, field) == 0 then
     return { 'none' }
   end
+  redis.call('HDEL', key('eh'), merchant .. string.sub(field, 2))
 else
   redis.call('HSET', config, field, value)
   if op == 'merchant' and tonumber(redis.call('HGET', config, 'next')) < first then

@@ -1,6 +1,8 @@
 -- Ends a lease with its result.
--- ARGV: work, token, end of the hold on its lane (empty: as it is; `lift`), its step, then of a delivery: merchant, number, version it was loaded with, record, due or empty, attempt or
---       empty; of a job: record, milliseconds from now or empty; then merchant, count of counters: name, by…
+-- ARGV: work, token, end of the hold on its lane (empty: as it is; `lift`), its step, then of a delivery: merchant, number,
+--       version it was loaded with, record, due or empty, attempt or empty, field of the endpoint's health, its field in
+--       the configuration, and of a failed attempt its time, status or empty, and error, else three empty ones (an
+--       attempt: a success); of a job: record, milliseconds from now or empty; then merchant, count of counters: name, by…
 -- Returns {'ok'}, {'lease'} (it was lost, or the work is done) or {'delivery'} (it has another version; the lease stays).
 local ATTEMPTS_MAX = 100
 local kept = first_answer()
@@ -27,6 +29,19 @@ local function append(payment, field, attempt)
   redis.call('HSET', payment, field, all)
 end
 
+-- `eh`: since when an endpoint fails | its last failure | status | how far its owner was told | error.
+local function note_failure(merchant, endpoint, field, failed_at, status, error)
+  if redis.call('HEXISTS', key('c:' .. merchant), endpoint) == 0 then
+    return
+  end
+  local since, last, told = string.match(redis.call('HGET', key('eh'), field) or '', '^(%d+)|(%d+)|%d*|(%d+)|')
+  if last and tonumber(last) > tonumber(failed_at) then
+    failed_at = last
+  end
+  local head = (since or failed_at) .. '|' .. failed_at .. '|' .. status
+  redis.call('HSET', key('eh'), field, head .. '|' .. (told or '0') .. '|' .. error)
+end
+
 local due
 if string.sub(work, 1, 1) == 'd' then
   local merchant, number, loaded, record = take(), num(), num(), take()
@@ -39,6 +54,12 @@ if string.sub(work, 1, 1) == 'd' then
   local attempt = take()
   if attempt ~= '' then
     append(payment, 'a' .. string.sub(work, 2), attempt)
+  end
+  local field, endpoint, failed_at, status, error = take(), take(), take(), take(), take()
+  if failed_at ~= '' then
+    note_failure(merchant, endpoint, field, failed_at, status, error)
+  elseif attempt ~= '' then
+    redis.call('HDEL', key('eh'), field)
   end
 else
   local record = take()

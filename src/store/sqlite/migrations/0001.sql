@@ -44,6 +44,18 @@ CREATE TABLE endpoint (
   PRIMARY KEY (merchant, id)
 );
 
+-- Endpoints that fail: since when, how, and how far their owners were told. One that takes its events has no row.
+CREATE TABLE health (
+  merchant        TEXT NOT NULL,
+  endpoint        TEXT NOT NULL,
+  failing_since   INTEGER NOT NULL,
+  last_failure_at INTEGER NOT NULL,
+  last_status     INTEGER,
+  last_error      TEXT NOT NULL,
+  told            INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (merchant, endpoint)
+) WITHOUT ROWID;
+
 CREATE TABLE api_token (
   id       TEXT PRIMARY KEY,
   hash     TEXT NOT NULL UNIQUE,
