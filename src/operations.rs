@@ -117,5 +117,11 @@ pub fn addressed(fact: &Fact, payment: &Payment) -> Fact {
     } else {
         reference.reference = own.reference;
     }
+    let reference = reference.clone();
+    if let Fact::Refund(fact) = &mut fact
+        && let Some(unpaid) = &mut fact.if_unpaid
+    {
+        unpaid.payment = reference;
+    }
     fact
 }

@@ -134,6 +134,10 @@ pub struct RefundFact {
     /// Whether no real money moved.
     #[serde(default)]
     pub test: bool,
+    /// What it means for a payment that never succeeded, where the provider has one word for both: the money was given
+    /// back, and the payment is canceled. `None`: a refund is always of a payment that had succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_unpaid: Option<Box<PaymentFact>>,
 }
 
 /// What a provider asks before it goes on.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use super::{Failed, print};
 use crate::app::{Router, Start, admin_token, open_store};
 use crate::clock::{SharedClock, SystemClock};
@@ -45,12 +47,14 @@ pub(super) async fn run(config: Config) -> Result<(), Failed> {
         admin_token_hash: token_hash(admin.token.expose()),
         run_worker: true,
     };
+    // Before anybody is told that it listens: from then on a signal must stop it in good order.
+    let mut stop = Stop::new()?;
     let mut router = Router::start(start).await?;
     print::line(format!("listening    {}   API documentation: {0}/api/docs", router.url()));
     tokio::select! {
         ended = router.ended() => ended?,
-        signal = stop_signal() => {
-            print::line(format!("{}: stopping; what is under way is finished or given back", signal?));
+        signal = stop.wait() => {
+            print::line(format!("{}: stopping; what is under way is finished or given back", signal));
         }
     }
     router.stop().await;
@@ -58,13 +62,23 @@ pub(super) async fn run(config: Config) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(super) async fn stop_signal() -> Result<&'static str, Failed> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok("SIGTERM"),
-        _ = interrupt.recv() => Ok("SIGINT"),
+/// SIGTERM or SIGINT.
+pub(super) struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// From now on neither ends the process by itself.
+    pub(super) fn new() -> Result<Stop, Failed> {
+        Ok(Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one of them and gives its name.
+    pub(super) async fn wait(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 }

@@ -156,7 +156,13 @@ pub fn apply(rules: &Rules<'_>, payment: Option<&Payment>, fact: &Fact) -> Decis
             None => first_seen(rules, fact),
             Some(payment) => follow(rules, payment, fact),
         },
-        Fact::Refund(fact) => refund(rules, payment, fact),
+        Fact::Refund(fact) => match (payment, &fact.if_unpaid) {
+            (None, Some(unpaid)) => first_seen(rules, unpaid),
+            (Some(payment), Some(unpaid)) if payment.state != State::Succeeded => {
+                follow(rules, payment, unpaid)
+            }
+            _ => refund(rules, payment, fact),
+        },
     }
 }
 

@@ -171,6 +171,7 @@ fn refunds_add_up_and_never_exceed_what_was_paid() {
             amount: minor.map(|minor| Sum::Money(Money::new(minor, kassir_providers::Currency::RUB))),
             cumulative,
             test: false,
+            if_unpaid: None,
         })
     };
     let mut give = |fact: &Fact| {
@@ -201,12 +202,38 @@ fn a_refund_waits_for_its_payment() {
         amount: None,
         cumulative: false,
         test: false,
+        if_unpaid: None,
     });
     assert!(decide(&integration, None, &fact).wait);
     let pending = payment(&integration, State::Pending, "p", false);
     assert!(decide(&integration, Some(&pending), &fact).wait);
     let canceled = payment(&integration, State::Canceled, "p", false);
     assert_eq!(decide(&integration, Some(&canceled), &fact).outcome, NotificationOutcome::Mismatch);
+}
+
+#[test]
+fn one_word_for_given_back_and_canceled_is_one_clean_result() {
+    let integration = integration();
+    let Fact::Payment(mut unpaid) = told(State::Canceled, 1050) else { panic!() };
+    unpaid.amount_check = AmountCheck::Ignore;
+    let fact = Fact::Refund(RefundFact {
+        id: "r".to_owned(),
+        payment: unpaid.payment.clone(),
+        amount: None,
+        cumulative: false,
+        test: false,
+        if_unpaid: Some(Box::new(unpaid)),
+    });
+    let came = |state: Option<State>| {
+        let payment = state.map(|state| payment(&integration, state, "p", state == State::WaitingForCapture));
+        let decision = decide(&integration, payment.as_ref(), &fact);
+        (decision.outcome.word(), decision.wait, decision.happened.map(|happened| happened.state.word()))
+    };
+    assert_eq!(came(None), ("accepted", false, Some("canceled")));
+    assert_eq!(came(Some(State::Pending)), ("accepted", false, Some("canceled")));
+    assert_eq!(came(Some(State::WaitingForCapture)), ("accepted", false, Some("canceled")));
+    assert_eq!(came(Some(State::Canceled)), ("duplicate", false, None));
+    assert_eq!(came(Some(State::Succeeded)), ("accepted", false, Some("refunded")));
 }
 
 #[test]

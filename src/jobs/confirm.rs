@@ -274,9 +274,10 @@ fn same_payment(fact: &Fact, told: &Fact) -> bool {
     }
 }
 
-const fn state_of(fact: &Fact) -> Option<State> {
+fn state_of(fact: &Fact) -> Option<State> {
     match fact {
         Fact::Payment(fact) => Some(fact.state),
+        Fact::Refund(fact) => fact.if_unpaid.as_ref().map(|unpaid| unpaid.state),
         _ => None,
     }
 }

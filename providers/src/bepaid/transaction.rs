@@ -183,6 +183,7 @@ pub(super) fn fact(transaction: &Value) -> Result<Fact, String> {
             amount: Some(Sum::Money(amount)),
             cumulative: false,
             test: is_test(transaction),
+            if_unpaid: None,
         }),
     })
 }

@@ -121,6 +121,7 @@ fn fact(kind: Option<Kind>, body: &Body) -> Result<Fact, Reject> {
             amount: Some(sum(body)?),
             cumulative: false,
             test: is_test(body),
+            if_unpaid: None,
         })),
         Some(Kind::Fail) => Ok(fail(body)),
         Some(Kind::Recurrent) => {

@@ -180,6 +180,7 @@ pub(super) fn refund(model: &Value, id: &str, payment: PaymentRef) -> Result<Opt
         amount: Some(Sum::Money(money(model)?)),
         cumulative: false,
         test: is_test(model),
+        if_unpaid: None,
     })))
 }
 

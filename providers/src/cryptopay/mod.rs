@@ -8,6 +8,7 @@
 //! - An `unresolved` invoice (underpaid, overpaid, paid late, held for its origin) has money in it and waits for a
 //!   decision: recalculation by what was really paid ("capture"), or refund ("cancel"). A recalculation changes the
 //!   price.
+//! - `refunded` is said of an invoice that never succeeded, which is canceled then, and of one that had: a refund of all.
 //! - An answer other than 200 within 10 s is repeated up to 20 times; events come twice and in any order.
 //! - There are no idempotency keys: what may have been done must be looked up, not repeated.
 

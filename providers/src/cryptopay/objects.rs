@@ -118,7 +118,7 @@ fn facts(
         Err(error) => return note(format!("{amount} is refused: {error}")),
     };
     let refunded = status(object) == "refunded";
-    let mut facts = vec![Fact::Payment(PaymentFact {
+    let fact = PaymentFact {
         payment: payment.clone(),
         state,
         amount: Some(Sum::Money(money)),
@@ -135,13 +135,14 @@ fn facts(
         expires_at: json::member(object, "expires_at")
             .filter(|_| state == State::Pending)
             .and_then(|text| iso_8601(&text)),
-    })];
-    if refunded {
-        // Canceled if it never succeeded, else all of it went back: the other one of the two has no effect.
-        let id = format!("{}-refund", payment.provider_id.as_deref().unwrap_or_default());
-        facts.push(Fact::Refund(RefundFact { id, payment, amount: None, cumulative: false, test }));
+    };
+    if !refunded {
+        return Ok(vec![Fact::Payment(fact)]);
     }
-    Ok(facts)
+    // All of it went back if it had succeeded; else it is canceled.
+    let id = format!("{}-refund", payment.provider_id.as_deref().unwrap_or_default());
+    let if_unpaid = Some(Box::new(fact));
+    Ok(vec![Fact::Refund(RefundFact { id, payment, amount: None, cumulative: false, test, if_unpaid })])
 }
 
 /// Why a payment was canceled, or what waits for a decision.

@@ -75,7 +75,7 @@ fn note(kind: &str, event: &str) -> Fact {
 
 /// Object, event and state; of what has no effect the whole body, because a subscription is paid again and again.
 fn dedupe(kind: &str, event: &str, data: &Value, facts: &[Fact], body: &[u8]) -> String {
-    let has_effect = facts.iter().any(|fact| matches!(fact, Fact::Payment(_)));
+    let has_effect = facts.iter().any(|fact| matches!(fact, Fact::Payment(_) | Fact::Refund(_)));
     match objects::id(data).filter(|_| has_effect) {
         Some(id) => {
             let [status, context] = [objects::status(data), objects::context(data)].map(objects::short);

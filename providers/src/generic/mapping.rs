@@ -163,6 +163,7 @@ impl Values {
                 amount,
                 cumulative: false,
                 test,
+                if_unpaid: None,
             })
         };
         Ok(match verdict {

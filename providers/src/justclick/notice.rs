@@ -194,7 +194,7 @@ fn facts(form: &Value, id: &str, event: Event, account: &Account) -> Result<Vec<
 /// All of the money went back: there are no partial refunds.
 pub(super) fn refund(payment: PaymentRef) -> Fact {
     let id = format!("{}:moneyback", payment.provider_id.as_deref().unwrap_or(""));
-    Fact::Refund(RefundFact { id, payment, amount: None, cumulative: false, test: false })
+    Fact::Refund(RefundFact { id, payment, amount: None, cumulative: false, test: false, if_unpaid: None })
 }
 
 /// The order's value: the sum of its items; the last payment only where there are none.

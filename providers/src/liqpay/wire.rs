@@ -251,6 +251,7 @@ impl Wire {
             amount: Some(sum),
             cumulative: true,
             test: self.is_test(account),
+            if_unpaid: None,
         })))
     }
 
@@ -267,6 +268,7 @@ impl Wire {
             amount: amount.map(Sum::Money),
             cumulative: false,
             test: self.is_test(account),
+            if_unpaid: None,
         })
     }
 

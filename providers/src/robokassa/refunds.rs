@@ -104,6 +104,7 @@ pub(super) fn status(payment: &Target, id: &str, reply: &Reply, account: &Accoun
                 amount: Some(Sum::Money(amount)),
                 cumulative: false,
                 test: false,
+                if_unpaid: None,
             })
         }
         "processing" => refund_note(payment, "refund.pending", format!("refund {id} is under way")),

@@ -288,6 +288,7 @@ fn acted(memo: &Memo, said: Said, operation: &Operation, account: &Account) -> R
             amount: Some(Sum::Money(Money::new(part.unwrap_or(memo.sum), Currency::UAH))),
             cumulative: false,
             test: payment.test,
+            if_unpaid: None,
         }),
     };
     Ok(Step::done(Done {

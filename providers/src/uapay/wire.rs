@@ -218,6 +218,7 @@ impl Payment {
             amount: self.sum(),
             cumulative: true,
             test: self.test,
+            if_unpaid: None,
         })
     }
 

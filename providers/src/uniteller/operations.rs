@@ -324,6 +324,7 @@ fn refunded(
                 amount: Some(Sum::Money(amount)),
                 cumulative: false,
                 test: account.is_test(),
+                if_unpaid: None,
             }),
         });
         return Ok(under_way(fact, id, reply));

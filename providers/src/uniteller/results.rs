@@ -319,6 +319,7 @@ pub(super) fn refund(payment: PaymentRef, total: Option<Money>, account: &Accoun
         amount: total.map(Sum::Money),
         cumulative: total.is_some(),
         test: account.is_test(),
+        if_unpaid: None,
     })
 }
 

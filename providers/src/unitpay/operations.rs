@@ -288,6 +288,7 @@ fn refund_fact(payment: PaymentRef, total: Money, test: bool) -> Fact {
         amount: Some(Sum::Money(total)),
         cumulative: true,
         test,
+        if_unpaid: None,
     })
 }
 

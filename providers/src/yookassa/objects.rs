@@ -115,6 +115,7 @@ pub(super) fn refund(object: &Value) -> Result<Fact, String> {
             amount,
             cumulative: false,
             test: false,
+            if_unpaid: None,
         }));
     }
     let why = match status {

@@ -6,6 +6,7 @@ mod answers;
 mod coverage;
 mod declaration;
 mod differential;
+mod documents;
 mod imitation;
 mod noise;
 mod notifications;

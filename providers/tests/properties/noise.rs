@@ -9,7 +9,8 @@ use crate::support::fixture::{outcomes, rejects};
 use crate::support::operation::one_of_each;
 use crate::support::{Fixture, fixtures, vectors};
 
-fn mutation() -> impl Strategy<Value = Mutation> {
+/// A change at random.
+pub fn mutation() -> impl Strategy<Value = Mutation> {
     prop_oneof![
         any::<usize>().prop_map(Mutation::Truncate),
         (any::<usize>(), any::<u8>()).prop_map(|(at, mask)| Mutation::Flip(at, mask)),

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use self::forward::Forwarder;
 use self::place::Place;
 use super::router::Router;
-use super::serve::stop_signal;
+use super::serve::Stop;
 use super::{Failed, print};
 use crate::client::{Client, ClientError};
 use crate::clock::{Clock as _, Stopwatch, SystemClock};
@@ -125,10 +125,11 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
         print::note(&format!("signed with    {}   (the same in the next run)", place.secret));
         print::note(&format!("place kept in  {}   Ctrl-C ends", place.file().display()));
     }
+    let mut stop = Stop::new()?;
     let mut listener = Listener { client, path, forwarder, place, taken: 0 };
     let ended = tokio::select! {
         ended = listener.listen() => ended,
-        signal = stop_signal() => signal.map(drop),
+        _ = stop.wait() => Ok(()),
     };
     listener.place.save()?;
     if !arguments.json {
