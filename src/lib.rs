@@ -42,6 +42,7 @@ pub mod nearest;
 pub mod operations;
 pub mod pay;
 pub mod payments;
+pub mod quiet;
 pub mod registry;
 pub mod secrets;
 pub mod store;

@@ -19,8 +19,9 @@ const SECONDS: [f64; 14] =
 /// # Errors
 /// The level's directives when they can't be read.
 pub fn start_log(section: &LogSection) -> Result<(), String> {
-    // The web server's own words at its start say nothing to an operator.
-    let directives = format!("actix_server=warn,{}", section.level);
+    // The web server's own words at its start say nothing to an operator, and the Redis client writes several lines for
+    // each failed try to reach a node: what it means is said once a second by the store's callers.
+    let directives = format!("actix_server=warn,redis=error,{}", section.level);
     let filter = EnvFilter::builder().parse(directives).map_err(|error| format!("log.level: {error}"))?;
     let registry = tracing_subscriber::registry().with(filter);
     let colours = std::io::stderr().is_terminal();

@@ -8,6 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::manage::{InputError, ManageError};
+use crate::quiet::LogGate;
 use crate::registry::RegistryError;
 use crate::secrets::SecretError;
 use crate::store::StoreError;
@@ -158,11 +159,16 @@ impl ResponseError for Problem {
     }
 }
 
+/// Lines about a store that fails.
+static LOG: LogGate = LogGate::new();
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Problem {
         match error {
             StoreError::Unavailable(why) => {
-                tracing::warn!(%why, "the store is not available to the API");
+                if let Some(left_out) = LOG.open() {
+                    tracing::warn!(%why, left_out, "the store is not available to the API");
+                }
                 let detail = "The store can't be reached or can't write now; nothing was changed. It is not your \
                               request's fault: try again.";
                 Problem::new(503, "store-unavailable", "The store is not available", detail)
@@ -176,7 +182,9 @@ impl From<StoreError> for Problem {
             }
             StoreError::Limit(why) => Problem::new(422, "limit", "A limit of the store is reached", why),
             StoreError::Corrupt(why) | StoreError::Unusable(why) => {
-                tracing::error!(%why, "the store failed under the API");
+                if let Some(left_out) = LOG.open() {
+                    tracing::error!(%why, left_out, "the store failed under the API");
+                }
                 Problem::internal("The store failed; the log says why. The operator has to look at it.")
             }
         }

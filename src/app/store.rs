@@ -25,6 +25,7 @@ pub async fn open(config: &Config, clock: &SharedClock) -> Result<Arc<dyn Store>
         timeout: config.store.timeout.0,
         allow_unsafe: config.store.allow_unsafe,
         reinitialise: config.store.reinitialise,
+        min_replicas: config.store.min_replicas,
         ..redis::Options::default()
     };
     Ok(Arc::new(redis::RedisStore::open(url, options).await?))

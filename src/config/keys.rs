@@ -82,6 +82,12 @@ pub const KEYS: &[Key] = &[
         "Start although the Redis server's settings may lose what was accepted (AOF off, evicting policy).",
     ),
     key(
+        "store.min_replicas",
+        Kind::Number,
+        "0",
+        "Replicas of Redis (or of a Cluster's node) that must have a write before it counts as kept; 0 does not wait for\nany. With 1, a failover of Sentinel or Cluster loses nothing that was accepted; with too few replicas, nothing is.",
+    ),
+    key(
         "store.reinitialise",
         Kind::Switch,
         "false",

@@ -190,6 +190,11 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "store.url must start with sqlite:, redis://, rediss://, redis+sentinel:// or redis+cluster://",
         );
     }
+    if config.store.min_replicas > 0 && url.starts_with("sqlite:") {
+        return wrong(
+            "store.min_replicas is about replicas of Redis: the embedded store has none; remove it, or set store.url to Redis",
+        );
+    }
     Ok(())
 }
 
@@ -243,5 +248,6 @@ mod tests {
         assert!(error(env(&[("KASSIR__LISTNE", "x")])).contains("did you mean listen?"));
         assert!(error(env(&[("KASSIR__OUTBOUND__ALLOW_HTTP", "yes")])).contains("expected true or false"));
         assert!(error(with("[store]\nurl = \"postgres://x\"")).contains("store.url must start with"));
+        assert!(error(with("[store]\nmin_replicas = 1")).contains("the embedded store has none"));
     }
 }

@@ -66,6 +66,8 @@ pub struct StoreSection {
     pub timeout: Span,
     /// Start even though the store's settings do not keep what was accepted.
     pub allow_unsafe: bool,
+    /// Replicas of Redis that must have a write before it counts as kept.
+    pub min_replicas: u8,
     /// Go on with an emptied Redis.
     pub reinitialise: bool,
 }

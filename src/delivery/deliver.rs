@@ -18,7 +18,7 @@ impl Worker {
             Ok(Some(view)) => view,
             Ok(None) => return self.stop(leased, delivery, DeliveryStatus::Canceled).await,
             Err(error) => {
-                if let Some(left_out) = self.log.open(self.parts.clock.now()) {
+                if let Some(left_out) = self.log.open() {
                     tracing::error!(endpoint = %delivery.endpoint, %error, left_out, "not sent; trying again");
                 }
                 return self.give_back(leased).await;

@@ -20,10 +20,11 @@ use super::lanes::{Lanes, Limits, Place};
 use super::outbound::Outbound;
 use super::pulse::Pulse;
 use super::taking::Taken;
-use super::trouble::{LogGate, pause};
+use super::trouble::pause;
 use crate::clock::SharedClock;
 use crate::domain::ids::MerchantId;
 use crate::domain::job::Job;
+use crate::quiet::LogGate;
 use crate::store::{Fence, Material, Settle, SettleEnd, Store, StoreError};
 
 /// When a job that took longer than its lease is run again.
@@ -212,7 +213,7 @@ impl Worker {
     /// Counts an error of the store, writes a line now and then, and says how long to pause.
     pub(super) fn note_error(&self, verb: &'static str, error: &StoreError) -> Duration {
         metrics::counter!("kassir_worker_store_errors_total", "verb" => verb).increment(1);
-        if let Some(left_out) = self.log.open(self.parts.clock.now()) {
+        if let Some(left_out) = self.log.open() {
             tracing::error!(verb, %error, left_out, "the store fails; trying again");
         }
         pause(self.errors.fetch_add(1, Ordering::Relaxed).saturating_add(1))
@@ -221,7 +222,7 @@ impl Worker {
     /// Says that a result could not be written.
     pub(super) fn note_lost(&self, leased: &Leased, error: &StoreError) {
         metrics::counter!("kassir_worker_results_lost_total").increment(1);
-        if let Some(left_out) = self.log.open(self.parts.clock.now()) {
+        if let Some(left_out) = self.log.open() {
             let work = leased.fence.work;
             tracing::warn!(%work, %error, left_out, "a result was not written; the work may be done again");
         }

@@ -19,6 +19,7 @@ use crate::domain::ids::{IntegrationId, JobId, MerchantId, NotificationId};
 use crate::domain::job::{Job, Lane, Task};
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::ledger::{self, Entry, Ledger, LedgerError};
+use crate::quiet::LogGate;
 use crate::registry::{MerchantView, Registry, RegistryError};
 use crate::store::{Commit, StoreError, Tally};
 
@@ -41,6 +42,7 @@ pub struct Intake {
     ledger: Arc<Ledger>,
     refused: flood::Flood,
     unproven: flood::Flood,
+    log: LogGate,
 }
 
 /// A request whose URL is known.
@@ -72,6 +74,7 @@ impl Intake {
             ledger,
             refused: flood::Flood::new(refused_kept_per_minute),
             unproven: flood::Flood::new(refused_kept_per_minute.saturating_mul(UNPROVEN_BUDGET)),
+            log: LogGate::new(),
         }
     }
 
@@ -82,7 +85,9 @@ impl Intake {
             Ok(Some(arrival)) => arrival,
             Ok(None) => return Response::NotFound,
             Err(error) => {
-                tracing::warn!(%error, "a notification could not be looked up");
+                if let Some(left_out) = self.log.open() {
+                    tracing::warn!(%error, left_out, "a notification could not be looked up");
+                }
                 return Response::Unavailable;
             }
         };
@@ -90,7 +95,10 @@ impl Intake {
             Ok(answer) => answer,
             Err(error) => {
                 metrics::counter!("kassir_intake_busy_total").increment(1);
-                tracing::warn!(%error, integration = %arrival.integration, "a notification could not be kept; the provider is told to come again");
+                if let Some(left_out) = self.log.open() {
+                    let integration = arrival.integration;
+                    tracing::warn!(%error, %integration, left_out, "a notification could not be kept; the provider is told to come again");
+                }
                 arrival.answer(&Outcome::Busy)
             }
         };
@@ -274,7 +282,9 @@ impl Intake {
         notification.diagnosis.clone_from(&reject.diagnosis);
         notification.answer = record::given(&answer);
         if let Err(error) = self.write(notification, None).await {
-            tracing::warn!(%error, "a refused notification could not be kept in the inbound log");
+            if let Some(left_out) = self.log.open() {
+                tracing::warn!(%error, left_out, "a refused notification could not be kept in the inbound log");
+            }
         }
         answer
     }

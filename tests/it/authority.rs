@@ -38,6 +38,13 @@ impl Authority {
         self.signed(CertificateParams::new(vec![name.to_owned()]).unwrap())
     }
 
+    /// The same as text: certificate and key, for servers that are no part of this process.
+    pub fn server_pem(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
     /// The same, but the certificate ended years ago.
     pub fn expired(&self, name: &str) -> Arc<ServerConfig> {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();

@@ -17,13 +17,15 @@ pub struct Plan {
     pub store: String,
     pub port: u16,
     pub more: Vec<(String, String)>,
+    /// Where its log goes; else to the test's own standard error.
+    pub log: Option<std::path::PathBuf>,
 }
 
 impl Plan {
     /// On an embedded store in this folder, at a port that is free now.
     pub fn sqlite(folder: &std::path::Path) -> Plan {
         let store = format!("sqlite:{}", folder.join("kassir.db").display());
-        Plan { folder: folder.to_owned(), store, port: free_port(), more: Vec::new() }
+        Plan { folder: folder.to_owned(), store, port: free_port(), more: Vec::new(), log: None }
     }
 
     /// On another store.
@@ -54,7 +56,9 @@ impl Plan {
             .env("KASSIR__LOG__LEVEL", "warn")
             .envs(self.more.iter().map(|(name, value)| (name.as_str(), value.as_str())))
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(self.log.as_ref().map_or_else(Stdio::inherit, |log| {
+                std::fs::File::options().create(true).append(true).open(log).unwrap().into()
+            }))
             .kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -85,6 +89,13 @@ impl Process {
     pub async fn kill_9(mut self) {
         self.child.start_kill().unwrap();
         self.child.wait().await.unwrap();
+    }
+
+    /// Memory that it holds, KiB.
+    pub fn rss_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Sends it a signal by its name.

@@ -14,7 +14,7 @@ use crate::redis_store::{fresh_in_cluster, options};
 use crate::store_suite::samples::{Shop, shop};
 use crate::store_suite::{Bench, START};
 
-fn clock() -> Arc<ManualClock> {
+pub fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(START))
 }
 
@@ -23,12 +23,12 @@ async fn open(url: &str) -> Result<RedisStore, StoreError> {
 }
 
 /// A shop in a store of its own.
-async fn shop_at(url: &str) -> Shop {
+pub async fn shop_at(url: &str) -> Shop {
     let store: Arc<dyn Store> = Arc::new(open(url).await.unwrap());
     shop(&bench(store)).await
 }
 
-fn bench(store: Arc<dyn Store>) -> Bench {
+pub fn bench(store: Arc<dyn Store>) -> Bench {
     struct Never;
     #[async_trait::async_trait]
     impl crate::store_suite::Backend for Never {
@@ -39,7 +39,7 @@ fn bench(store: Arc<dyn Store>) -> Bench {
     Bench::new(store, clock(), Box::new(Never))
 }
 
-fn words<T>(result: Result<T, StoreError>) -> String {
+pub fn words<T>(result: Result<T, StoreError>) -> String {
     match result {
         Err(error @ (StoreError::Unavailable(_) | StoreError::Unusable(_))) => error.to_string(),
         Err(error) => panic!("{error:?}"),
@@ -47,7 +47,7 @@ fn words<T>(result: Result<T, StoreError>) -> String {
     }
 }
 
-async fn payments(shop: &Shop) -> usize {
+pub async fn payments(shop: &Shop) -> usize {
     shop.store
         .payments(shop.merchant, &PaymentFilter::default(), &Default::default())
         .await
@@ -148,6 +148,31 @@ async fn a_lost_part_is_refused_until_an_operator_says_so() {
     RedisStore::open(&server.url(), again).await.unwrap().ready().await.unwrap();
     shop.store.ready().await.unwrap();
     open(&server.url()).await.unwrap();
+}
+
+/// Somebody removes single keys of the queue: what was in it still goes out.
+#[tokio::test]
+async fn removed_keys_of_the_queue_are_mended() {
+    let server = Server::start(DURABLE);
+    for what in ["q", "q:*", "z", "t", "o"] {
+        server.command::<()>(&["FLUSHALL"]);
+        let clock = clock();
+        let options = options(Arc::clone(&clock));
+        let store: Arc<dyn Store> = Arc::new(RedisStore::open(&server.url(), options).await.unwrap());
+        let shop = shop(&bench(store)).await;
+        for _ in 0..3 {
+            shop.queue().await;
+        }
+        assert_eq!(shop.store.claim(&crate::store_suite::samples::ask(1)).await.unwrap().work.len(), 1);
+        let keys: Vec<String> = server.command(&["KEYS", &format!("kassir:{{k??}}:{what}")]);
+        for key in &keys {
+            server.command::<()>(&["DEL", key]);
+        }
+        assert_eq!(keys.is_empty(), what == "o", "{what}");
+        shop.store.sweep(&kassir::store::Cutoffs::default(), 10).await.unwrap();
+        clock.advance(60_000);
+        assert_eq!(shop.claim().await.work.len(), 3, "{what}");
+    }
 }
 
 #[tokio::test]

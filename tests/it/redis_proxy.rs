@@ -23,6 +23,7 @@ pub enum Deed {
 pub struct Proxy {
     port: u16,
     deeds: Arc<Mutex<Vec<Deed>>>,
+    always: Arc<Mutex<Option<Deed>>>,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
@@ -33,6 +34,7 @@ impl Proxy {
         let proxy = Proxy {
             port: listener.local_addr().unwrap().port(),
             deeds: Arc::default(),
+            always: Arc::default(),
             seen: Arc::default(),
         };
         let own = proxy.clone();
@@ -53,6 +55,11 @@ impl Proxy {
     pub fn plan(&self, deeds: Vec<Deed>) {
         self.seen.lock().unwrap().clear();
         *self.deeds.lock().unwrap() = deeds;
+    }
+
+    /// What to do with all script calls when the plan is done, until something else is said.
+    pub fn always(&self, deed: Option<Deed>) {
+        *self.always.lock().unwrap() = deed;
     }
 
     /// The commands that called scripts since the last plan.
@@ -84,7 +91,11 @@ impl Proxy {
     fn next(&self, verb: &str) -> Deed {
         self.seen.lock().unwrap().push(verb.to_owned());
         let mut deeds = self.deeds.lock().unwrap();
-        if deeds.is_empty() { Deed::Pass } else { deeds.remove(0) }
+        if deeds.is_empty() {
+            self.always.lock().unwrap().clone().unwrap_or(Deed::Pass)
+        } else {
+            deeds.remove(0)
+        }
     }
 }
 

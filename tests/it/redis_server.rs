@@ -71,13 +71,20 @@ impl Server {
     }
 
     /// One command of an operator.
-    pub fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
-        let mut connection = redis::Client::open(self.url()).unwrap().get_connection().unwrap();
-        let mut cmd = redis::cmd(words[0]);
-        for word in &words[1..] {
-            cmd.arg(*word);
-        }
-        cmd.query(&mut connection).unwrap()
+    pub fn command<T: redis::FromRedisValue>(&self, words: &[impl redis::ToRedisArgs]) -> T {
+        run(&self.url(), words)
+    }
+
+    /// The same with a login, `user:password`.
+    pub fn command_as<T: redis::FromRedisValue>(&self, login: &str, words: &[&str]) -> T {
+        run(&self.url().replace("redis://", &format!("redis://{login}@")), words)
+    }
+
+    /// Sends it a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.lock().unwrap();
+        let pid = child.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
     }
 
     /// A section of `INFO`; empty when it does not answer.
@@ -140,18 +147,18 @@ pub fn shared() -> Arc<Server> {
 
 /// A cluster of three masters.
 pub struct Cluster {
-    nodes: Vec<Server>,
+    pub nodes: Vec<Server>,
 }
 
 impl Cluster {
     /// Starts the nodes, gives each its slots, and waits until all of them agree.
-    async fn start() -> Cluster {
-        let own = [
-            ("cluster-enabled", "yes"),
-            ("cluster-config-file", "nodes.conf"),
-            ("cluster-node-timeout", "5000"),
-        ];
-        let settings: Vec<(&str, &str)> = DURABLE.iter().copied().chain(own).collect();
+    pub async fn start() -> Cluster {
+        Cluster::start_with("5000").await
+    }
+
+    /// The same with the time in milliseconds after which a node counts as gone.
+    pub async fn start_with(node_timeout: &str) -> Cluster {
+        let settings = cluster_settings(node_timeout);
         let nodes: Vec<Server> = (0..3).map(|_| Server::start(&settings)).collect();
         let first = nodes[0].port.to_string();
         for (node, (number, from, to)) in
@@ -162,13 +169,39 @@ impl Cluster {
             node.command::<()>(&["CLUSTER", "MEET", "127.0.0.1", &first]);
         }
         let cluster = Cluster { nodes };
+        cluster.until("the nodes agree", |cluster| cluster.nodes.iter().all(agrees)).await;
+        cluster
+    }
+
+    /// Adds a replica of a node, and waits until it has all of its data.
+    pub async fn add_replica(&mut self, of: usize, node_timeout: &str) {
+        let replica = Server::start(&cluster_settings(node_timeout));
+        replica.command::<()>(&["CLUSTER", "MEET", "127.0.0.1", &self.nodes[0].port.to_string()]);
+        let id: String = self.nodes[of].command(&["CLUSTER", "MYID"]);
+        self.nodes.push(replica);
+        let knows = |cluster: &Cluster| {
+            cluster.nodes.iter().all(|node| {
+                let nodes: String = node.command(&["CLUSTER", "NODES"]);
+                nodes.lines().count() == cluster.nodes.len() && !nodes.contains("handshake")
+            })
+        };
+        self.until("the replica is known", knows).await;
+        self.nodes[self.nodes.len() - 1].command::<()>(&["CLUSTER", "REPLICATE", &id]);
+        self.until("the replica is in step", |cluster| {
+            cluster.nodes[of].info("replication").contains("state=online")
+        })
+        .await;
+    }
+
+    /// Waits until the cluster is as wanted.
+    pub async fn until(&self, what: &str, wanted: impl Fn(&Cluster) -> bool) {
         for _ in 0..POLLS_MAX {
-            if cluster.nodes.iter().all(agrees) {
-                return cluster;
+            if wanted(self) {
+                return;
             }
             tokio::time::sleep(POLL_PAUSE).await;
         }
-        panic!("the cluster's nodes did not agree");
+        panic!("not in time: {what}");
     }
 
     /// Its URL.
@@ -181,6 +214,15 @@ impl Cluster {
     pub fn keys(&self) -> Vec<Vec<Vec<u8>>> {
         self.nodes.iter().map(|node| node.command(&["KEYS", "*"])).collect()
     }
+}
+
+fn cluster_settings(node_timeout: &str) -> Vec<(&str, &str)> {
+    let own = [
+        ("cluster-enabled", "yes"),
+        ("cluster-config-file", "nodes.conf"),
+        ("cluster-node-timeout", node_timeout),
+    ];
+    DURABLE.iter().copied().chain(own).collect()
 }
 
 fn agrees(node: &Server) -> bool {
@@ -198,4 +240,13 @@ pub async fn shared_cluster() -> Arc<Cluster> {
     let cluster = Arc::new(Cluster::start().await);
     *shared = Arc::downgrade(&cluster);
     cluster
+}
+
+fn run<T: redis::FromRedisValue>(url: &str, words: &[impl redis::ToRedisArgs]) -> T {
+    let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+    let mut cmd = redis::Cmd::new();
+    for word in words {
+        cmd.arg(word);
+    }
+    cmd.query(&mut connection).unwrap()
 }

@@ -88,22 +88,24 @@ impl RedisStore {
     pub(super) async fn call(&self, call: Call) -> Result<Reply> {
         let started = Stopwatch::start();
         let request = if call.script.writes { Uuid::new_v4().as_bytes().to_vec() } else { Vec::new() };
-        let mut tries = 1;
+        let (mut tries, mut before) = (1, None);
         loop {
             let left = self.timeout.saturating_sub(started.elapsed());
             let failure = match tokio::time::timeout(left, self.once(&call, &request)).await {
                 Ok(Ok(value)) => return Ok(Reply(value)),
                 Ok(Err(failure)) => failure,
                 Err(_) => {
-                    self.link.forget(self.link.generation());
+                    self.link.forget_all(self.way_of(&call));
                     let words = format!("Redis did not answer within {} ms", self.timeout.as_millis());
-                    return Err(StoreError::Unavailable(words));
+                    // What an earlier try met says more than that there was no time for another.
+                    return Err(before.unwrap_or(StoreError::Unavailable(words)));
                 }
             };
             if !failure.connection || tries >= TRIES_MAX {
                 return Err(failure.error);
             }
             tries += 1;
+            before = Some(failure.error);
             tokio::time::sleep(TRY_PAUSE).await;
         }
     }
@@ -127,15 +129,31 @@ impl RedisStore {
         }
     }
 
+    /// By which way a call goes: a write that waits for replicas has connections of its own.
+    fn way_of(&self, call: &Call) -> Via {
+        if self.replicas.is_some() && call.script.kept() { Via::Waiting } else { call.via }
+    }
+
     async fn send(&self, call: &Call, cmd: &Cmd) -> std::result::Result<Value, Failure> {
-        self.link.send(call.via, cmd).await.map_err(|(generation, error)| {
+        let failed = |(generation, error): (u64, redis::RedisError)| {
             let failure = failure::read(&error, call.script.name);
             if failure.reconnect {
                 self.link.forget(generation);
                 self.link.forget_pool();
             }
             failure
-        })
+        };
+        match (&self.replicas, self.way_of(call)) {
+            (Some(wait), Via::Waiting) => {
+                let (written, waited) = self.link.send_and_wait(cmd, wait.command()).await.map_err(failed)?;
+                wait.judge(&waited).map_err(|error| {
+                    metrics::counter!("kassir_store_replica_waits_failed_total").increment(1);
+                    Failure::unknown(error)
+                })?;
+                Ok(written)
+            }
+            (_, way) => self.link.send(way, cmd).await.map_err(failed),
+        }
     }
 
     fn command(&self, verb: &str, script: &str, call: &Call, request: &[u8]) -> Cmd {

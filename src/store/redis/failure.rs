@@ -17,6 +17,13 @@ pub(super) struct Failure {
     pub no_script: bool,
 }
 
+impl Failure {
+    /// What was written may or may not stay: the same request may be sent again.
+    pub(super) fn unknown(error: StoreError) -> Failure {
+        Failure { error, connection: true, reconnect: false, no_script: false }
+    }
+}
+
 /// Codes of answers that mean "not now", with what to do about them.
 const NOT_NOW: &[(&str, &str, bool)] = &[
     (
@@ -42,6 +49,8 @@ const NOT_NOW: &[(&str, &str, bool)] = &[
     ("MOVED", "this Redis is one node of a cluster (MOVED): write store.url as redis+cluster://…", false),
 ];
 
+/// How a script says that a key of its slot is on its way to another node.
+const NOT_LOCAL: &str = "non local key";
 /// Words for a database whose mark is gone.
 pub(super) const EMPTIED: &str = "the Redis database was emptied: the mark that Kassir set in it is gone, and with it what was accepted \
      before (FLUSHALL, a restart without its data, a failover to an empty replica). If the data comes back, work goes \
@@ -74,6 +83,11 @@ pub(super) fn read(error: &RedisError, script: &str) -> Failure {
     if !code.is_empty() {
         return answer(StoreError::Unavailable(format!("Redis answered {script}: {}", brief(error))), false);
     }
+    if error.kind() == ErrorKind::MasterNameNotFoundBySentinel || brief(error).contains("FoundBySentinel") {
+        let words = "the sentinels name no Redis master that can be reached: a failover may be under way, or the name in \
+                     store.url is not what they call it";
+        return answer(StoreError::Unavailable(words.to_owned()), true);
+    }
     let connection =
         matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse | ErrorKind::ClusterConnectionNotFound)
             || error.is_io_error()
@@ -99,6 +113,9 @@ fn code_of(error: &RedisError) -> String {
     };
     if code != "ERR" {
         return code.to_owned();
+    }
+    if detail.contains(NOT_LOCAL) {
+        return "TRYAGAIN".to_owned();
     }
     NOT_NOW
         .iter()

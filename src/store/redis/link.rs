@@ -1,9 +1,9 @@
 //! Connections: one shared, multiplexed one for the money's path, and a small pool for batches (lists, upkeep), so
-//! that a long page never waits in front of a commit.
+//! that a long page never waits in front of a commit; where writes wait for replicas, some more for these.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::{Runtime, Timeouts, cluster, sentinel};
@@ -24,6 +24,8 @@ const POOL_SIZE: usize = 4;
 const PIPELINE_MAX: usize = 1024;
 /// After a failed attempt to connect, everybody gets its error for so long instead of trying too.
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections for writes that wait for replicas: one that waits holds up what was sent after it.
+const WAITING_SIZE: usize = 8;
 /// Times the cluster's client follows a moved slot or a lost node within one call.
 const CLUSTER_RETRIES: u32 = 3;
 
@@ -34,6 +36,8 @@ pub(super) enum Via {
     Shared,
     /// A connection of the pool.
     Pool,
+    /// One of the connections for writes that wait for replicas.
+    Waiting,
 }
 
 #[derive(Clone)]
@@ -48,6 +52,19 @@ enum Pool {
     Cluster(cluster::Pool),
 }
 
+/// A connection that is made when it is needed, and anew when it is lost.
+#[derive(Default)]
+struct Lane {
+    slot: Mutex<Slot>,
+    connecting: tokio::sync::Mutex<()>,
+}
+
+impl Lane {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[derive(Default)]
 struct Slot {
     generation: u64,
@@ -59,8 +76,13 @@ struct Slot {
 pub(super) struct Link {
     address: Address,
     timeout: Duration,
-    slot: Mutex<Slot>,
-    connecting: tokio::sync::Mutex<()>,
+    shared: Lane,
+    waiting: [Lane; WAITING_SIZE],
+    turn: AtomicUsize,
+    /// The address that the sentinels named last, when a connection was made.
+    primary: Mutex<Option<String>>,
+    /// Numbers the connections that were ever made.
+    generations: AtomicU64,
     pool: Pool,
     closed: AtomicBool,
 }
@@ -79,12 +101,14 @@ impl Link {
         let pool = pool(&address, timeout).map_err(|why| {
             StoreError::Unusable(format!("the pool of Redis connections can't be made: {why}"))
         })?;
-        let slot = Mutex::new(Slot::default());
         Ok(Link {
             address,
             timeout,
-            slot,
-            connecting: tokio::sync::Mutex::new(()),
+            shared: Lane::default(),
+            waiting: Default::default(),
+            turn: AtomicUsize::new(0),
+            primary: Mutex::default(),
+            generations: AtomicU64::new(0),
             pool,
             closed: AtomicBool::new(false),
         })
@@ -103,12 +127,39 @@ impl Link {
         if via == Via::Pool {
             return self.send_by_pool(cmd).await.map_err(|error| (u64::MAX, error));
         }
-        let (generation, wire) = self.wire().await.map_err(|error| (u64::MAX, error))?;
+        let (generation, wire) = self.wire(&self.shared).await.map_err(|error| (u64::MAX, error))?;
         let sent = match wire {
             Wire::One(mut wire) => wire.send_packed_command(cmd).await,
             Wire::Cluster(mut wire) => wire.req_packed_command(cmd).await,
         };
         sent.and_then(Value::extract_error).map_err(|error| (generation, error))
+    }
+
+    /// Sends a write and, right behind it on the same connection, the command that waits for replicas; gives both
+    /// answers.
+    pub(super) async fn send_and_wait(
+        &self,
+        cmd: &Cmd,
+        wait: Cmd,
+    ) -> std::result::Result<(Value, Value), (u64, RedisError)> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err((u64::MAX, RedisError::from((ErrorKind::Client, "the store was closed"))));
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % WAITING_SIZE;
+        let lane = self.waiting.get(turn).unwrap_or(&self.shared);
+        let (generation, wire) = self.wire(lane).await.map_err(|error| (u64::MAX, error))?;
+        let mut both = redis::pipe();
+        both.add_command(cmd.clone()).add_command(wait);
+        let sent = match wire {
+            Wire::One(mut wire) => wire.send_packed_commands(&both, 0, 2).await,
+            Wire::Cluster(mut wire) => wire.req_packed_commands(&both, 0, 2).await,
+        };
+        let answers = sent.and_then(|answers| answers.into_iter().map(Value::extract_error).collect());
+        let answers: Vec<Value> = answers.map_err(|error| (generation, error))?;
+        match <[Value; 2]>::try_from(answers) {
+            Ok([written, waited]) => Ok((written, waited)),
+            Err(_) => Err((generation, RedisError::from((ErrorKind::Parse, "an answer is missing")))),
+        }
     }
 
     async fn send_by_pool(&self, cmd: &Cmd) -> RedisResult<Value> {
@@ -132,7 +183,7 @@ impl Link {
 
     /// Sends a command to each master and gives the answers by node; the name is empty where there is only one.
     pub(super) async fn on_each_master(&self, cmd: Cmd) -> RedisResult<Vec<(String, Value)>> {
-        let (_, wire) = self.wire().await?;
+        let (_, wire) = self.wire(&self.shared).await?;
         let asked = async {
             match wire {
                 Wire::One(mut wire) => {
@@ -153,18 +204,28 @@ impl Link {
         }
     }
 
-    /// Drops the shared connection if it is still this one: the next call makes a new one. The pool's connections
-    /// prove themselves with a PING each time they are taken.
+    fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        std::iter::once(&self.shared).chain(&self.waiting)
+    }
+
+    /// Drops a connection if it is still there: the next call makes a new one. The pool's connections prove themselves
+    /// with a PING each time they are taken.
     pub(super) fn forget(&self, generation: u64) {
-        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if slot.generation == generation {
-            slot.wire = None;
+        for lane in self.lanes() {
+            let mut slot = lane.slot();
+            if slot.generation == generation {
+                slot.wire = None;
+            }
         }
     }
 
-    /// Which one the shared connection is.
-    pub(super) fn generation(&self) -> u64 {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).generation
+    /// Drops the connections on which a call by this way may have gone.
+    pub(super) fn forget_all(&self, via: Via) {
+        match via {
+            Via::Shared => self.shared.slot().wire = None,
+            Via::Pool => self.forget_pool(),
+            Via::Waiting => self.waiting.iter().for_each(|lane| lane.slot().wire = None),
+        }
     }
 
     /// Drops the pool's idle connections: after a failover they lead to a replica, which answers PING as well.
@@ -184,11 +245,13 @@ impl Link {
             Pool::Sentinel(pool) => pool.close(),
             Pool::Cluster(pool) => pool.close(),
         }
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).wire = None;
+        for lane in self.lanes() {
+            lane.slot().wire = None;
+        }
     }
 
-    fn present(&self) -> RedisResult<Option<(u64, Wire)>> {
-        let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+    fn present(lane: &Lane) -> RedisResult<Option<(u64, Wire)>> {
+        let slot = lane.slot();
         if let Some(wire) = &slot.wire {
             return Ok(Some((slot.generation, wire.clone())));
         }
@@ -200,22 +263,22 @@ impl Link {
         }
     }
 
-    async fn wire(&self) -> RedisResult<(u64, Wire)> {
-        if let Some(present) = self.present()? {
+    async fn wire(&self, lane: &Lane) -> RedisResult<(u64, Wire)> {
+        if let Some(present) = Link::present(lane)? {
             return Ok(present);
         }
-        let _one_at_a_time = self.connecting.lock().await;
-        if let Some(present) = self.present()? {
+        let _one_at_a_time = lane.connecting.lock().await;
+        if let Some(present) = Link::present(lane)? {
             return Ok(present);
         }
         let made = match tokio::time::timeout(self.timeout, self.connect()).await {
             Ok(made) => made,
             Err(_) => Err(RedisError::from((ErrorKind::Io, "connecting took too long"))),
         };
-        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lane.slot();
         match made {
             Ok(wire) => {
-                slot.generation = slot.generation.wrapping_add(1);
+                slot.generation = self.generations.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
                 slot.wire = Some(wire.clone());
                 slot.failed = None;
                 Ok((slot.generation, wire))
@@ -230,14 +293,9 @@ impl Link {
     async fn connect(&self) -> RedisResult<Wire> {
         match &self.address.place {
             Place::One(info) => self.manager(Client::open((**info).clone())?).await,
-            Place::Sentinel { sentinels, master, node, tls } => {
-                let mut info = SentinelNodeConnectionInfo::default().set_redis_connection_info(node.clone());
-                if *tls {
-                    info = info.set_tls_mode(TlsMode::Secure);
-                }
-                let kind = SentinelServerType::Master;
-                let mut client = SentinelClient::build(sentinels.clone(), master, Some(info), kind)?;
-                let found = client.async_get_client().await?;
+            Place::Sentinel { .. } => {
+                let found = self.named_primary().await?;
+                *self.primary() = Some(found.get_connection_info().addr().to_string());
                 self.manager(found).await
             }
             Place::Cluster(nodes) => {
@@ -248,6 +306,36 @@ impl Link {
                     .build()?;
                 client.get_async_connection().await.map(Wire::Cluster)
             }
+        }
+    }
+
+    fn primary(&self) -> MutexGuard<'_, Option<String>> {
+        self.primary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The primary that the sentinels name now.
+    async fn named_primary(&self) -> RedisResult<Client> {
+        let Place::Sentinel { sentinels, master, node, tls } = &self.address.place else {
+            return Err(RedisError::from((ErrorKind::Client, "there are no sentinels")));
+        };
+        let mut info = SentinelNodeConnectionInfo::default().set_redis_connection_info(node.clone());
+        if *tls {
+            info = info.set_tls_mode(TlsMode::Secure);
+        }
+        let kind = SentinelServerType::Master;
+        SentinelClient::build(sentinels.clone(), master, Some(info), kind)?.async_get_client().await
+    }
+
+    /// Asks the sentinels whether the primary is still the one that we work with, and leaves it if not: one that was
+    /// cut off from them and from its replicas goes on answering us, and what it accepts is lost when it comes back.
+    pub(super) async fn follow_primary(&self) {
+        let Some(ours) = self.primary().clone() else { return };
+        let Ok(Ok(named)) = tokio::time::timeout(self.timeout, self.named_primary()).await else { return };
+        let named = named.get_connection_info().addr().to_string();
+        if named != ours {
+            tracing::warn!(from = %ours, to = %named, "the sentinels name another Redis primary: leaving the old one");
+            self.lanes().for_each(|lane| lane.slot().wire = None);
+            self.forget_pool();
         }
     }
 

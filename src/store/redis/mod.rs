@@ -7,6 +7,7 @@
 //! - Time is Redis's own ([`TimeSource::Redis`]), so routers whose clocks differ agree about leases.
 //! - A write carries an id of its own, and its first answer is kept for some minutes: when the connection breaks before
 //!   the answer came, the same request is sent again and is not done twice.
+//! - With `store.min_replicas` a write counts only when so many replicas have it (`replicas`).
 //! - Each partition has a mark, the epoch, which every script checks: an emptied database is an error in words, never
 //!   an empty answer.
 
@@ -22,6 +23,7 @@ mod place;
 mod queue;
 mod reading;
 mod record;
+mod replicas;
 mod scripts;
 mod settings;
 mod setup;
@@ -80,6 +82,8 @@ pub struct Options {
     pub timeout: Duration,
     /// Start although the server's settings may lose what was accepted; warns instead.
     pub allow_unsafe: bool,
+    /// Replicas that must have a write before it counts as kept; 0 waits for none.
+    pub min_replicas: u8,
     /// Set the marks of partitions that have lost theirs: after an operator saw to it that their data is gone for good.
     pub reinitialise: bool,
     /// Time.
@@ -92,6 +96,7 @@ impl Default for Options {
             prefix: "kassir".to_owned(),
             timeout: Duration::from_secs(5),
             allow_unsafe: false,
+            min_replicas: 0,
             reinitialise: false,
             time: TimeSource::Redis,
         }
@@ -104,6 +109,7 @@ pub struct RedisStore {
     prefix: String,
     epoch: String,
     timeout: Duration,
+    replicas: Option<replicas::Wait>,
     time: TimeSource,
     description: Description,
     /// Turns the order in which partitions are asked for work, so that none is always first.

@@ -180,6 +180,7 @@ impl RedisStore {
                 call.push(fence.token.to_string());
             }
         }
+        self.link.follow_primary().await;
         let (mut earliest, mut failed) = (None::<i64>, None);
         for told in join_all(calls.into_iter().map(|call| self.call(call))).await {
             match told.and_then(|reply| reply.int()) {

@@ -15,6 +15,16 @@ pub(super) struct Script {
 }
 
 impl Script {
+    /// Whether what it writes must be on replicas, where those are asked for, before it counts. Leases need not be: a
+    /// lost one is made again.
+    pub(super) fn kept(&self) -> bool {
+        match self.name {
+            "claim" | "release" => false,
+            "ready" | "token_put" | "token_move" => true,
+            _ => self.writes,
+        }
+    }
+
     fn of(name: &'static str, body: &str, writes: bool) -> Script {
         let code = format!("{}{body}", include_str!("lua/prelude.lua"));
         let sha = ::redis::Script::new(&code).get_hash().to_owned();
@@ -46,7 +56,7 @@ scripts! {
         FIELD_GET "field_get", HASH_ALL "hash_all", PAYMENT_GET "payment_get", PAYMENT_ALL "payment_all", PAYMENT_LIST "payment_list",
         TALLY_READ "tally_read", SWEEP_NOTES "sweep_notes", SWEEP_EVENT "sweep_event",
         SWEEP_PAYMENT "sweep_payment", SWEEP_TALLIES "sweep_tallies", SWEEP_IDEM "sweep_idem",
-        SWEEP_GONE "sweep_gone";
+        SWEEP_GONE "sweep_gone", MEND "mend";
     true:
         CONFIG_CHANGE "config_change", API_TOKEN_PUT "api_token_put", API_TOKEN_DEL "api_token_del",
         COMMIT "commit", CLAIM "claim", SETTLE "settle", RELEASE "release", HOLD "hold", DELIVERY_UPDATE "delivery_update",

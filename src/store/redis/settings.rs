@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use redis::Value;
 
+use super::replicas::Wait;
 use crate::store::{Result, StoreError};
 
 /// The oldest version that has what the scripts use.
@@ -22,6 +23,8 @@ pub(super) struct Settings {
     pub appendfsync: Option<String>,
     /// `noeviction` or another.
     pub policy: Option<String>,
+    /// `connected_slaves` of `INFO`.
+    pub replicas: u64,
 }
 
 /// What was found about all servers.
@@ -48,13 +51,24 @@ impl Settings {
             appendfsync: said("appendfsync"),
             policy: said("maxmemory-policy")
                 .or(told.get("maxmemory_policy").map(|policy| (*policy).to_owned())),
+            replicas: told.get("connected_slaves").and_then(|count| count.parse().ok()).unwrap_or(0),
         }
+    }
+
+    /// The server's name in a sentence.
+    pub(super) fn called(&self) -> String {
+        if self.node.is_empty() { "this Redis".to_owned() } else { format!("Redis node {}", self.node) }
+    }
+
+    /// The first two numbers of the version.
+    pub(super) fn version_numbers(&self) -> (u32, u32) {
+        let mut parts = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
     }
 
     /// Judges them.
     pub(super) fn judge(&self, verdict: &mut Verdict) {
-        let node =
-            if self.node.is_empty() { "this Redis".to_owned() } else { format!("Redis node {}", self.node) };
+        let node = self.called();
         match self.appendonly.as_deref() {
             Some("yes") => self.judge_fsync(&node, verdict),
             Some(_) => verdict.refusals.push(format!(
@@ -89,9 +103,7 @@ impl Settings {
 
     /// Whether the version is new enough.
     pub(super) fn check_version(&self) -> Result<()> {
-        let mut parts = self.version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-        let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-        if version < VERSION_MIN {
+        if self.version_numbers() < VERSION_MIN {
             let (major, minor) = VERSION_MIN;
             let has = if self.version.is_empty() { "of an unknown version" } else { &self.version };
             return Err(StoreError::Unusable(format!(
@@ -110,7 +122,7 @@ fn unknown(node: &str, setting: &str) -> String {
 }
 
 /// What "accepted" means.
-pub(super) fn promise(all: &[Settings], failover: bool) -> String {
+pub(super) fn promise(all: &[Settings], failover: bool, replicas: Option<&Wait>) -> String {
     let always = all
         .iter()
         .all(|s| s.appendfsync.as_deref() == Some("always") && s.appendonly.as_deref() == Some("yes"));
@@ -119,10 +131,14 @@ pub(super) fn promise(all: &[Settings], failover: bool) -> String {
     } else {
         "accepted means: held by the Redis server, see the warnings for when it reaches its disk"
     };
-    let replicas = if failover {
-        "; replication is asynchronous, so a failover may lose the last moments before it"
-    } else {
-        ""
+    let replicas = match replicas {
+        Some(wait) => wait.promise(),
+        None if failover => {
+            "; replication is asynchronous, so a failover may lose the last moments before it (store.min_replicas = 1 \
+             waits for a replica each time)"
+                .to_owned()
+        }
+        None => String::new(),
     };
     format!("{kept}{replicas}")
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::failure;
 use super::keys::{self, PARTITIONS};
 use super::link::{Link, Via};
+use super::replicas::Wait;
 use super::settings::{Settings, Verdict, pairs, promise};
 use super::{Options, RedisStore, place, sweep};
 use crate::store::{Description, Result, StoreError};
@@ -47,10 +48,15 @@ impl RedisStore {
         let starter = Starter { link: &link, prefix: &prefix };
 
         let settings = starter.settings().await?;
+        let replicas = Wait::new(options.min_replicas, &settings, options.timeout);
         let mut verdict = Verdict::default();
         for server in &settings {
             server.check_version()?;
             server.judge(&mut verdict);
+            if let Some(wait) = &replicas {
+                verdict.refusals.extend(wait.refusal(server, failover));
+                verdict.warnings.extend(wait.warnings(server, failover));
+            }
         }
         if !verdict.refusals.is_empty() && !options.allow_unsafe {
             let words = verdict.refusals.join("; ");
@@ -65,7 +71,7 @@ impl RedisStore {
         let description = Description {
             kind: "redis",
             place: link.shown().to_owned(),
-            promise: promise(&settings, failover),
+            promise: promise(&settings, failover, replicas.as_ref()),
             warnings: verdict.warnings,
         };
         Ok(RedisStore {
@@ -73,6 +79,7 @@ impl RedisStore {
             prefix,
             epoch,
             timeout: options.timeout,
+            replicas,
             time: options.time,
             description,
             turn: AtomicUsize::new(0),

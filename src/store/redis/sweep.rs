@@ -28,6 +28,10 @@ const LOOKED_AT_MAX: usize = 5_000;
 /// So many young records in a row mean that the present is reached: ids are in the order of their making.
 const YOUNG_MAX: usize = 200;
 
+/// Entries of the queue that are looked at in one step, and steps of one call in a partition.
+const MEND_PAGE: usize = 1_000;
+const MEND_PAGES_MAX: usize = 10;
+
 /// Where the last call ended, by merchant and kind: what is kept is not looked at anew in each call. Only this process
 /// knows it; after a restart it begins with the oldest again.
 #[derive(Default)]
@@ -62,6 +66,7 @@ impl RedisStore {
     pub(super) async fn sweep_old(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
         let mut gone = 0_usize;
         for partition in 0..PARTITIONS {
+            self.mend(partition).await?;
             gone += self.sweep_deleted(partition, max.saturating_sub(gone)).await?;
             if let Some(cutoff) = cutoffs.idempotency {
                 let mut call = Call::new(&scripts::SWEEP_IDEM, partition).by_pool().num(cutoff);
@@ -79,6 +84,34 @@ impl RedisStore {
             }
         }
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
+    }
+
+    /// Looks for work that waits nowhere, and puts it back.
+    async fn mend(&self, partition: u8) -> Result<()> {
+        let (mut cursor, mut works, mut lanes) = ("0".to_owned(), 0, 0);
+        for _ in 0..MEND_PAGES_MAX {
+            let mut call = Call::new(&scripts::MEND, partition).by_pool().arg(&cursor);
+            call.push_count(MEND_PAGE);
+            let mut rows = self.call(call).await?.rows()?;
+            cursor = rows.item()?.text()?;
+            works += rows.item()?.int()?;
+            lanes += rows.item()?.int()?;
+            if cursor == "0" {
+                break;
+            }
+        }
+        if works + lanes > 0 {
+            metrics::counter!("kassir_queue_mended_total")
+                .increment(u64::try_from(works + lanes).unwrap_or(0));
+            tracing::error!(
+                partition,
+                works,
+                lanes,
+                "keys of the queue were missing in Redis, as if removed by hand; what waits is put back, and is due at \
+                 once where its due time is gone"
+            );
+        }
+        Ok(())
     }
 
     async fn count(&self, call: Call) -> Result<usize> {

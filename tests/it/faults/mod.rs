@@ -3,10 +3,16 @@
 //! Each test counts what was accepted, delivered, sent again and lost, and prints one line that begins with `fault:`.
 //! With `KASSIR_FAULTS=full` in the environment the long forms run.
 
+mod answers;
+mod backlog;
+mod cluster;
 mod receiver;
+mod replicas;
+mod secured;
 mod sending;
 mod sentinel;
 mod takeover;
+mod weather;
 
 use std::fmt::Display;
 

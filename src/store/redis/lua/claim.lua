@@ -53,10 +53,11 @@ end
 local function late_leases()
   local late = redis.call('ZRANGEBYSCORE', key('z'), '-inf', whole(now), 'LIMIT', 0, LATE_MAX)
   for _, work in ipairs(late) do
-    local what, _, due = work_of(work), lease_of(work)
-    if what and due then
+    local what, token, due = work_of(work), lease_of(work)
+    if what and (due or not token) then
+      -- Without a token somebody removed the note of its lease: it is due now.
       redis.call('ZREM', key('z'), work)
-      enqueue(work, what[1], due)
+      enqueue(work, what[1], due or now)
     else
       -- Called off while its attempt was under way, or gone.
       forget_work(work, what or { '' })

@@ -6,6 +6,9 @@
 -- ARGV[4]  the request's id, or empty: a repeated request gets its first answer
 -- ARGV[5…] the script's own, taken one after the other with take() and num()
 local base, epoch, rid = ARGV[1], ARGV[2], ARGV[4]
+-- While a Cluster moves this slot some keys are here and some there. Two keys that never exist make it say so (TRYAGAIN,
+-- or that a key is not local) before anything is read or written; else a script could stop half-way, or miss keys.
+redis.call('EXISTS', base .. 'moving', base .. 'moved')
 local held = redis.call('HGET', KEYS[1], 'epoch')
 if held ~= epoch then
   return redis.error_reply('EMPTIED ' .. (held and 'other' or 'gone'))
@@ -42,6 +45,10 @@ local function first_answer()
     return nil
   end
   local kept = redis.call('HGET', key('r0'), rid) or redis.call('HGET', key('r1'), rid)
+  if kept then
+    -- Who waits for replicas waits for the last write of its connection: that must be no older than the first one.
+    redis.call('HSET', key('n'), 'again', whole(now))
+  end
   return kept and cmsgpack.unpack(kept)
 end
 local function remember(reply)
