@@ -281,10 +281,10 @@ impl Intake {
         notification.reason.clone_from(&reject.reason);
         notification.diagnosis.clone_from(&reject.diagnosis);
         notification.answer = record::given(&answer);
-        if let Err(error) = self.write(notification, None).await {
-            if let Some(left_out) = self.log.open() {
-                tracing::warn!(%error, left_out, "a refused notification could not be kept in the inbound log");
-            }
+        if let Err(error) = self.write(notification, None).await
+            && let Some(left_out) = self.log.open()
+        {
+            tracing::warn!(%error, left_out, "a refused notification could not be kept in the inbound log");
         }
         answer
     }

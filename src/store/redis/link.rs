@@ -26,6 +26,8 @@ const PIPELINE_MAX: usize = 1024;
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections for writes that wait for replicas: one that waits holds up what was sent after it.
 const WAITING_SIZE: usize = 8;
+/// Longest question to the sentinels beside the work: it must not hold up the next word that this router lives.
+const FOLLOW_MAX: Duration = Duration::from_secs(1);
 /// Times the cluster's client follows a moved slot or a lost node within one call.
 const CLUSTER_RETRIES: u32 = 3;
 
@@ -330,7 +332,7 @@ impl Link {
     /// cut off from them and from its replicas goes on answering us, and what it accepts is lost when it comes back.
     pub(super) async fn follow_primary(&self) {
         let Some(ours) = self.primary().clone() else { return };
-        let Ok(Ok(named)) = tokio::time::timeout(self.timeout, self.named_primary()).await else { return };
+        let Ok(Ok(named)) = tokio::time::timeout(FOLLOW_MAX, self.named_primary()).await else { return };
         let named = named.get_connection_info().addr().to_string();
         if named != ours {
             tracing::warn!(from = %ours, to = %named, "the sentinels name another Redis primary: leaving the old one");

@@ -180,9 +180,10 @@ impl RedisStore {
                 call.push(fence.token.to_string());
             }
         }
-        self.link.follow_primary().await;
         let (mut earliest, mut failed) = (None::<i64>, None);
-        for told in join_all(calls.into_iter().map(|call| self.call(call))).await {
+        let calls = join_all(calls.into_iter().map(|call| self.call(call)));
+        let (told, ()) = futures_util::future::join(calls, self.link.follow_primary()).await;
+        for told in told {
             match told.and_then(|reply| reply.int()) {
                 Ok(now) => earliest = Some(earliest.map_or(now, |earliest| earliest.min(now))),
                 Err(error) => failed = Some(error),

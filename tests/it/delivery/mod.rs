@@ -5,4 +5,5 @@ mod attempts;
 mod fairness;
 mod flaky;
 mod queue;
+mod skew;
 mod world;
