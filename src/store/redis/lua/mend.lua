@@ -10,7 +10,7 @@ for n = 1, #page[2], 2 do
     if not redis.call('ZSCORE', lane_key(lane), work) then
       enqueue(work, lane, now)
       works = works + 1
-    elseif not redis.call('ZSCORE', key('q'), lane) then
+    elseif not redis.call('ZSCORE', key(held_until(lane) and 'qh' or 'q'), lane) then
       lane_touch(lane)
       lanes = lanes + 1
     end
