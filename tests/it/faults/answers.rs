@@ -82,8 +82,10 @@ const VERBS: &[Verb] = verbs! {
         fence: k.claimed.fence,
         merchant: s.merchant,
         end: SettleEnd::Delivery { delivery: Box::new(k.delivery.clone()), attempt: Some(attempt(1)) },
+        hold: None,
         tallies: Vec::new() });
     "release": |s, k| s.store.release(&[(s.merchant, k.claimed.fence)]);
+    "holds": |s, _k| s.store.holds(s.merchant, &[s.lane()]);
     "alive": |s, _k| s.store.alive(&Alive {
         owner: "me".to_owned(), lease_ms: LEASE_MS, held: Vec::new(), as_of: None });
     "backlog": |s, _k| s.store.backlog();
