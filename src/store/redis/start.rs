@@ -95,7 +95,11 @@ struct Starter<'a> {
 
 impl Starter<'_> {
     async fn send(&self, cmd: &Cmd) -> Result<Value> {
-        self.link.send(Via::Pool, cmd).await.map_err(|(_, error)| failure::read(&error, "at the start").error)
+        // Not by the pool, whose connections wait for half a second only: a slow Redis must not prevent a start.
+        self.link
+            .send(Via::Shared, cmd)
+            .await
+            .map_err(|(_, error)| failure::read(&error, "at the start").error)
     }
 
     async fn settings(&self) -> Result<Vec<Settings>> {
