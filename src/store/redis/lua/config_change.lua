@@ -27,9 +27,10 @@ end
 if op == 'gone' then
   redis.call('SADD', key('gone'), merchant)
   redis.call('ZREM', key('ms'), id .. merchant)
-  for _, failing in ipairs(redis.call('HKEYS', key('eh'))) do
-    if string.sub(failing, 1, #merchant) == merchant then
-      redis.call('HDEL', key('eh'), failing)
+  local failing = redis.call('HGETALL', key('eh'))
+  for at_field = 1, #failing, 2 do
+    if string.sub(failing[at_field], 1, #merchant) == merchant then
+      redis.call('HDEL', key('eh'), failing[at_field])
     end
   end
   redis.call('DEL', config, key('rp:' .. merchant), key('rx:' .. merchant))
