@@ -72,12 +72,15 @@ pub fn text(value: &Value) -> Option<String> {
 }
 
 /// The order that the rules make: either `items` (a list of objects with `name`, `description`, `amount` in major
-/// units) or one line of `name`, `description` and `amount` (without a rule for it: the payment's amount).
+/// units, or what rules of these names, pointers into an item, find there) or one line of `name`, `description` and `amount` (without a rule for it: the payment's amount).
 #[must_use]
 pub fn order(payload: &Value, rules: &BTreeMap<String, String>, total: Money) -> Vec<OrderLine> {
     let take = |name: &str| rules.get(name).and_then(|rule| value(payload, rule));
     if let Some(Value::Array(items)) = take("items") {
-        let member = |item: &Value, name: &str| item.get(name).and_then(text);
+        let member = |item: &Value, name: &str| match rules.get(name) {
+            Some(rule) => value(item, rule).as_ref().and_then(text),
+            None => item.get(name).and_then(text),
+        };
         return items
             .iter()
             .take(ORDER_LINES_MAX)
@@ -122,5 +125,23 @@ mod tests {
         ] {
             assert_eq!(value(&payload, rule), expected, "{rule}");
         }
+    }
+
+    #[test]
+    fn an_order_of_items_with_names_of_their_own() {
+        let payload = json!({"cart": [
+            {"title": "Чай", "id": 7, "sum": "900.50"}, {"title": "Кофе"}, {"no": "name"},
+        ]});
+        let rules = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, rule)| ((*name).to_owned(), (*rule).to_owned())).collect()
+        };
+        let total = Money::new(100_000, kassir_providers::Currency::RUB);
+        let given = [("items", "/cart"), ("name", "/title"), ("description", "/id"), ("amount", "/sum")];
+        let lines = order(&payload, &rules(&given), total);
+        let told: Vec<_> = lines
+            .iter()
+            .map(|line| (line.name.as_str(), line.description.as_deref(), line.amount.minor))
+            .collect();
+        assert_eq!(told, [("Чай", Some("7"), 90_050), ("Кофе", None, 0)]);
     }
 }

@@ -1,5 +1,6 @@
 //! From what happened to an event and its deliveries: one for each endpoint that wants it.
 
+use kassir_providers::generic;
 use kassir_providers::operation::Contact;
 use serde_json::value::RawValue;
 
@@ -75,14 +76,22 @@ pub fn deliveries(making: &Making<'_>, event: &Event, mut id: impl FnMut() -> De
         .collect()
 }
 
-/// Fills order and contact of a payment that was not created through us, as the integration's settings say.
+/// Fills order and contact of a payment that was not created through us, as the integration's settings say, or where
+/// they don't the document of the configurable adapter.
 pub fn fill_from_payload(integration: &Integration, payload: &RawValue, payment: &mut Payment) {
     let settings = &integration.settings;
-    if settings.contact_from.is_none() && settings.order_from.is_none() {
+    let of_document = if integration.provider == generic::ABOUT.slug {
+        generic::sources(settings)
+    } else {
+        generic::Sources::default()
+    };
+    let contact_from = settings.contact_from.as_ref().or(of_document.contact.as_ref());
+    let order_from = settings.order_from.as_ref().or(of_document.order.as_ref());
+    if contact_from.is_none() && order_from.is_none() {
         return;
     }
     let Ok(payload) = serde_json::from_str(payload.get()) else { return };
-    if let (Some(from), None) = (&settings.contact_from, &payment.contact) {
+    if let (Some(from), None) = (contact_from, &payment.contact) {
         let take = |name: &str| from.get(name).and_then(|rule| super::extract::value(&payload, rule));
         let text = |name: &str| take(name).as_ref().and_then(super::extract::text);
         if let Some(id) = take("id") {
@@ -90,7 +99,7 @@ pub fn fill_from_payload(integration: &Integration, payload: &RawValue, payment:
             payment.contact = Some(Contact { id, name, messenger, phone });
         }
     }
-    if let (Some(from), true) = (&settings.order_from, payment.order.is_empty()) {
+    if let (Some(from), true) = (order_from, payment.order.is_empty()) {
         payment.order = super::extract::order(&payload, from, payment.amount);
     }
 }

@@ -10,7 +10,7 @@ pub mod try_out;
 use std::sync::Arc;
 
 use kassir_providers::account::Confirm;
-use kassir_providers::{Account, Answer, Fact, Outcome, Proof, Provider, Received, Reject, Request};
+use kassir_providers::{Account, Answer, Fact, Outcome, Proof, Provider, Received, Reject, Request, generic};
 
 use crate::domain::apply::{Decision, Verdict};
 use crate::domain::config::Integration;
@@ -25,6 +25,12 @@ use crate::store::{Commit, StoreError, Tally};
 
 /// Budget for unproven notifications, as a multiple of that for refused ones.
 const UNPROVEN_BUDGET: u32 = 10;
+
+/// Observed requests that are kept, per integration and [`OBSERVED_SPAN_MS`]: nothing proves them, and a person reads
+/// them to write a document.
+const OBSERVED_KEPT: u32 = 50;
+/// Seven days, milliseconds.
+const OBSERVED_SPAN_MS: i64 = 7 * 24 * 3600 * 1000;
 
 /// What is answered to a request.
 #[derive(Debug)]
@@ -43,6 +49,7 @@ pub struct Intake {
     refused: flood::Flood,
     unproven: flood::Flood,
     log: LogGate,
+    observed: flood::Flood,
 }
 
 /// A request whose URL is known.
@@ -75,6 +82,7 @@ impl Intake {
             refused: flood::Flood::new(refused_kept_per_minute),
             unproven: flood::Flood::new(refused_kept_per_minute.saturating_mul(UNPROVEN_BUDGET)),
             log: LogGate::new(),
+            observed: flood::Flood::per(OBSERVED_KEPT, OBSERVED_SPAN_MS),
         }
     }
 
@@ -167,6 +175,10 @@ impl Intake {
         received: Received,
     ) -> Result<Answer, LedgerError> {
         let clock = &self.ledger.clock;
+        if is_observed(&received) && !self.observed.allows(integration.id, clock.now()) {
+            metrics::counter!("kassir_intake_flood_total", "kind" => "observed").increment(1);
+            return Ok(arrival.answer(&Outcome::Accepted));
+        }
         let mut template = record::record(NotificationId(clock.id()), integration, arrival.request);
         template.warnings.clone_from(&received.warnings);
         let has_effect = received.facts.iter().any(|fact| matches!(fact, Fact::Payment(_) | Fact::Refund(_)));
@@ -302,6 +314,11 @@ impl Intake {
     pub async fn view(&self, merchant: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
         self.ledger.registry.merchant(merchant).await
     }
+}
+
+/// Whether a request is only kept to be looked at: anybody who knows the URL could have sent it.
+fn is_observed(received: &Received) -> bool {
+    received.facts.iter().any(|fact| matches!(fact, Fact::Note(note) if note.what == generic::OBSERVED))
 }
 
 /// How far a proof goes with an integration's settings.

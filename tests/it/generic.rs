@@ -38,7 +38,9 @@ fn document() -> Value {
             "order_id": ["/body/order"],
             "amount": { "from": ["/body/sum"], "unit": "major" },
             "currency": { "from": ["/body/cur"], "aliases": { "RUR": "RUB" } },
-            "mask": ["/body/card"]
+            "mask": ["/body/card"],
+            "contact": { "id": "/body/order", "name": "/body/user/name", "messenger": "=telegram" },
+            "order": { "name": "/body/op" }
         },
         "states": [
             { "when": [{ "ptr": "/body/result", "in": ["done"] }], "state": "succeeded" },
@@ -164,6 +166,8 @@ async fn a_made_up_provider_is_connected_by_a_document_alone() {
     assert_eq!((&event["provider"], &event["provider_id"]), (&json!("kopilka"), &json!("K-77")));
     assert_eq!((&event["amount"], &event["currency"]), (&json!(149_990), &json!("RUB")));
     assert_eq!(event["state"], "succeeded");
+    let contact = json!({ "id": "shop-5", "name": "А B", "messenger": "telegram", "phone": null });
+    assert_eq!((&event["contact"], &event["order"][0]["name"]), (&contact, &json!("K-77")));
     assert_eq!((&event["payload"]["sum"], &event["payload"]["card"]), (&json!("1499,90"), &json!("***")));
     let log = town.get("/notifications").await;
     let outcomes: Vec<_> = log["data"].as_array().unwrap().iter().map(|entry| &entry["outcome"]).collect();
@@ -235,6 +239,12 @@ async fn observing_answers_as_told_and_emits_nothing() {
     assert!(log[0]["reason"].as_str().unwrap().contains("does not fit"), "{}", log[0]);
     assert_eq!(town.get("/events").await["data"], json!([]));
     assert_eq!(town.get("/payments").await["data"], json!([]));
+    // A flood of what nothing proves is answered alike, and fifty requests of an integration are kept.
+    for _ in 0..60 {
+        assert_eq!(town.notify(&bare, now_s(), SECRET).await.status, 200);
+    }
+    let flooded = town.get("/notifications?limit=200").await;
+    assert_eq!(flooded["data"].as_array().unwrap().len(), 3 + 50);
     // What was recorded is what the document is then tried on.
     let body = json!({
         "settings": { "document": document() }, "credentials": { "shared": SECRET },

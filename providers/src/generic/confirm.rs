@@ -49,7 +49,11 @@ impl<'a> Confirm<'a> {
                 Err(manual.problem("must be true, or give fetch"))
             };
         };
-        let map = Map::read(object.need("map")?)?;
+        let map = object.need("map")?;
+        if let Some(payload) = map.open()?.get("payload") {
+            return Err(payload.problem("is not a member here: the payload is the whole answer"));
+        }
+        let map = Map::read(map)?;
         let states = States::read(&object)?;
         let inner = fetch.object(&["url", "method", "auth", "timeout_s"])?;
         inner.maybe("timeout_s", |node| node.number(1..=TIMEOUT_MAX_S))?;

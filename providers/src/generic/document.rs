@@ -6,13 +6,13 @@ use super::confirm::Confirm;
 use super::create::Create;
 use super::mapping::Map;
 use super::pointer::{Pointer, Root};
-use super::reader::{Node, Object, Read};
+use super::reader::{Node, Object, Read, Wrong};
 use super::reply::Replies;
 use super::scheme::Check;
 use super::states::{Condition, States};
 use crate::digest::Hash;
 use crate::nested::{Charset, Style};
-use crate::{Account, Method};
+use crate::{Account, Method, Settings};
 
 /// Body limit when the document sets none, bytes.
 const BODY_LEN_DEFAULT: u32 = 256 * 1024;
@@ -125,27 +125,47 @@ const MEMBERS: [&str; 15] = [
 ];
 
 impl<'a> Document<'a> {
-    /// Reads a document. Errors name the member by its pointer below `root`.
+    /// Reads a document. Errors name the members by their pointers below `root`; what can be read beside a wrong
+    /// member is read, so that a person sees all that is wrong at once.
     pub(super) fn read(value: &'a Value, root: &str) -> Read<Document<'a>> {
         let node = Node::root(value, root);
-        let object = node.object(&MEMBERS)?;
-        object.need("version")?.number(VERSION..=VERSION)?;
-        object.maybe("title", |node| node.text())?;
-        object.maybe("note", |node| node.text())?;
+        let object = node.open()?;
+        let mut wrong = Wrong::default();
+        wrong.take(object.only(&MEMBERS));
+        wrong.take(object.need("version").and_then(|node| node.number(VERSION..=VERSION)));
+        for name in ["title", "note"] {
+            wrong.take(object.maybe(name, |node| node.text()));
+        }
         let modes = [("live", Running::Live), ("observe", Running::Observe), ("off", Running::Off)];
-        Ok(Document {
-            slug: slug(object.need("slug")?)?,
-            running: object.or("mode", Running::Live, |node| node.word(&modes))?,
-            reading: reading(&object)?,
-            secrets: object.or("secrets", Vec::new(), secrets)?,
-            auth: object.or("auth", Vec::new(), Check::list)?,
-            map: object.maybe("map", Map::read)?,
-            states: States::read(&object)?,
-            test: object.maybe("test", |node| Condition::list(node.object(&["when"])?.need("when")?))?,
-            confirm: object.maybe("confirm", Confirm::read)?,
-            reply: object.or("reply", Replies::default(), Replies::read)?,
-            create: object.maybe("create", Create::read)?,
-        })
+        let slug = wrong.take(object.need("slug").and_then(slug));
+        let running = wrong.take(object.or("mode", Running::Live, |node| node.word(&modes)));
+        let reading = wrong.take(reading(&object));
+        let secrets = wrong.take(object.or("secrets", Vec::new(), secrets));
+        let auth = wrong.take(object.or("auth", Vec::new(), Check::list));
+        let map = wrong.take(object.maybe("map", Map::read));
+        let states = wrong.take(States::read(&object));
+        let test = |node: Node<'a, '_>| Condition::list(node.object(&["when"])?.need("when")?);
+        let test = wrong.take(object.maybe("test", test));
+        let confirm = wrong.take(object.maybe("confirm", Confirm::read));
+        let reply = wrong.take(object.or("reply", Replies::default(), Replies::read));
+        let create = wrong.take(object.maybe("create", Create::read));
+        let document = (|| {
+            Some(Document {
+                slug: slug?,
+                running: running?,
+                reading: reading?,
+                secrets: secrets?,
+                auth: auth?,
+                map: map?,
+                states: states?,
+                test: test?,
+                confirm: confirm?,
+                reply: reply?,
+                create: create?,
+            })
+        })();
+        // Where a part is missing, there is a problem that tells why.
+        wrong.unless(document)?.ok_or_else(|| node.problem("can't be read"))
     }
 
     pub(super) fn secret(&self, name: &str) -> Option<SecretRule> {
@@ -279,14 +299,18 @@ pub(super) enum Absent {
     /// None was given yet.
     NotGiven,
     /// It can't be read.
-    Wrong(crate::about::Problem),
+    Wrong(Wrong),
 }
 
 /// The document of an account: its own, else that of its preset.
 pub(super) fn of(account: &Account) -> Result<Document<'_>, Absent> {
-    if let Some(value) = account.settings.own.get("document").filter(|value| !value.is_null()) {
+    of_settings(&account.settings)
+}
+
+pub(super) fn of_settings(settings: &Settings) -> Result<Document<'_>, Absent> {
+    if let Some(value) = settings.own.get("document").filter(|value| !value.is_null()) {
         return Document::read(value, "/settings/document").map_err(Absent::Wrong);
     }
-    let preset = account.setting("preset").and_then(super::presets::document).ok_or(Absent::NotGiven)?;
-    Document::read(preset, "/settings/preset").map_err(Absent::Wrong)
+    let preset = settings.own.get("preset").and_then(Value::as_str).and_then(super::presets::document);
+    Document::read(preset.ok_or(Absent::NotGiven)?, "/settings/preset").map_err(Absent::Wrong)
 }

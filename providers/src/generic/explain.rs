@@ -151,7 +151,7 @@ pub fn explain(request: &Request, account: &Account) -> Explanation {
         Err(absent) => {
             let why = match absent {
                 Absent::NotGiven => "there is no document yet".to_owned(),
-                Absent::Wrong(problem) => format!("{}: {}", problem.pointer, problem.detail),
+                Absent::Wrong(wrong) => wrong.to_string(),
             };
             return Explanation { verdict: Verdict::Refused, steps: vec![Step::new("document", false, why)] };
         }

@@ -6,7 +6,8 @@ use serde_json::value::RawValue;
 use super::amount::{Amount, CurrencyRule};
 use super::envelope::{Envelope, Failed};
 use super::pointer::{Pointer, Root};
-use super::reader::{Node, Read};
+use super::reader::{Node, Read, Wrong};
+use super::sources::{self, Rules};
 use super::states::Verdict;
 use crate::digest::Hash;
 use crate::{AmountCheck, Fact, Money, Note, PaymentFact, PaymentRef, RefundFact, State, Sum, json};
@@ -27,48 +28,71 @@ pub(super) struct Map<'a> {
     pub(super) payload: Pointer<'a>,
     mask: Vec<Pointer<'a>>,
     dedupe: Vec<Pointer<'a>>,
+    pub(super) contact: Option<Rules>,
+    pub(super) order: Option<Rules>,
 }
 
-const MEMBERS: [&str; 8] =
-    ["provider_id", "order_id", "amount", "refund_amount", "currency", "payload", "mask", "dedupe"];
-/// Members that the integration's settings have for every provider.
-const ELSEWHERE: [(&str, &str); 3] = [
-    ("contact", "set contact_from in the integration's settings"),
-    ("order", "set order_from in the integration's settings"),
-    ("created_at", "an event's time is the time of its receipt"),
+const MEMBERS: [&str; 10] = [
+    "provider_id",
+    "order_id",
+    "amount",
+    "refund_amount",
+    "currency",
+    "payload",
+    "mask",
+    "dedupe",
+    "contact",
+    "order",
 ];
 
 impl<'a> Map<'a> {
+    /// `map` of the document.
     pub(super) fn read(node: Node<'a, '_>) -> Read<Map<'a>> {
-        for (name, advice) in ELSEWHERE {
-            if let Some(node) = node.open()?.get(name) {
-                return Err(node.problem(format!("is not a member: {advice}")));
+        let object = node.open()?;
+        let mut wrong = Wrong::default();
+        if let Some(node) = object.get("created_at") {
+            wrong
+                .take::<()>(Err(node.problem("is not a member: an event's time is the time of its receipt")));
+        } else {
+            wrong.take(object.only(&MEMBERS));
+        }
+        let provider_id = wrong.take(object.need("provider_id").and_then(|node| {
+            let pointers = Pointer::list(node)?;
+            if pointers.is_empty() { Err(node.problem("must not be empty")) } else { Ok(pointers) }
+        }));
+        let order_id = wrong.take(object.or("order_id", Vec::new(), Pointer::list));
+        let amount = wrong.take(object.maybe("amount", Amount::read));
+        let refund_amount = wrong.take(object.maybe("refund_amount", Amount::read));
+        let currency = wrong.take(object.maybe("currency", CurrencyRule::read));
+        let whole = Pointer { root: Root::Body, rest: "", text: "/body" };
+        let payload = wrong.take(object.or("payload", whole, |node| {
+            let pointer = Pointer::read(node)?;
+            match pointer.root {
+                Root::Body | Root::Query | Root::X => Ok(pointer),
+                _ => Err(node.problem("must begin with /body, /query or /x")),
             }
-        }
-        let object = node.object(&MEMBERS)?;
-        let provider_id = object.need("provider_id")?;
-        let pointers = Pointer::list(provider_id)?;
-        if pointers.is_empty() {
-            return Err(provider_id.problem("must not be empty"));
-        }
-        let payload =
-            object.or("payload", Pointer { root: Root::Body, rest: "", text: "/body" }, |node| {
-                let pointer = Pointer::read(node)?;
-                match pointer.root {
-                    Root::Body | Root::Query | Root::X => Ok(pointer),
-                    _ => Err(node.problem("must begin with /body, /query or /x")),
-                }
-            })?;
-        Ok(Map {
-            provider_id: pointers,
-            order_id: object.or("order_id", Vec::new(), Pointer::list)?,
-            amount: object.maybe("amount", Amount::read)?,
-            refund_amount: object.maybe("refund_amount", Amount::read)?,
-            currency: object.maybe("currency", CurrencyRule::read)?,
-            payload,
-            mask: object.or("mask", Vec::new(), Pointer::list)?,
-            dedupe: object.or("dedupe", Vec::new(), Pointer::list)?,
-        })
+        }));
+        let mask = wrong.take(object.or("mask", Vec::new(), Pointer::list));
+        let dedupe = wrong.take(object.or("dedupe", Vec::new(), Pointer::list));
+        let base = payload.unwrap_or(whole);
+        let contact = wrong.take(object.maybe("contact", |node| sources::contact(node, base)));
+        let order = wrong.take(object.maybe("order", |node| sources::order(node, base)));
+        let map = (|| {
+            Some(Map {
+                provider_id: provider_id?,
+                order_id: order_id?,
+                amount: amount?,
+                refund_amount: refund_amount?,
+                currency: currency?,
+                payload: payload?,
+                mask: mask?,
+                dedupe: dedupe?,
+                contact: contact?,
+                order: order?,
+            })
+        })();
+        // Where a part is missing, there is a problem that tells why.
+        wrong.unless(map)?.ok_or_else(|| node.problem("can't be read"))
     }
 
     /// The ids and amounts of a request.

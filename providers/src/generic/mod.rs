@@ -36,6 +36,7 @@ mod reader;
 mod receive;
 mod reply;
 mod scheme;
+mod sources;
 mod states;
 mod template;
 #[cfg(test)]
@@ -45,12 +46,17 @@ mod validate;
 pub use about::ABOUT;
 pub use explain::{Explanation, Step as ExplainStep, Verdict as ExplainVerdict, explain};
 
+use std::collections::BTreeMap;
+
 use crate::about::Problem;
 use crate::operation::{Sample, Wish};
 use crate::{
     About, Account, Answer, Failure, Fault, Operation, Outcome, Provider, Received, Reject, Reply, Request,
-    Step,
+    Settings, Step,
 };
+
+/// What the note of a request says that is only kept to be looked at (mode `observe`).
+pub const OBSERVED: &str = "observed";
 
 /// The configurable adapter.
 pub struct Generic;
@@ -65,6 +71,29 @@ pub fn slug(account: &Account) -> Option<String> {
             account.setting("preset").filter(|name| name.starts_with("flowell")).map(|_| "flowell".to_owned())
         }
     }
+}
+
+/// Where a payment that was not created here gets contact and order from, in the form of the settings `contact_from` and
+/// `order_from`, which go before them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// `map.contact`: rules by member.
+    pub contact: Option<BTreeMap<String, String>>,
+    /// `map.order`: rules by member.
+    pub order: Option<BTreeMap<String, String>>,
+}
+
+/// What the document says of contact and order; nothing while there is no good document.
+#[must_use]
+pub fn sources(settings: &Settings) -> Sources {
+    let document = document::of_settings(settings).ok();
+    let map = match document.map(|document| (document.confirm, document.map)) {
+        // What is kept of a confirmed payment is the answer of the provider's API.
+        Some((Some(confirm::Confirm::Fetch(fetch)), _)) => Some(fetch.map),
+        Some((_, map)) => map,
+        None => None,
+    };
+    map.map_or_else(Sources::default, |map| Sources { contact: map.contact, order: map.order })
 }
 
 impl Provider for Generic {
@@ -119,9 +148,8 @@ fn with(
         Err(document::Absent::NotGiven) => {
             return Failure::never(Fault::Merchant, "the integration has no document yet").into();
         }
-        Err(document::Absent::Wrong(problem)) => {
-            let why = format!("{}: {}", problem.pointer, problem.detail);
-            return Failure::never(Fault::Merchant, why).into();
+        Err(document::Absent::Wrong(wrong)) => {
+            return Failure::never(Fault::Merchant, wrong.to_string()).into();
         }
     };
     let keys = keys::Keys::new(&document, account);

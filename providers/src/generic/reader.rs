@@ -42,30 +42,75 @@ pub(super) struct Node<'a, 'p> {
     place: Place<'p>,
 }
 
+/// Most problems of a document that are told at once.
+const PROBLEMS_MAX: usize = 50;
+
+/// Most of them that a line shows: in the inbound log, of a failure.
+const SHOWN_MAX: usize = 3;
+
+/// What is wrong with a document: at least one problem, in the order of the document.
+#[derive(Debug, Default)]
+pub(super) struct Wrong(Vec<Problem>);
+
+impl Wrong {
+    fn one(place: Place<'_>, detail: impl Into<String>) -> Wrong {
+        let mut pointer = String::new();
+        place.write(&mut pointer);
+        Wrong(vec![Problem { pointer, detail: detail.into() }])
+    }
+
+    /// Takes a part's value, or keeps what is wrong with it: so that other parts are read, too.
+    pub(super) fn take<T>(&mut self, read: Read<T>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(Wrong(problems)) => {
+                let room = PROBLEMS_MAX.saturating_sub(self.0.len());
+                self.0.extend(problems.into_iter().take(room));
+                None
+            }
+        }
+    }
+
+    /// All the parts, if none was wrong.
+    pub(super) fn unless<T>(self, value: T) -> Read<T> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+
+    pub(super) fn into_problems(self) -> Vec<Problem> {
+        self.0
+    }
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (at, problem) in self.0.iter().take(SHOWN_MAX).enumerate() {
+            let gap = if at == 0 { "" } else { "; " };
+            write!(f, "{gap}{}: {}", problem.pointer, problem.detail)?;
+        }
+        match self.0.len().saturating_sub(SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
 /// What reading gives.
-pub(super) type Read<T> = Result<T, Problem>;
+pub(super) type Read<T> = Result<T, Wrong>;
 
 impl<'a, 'p> Node<'a, 'p> {
     pub(super) fn root(value: &'a Value, pointer: &'p str) -> Node<'a, 'p> {
         Node { value, place: Place::Root(pointer) }
     }
 
-    pub(super) fn problem(&self, detail: impl Into<String>) -> Problem {
-        let mut pointer = String::new();
-        self.place.write(&mut pointer);
-        Problem { pointer, detail: detail.into() }
+    pub(super) fn problem(&self, detail: impl Into<String>) -> Wrong {
+        Wrong::one(self.place, detail)
     }
 
     /// An object that has no other members than these.
     pub(super) fn object(&self, known: &[&str]) -> Read<Object<'a, 'p>> {
         let object = self.open()?;
-        match object.map.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(name) => {
-                let shown: String = name.chars().take(64).collect();
-                Err(self.problem(format!("has no member {shown:?}; it has {}", known.join(", "))))
-            }
-            None => Ok(object),
-        }
+        object.only(known)?;
+        Ok(object)
     }
 
     /// An object whose members have names of the writer's choice.
@@ -105,8 +150,12 @@ impl<'a, 'p> Node<'a, 'p> {
             _ => return Err(self.problem("must be a list")),
         };
         let place = self.place;
-        let node = |(at, value)| read(Node { value, place: Place::Item(&place, at) });
-        items.iter().enumerate().map(node).collect()
+        let mut wrong = Wrong::default();
+        let mut all = Vec::with_capacity(items.len());
+        for (at, value) in items.iter().enumerate() {
+            all.extend(wrong.take(read(Node { value, place: Place::Item(&place, at) })));
+        }
+        wrong.unless(all)
     }
 
     pub(super) fn texts(&self) -> Read<Vec<&'a str>> {
@@ -130,6 +179,17 @@ pub(super) struct Object<'a, 'p> {
 }
 
 impl<'a> Object<'a, '_> {
+    /// That it has no other members than these; every other one is told.
+    pub(super) fn only(&self, known: &[&str]) -> Read<()> {
+        let mut wrong = Wrong::default();
+        for name in self.map.keys().filter(|name| !known.contains(&name.as_str())) {
+            let shown: String = name.chars().take(64).collect();
+            let detail = format!("has no member {shown:?}; it has {}", known.join(", "));
+            wrong.take::<()>(Err(self.problem(detail)));
+        }
+        wrong.unless(())
+    }
+
     /// A member; null counts as absent.
     pub(super) fn get<'o>(&'o self, name: &'o str) -> Option<Node<'a, 'o>> {
         let value = self.map.get(name).filter(|value| !value.is_null())?;
@@ -159,15 +219,16 @@ impl<'a> Object<'a, '_> {
         &self,
         mut read: impl FnMut(&'a str, Node<'a, '_>) -> Read<T>,
     ) -> Read<Vec<(&'a str, T)>> {
-        let member = |(name, value): (&'a String, &'a Value)| {
-            Ok((name.as_str(), read(name, Node { value, place: Place::Member(&self.place, name) })?))
-        };
-        self.map.iter().map(member).collect()
+        let mut wrong = Wrong::default();
+        let mut all = Vec::with_capacity(self.map.len());
+        for (name, value) in self.map {
+            let member = read(name, Node { value, place: Place::Member(&self.place, name) });
+            all.extend(wrong.take(member).map(|member| (name.as_str(), member)));
+        }
+        wrong.unless(all)
     }
 
-    pub(super) fn problem(&self, detail: impl Into<String>) -> Problem {
-        let mut pointer = String::new();
-        self.place.write(&mut pointer);
-        Problem { pointer, detail: detail.into() }
+    pub(super) fn problem(&self, detail: impl Into<String>) -> Wrong {
+        Wrong::one(self.place, detail)
     }
 }

@@ -26,9 +26,8 @@ pub(super) fn receive(request: &Request, account: &Account) -> Result<Received, 
         Err(Absent::NotGiven) => {
             return Err(Reject::new(RejectKind::Unsupported, "the integration has no document yet"));
         }
-        Err(Absent::Wrong(problem)) => {
-            let why = format!("{}: {}", problem.pointer, problem.detail);
-            return Err(Reject::new(RejectKind::Unsupported, why));
+        Err(Absent::Wrong(wrong)) => {
+            return Err(Reject::new(RejectKind::Unsupported, wrong.to_string()));
         }
     };
     match document.running {
@@ -55,7 +54,7 @@ fn observed(request: &Request, why: &str) -> Result<Received, Reject> {
         json::raw(&nested::parse(text, nested::Style::default()).unwrap_or(Value::Null))
     });
     let all = [request.query.as_bytes(), b"\n", &request.body].concat();
-    let note = Note { what: "observed".to_owned(), why: why.to_owned(), payment: PaymentRef::default() };
+    let note = Note { what: super::OBSERVED.to_owned(), why: why.to_owned(), payment: PaymentRef::default() };
     Ok(Received {
         facts: vec![Fact::Note(note)],
         proof: Proof::Unproven("the integration only observes".to_owned()),

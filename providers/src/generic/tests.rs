@@ -73,7 +73,20 @@ fn errors_name_the_member_and_the_reason() {
         ("/map/amount", Value::Null, "/settings/document/map: needs the member amount"),
         ("/map/amount/unit", json!("kopecks"), "/settings/document/map/amount/unit: must be one of major"),
         ("/map/provider_id", json!([]), "/settings/document/map/provider_id: must not be empty"),
-        ("/map/contact", json!({}), "/settings/document/map/contact: is not a member: set contact_from"),
+        ("/map/contact", json!({}), "/settings/document/map/contact: needs the member id"),
+        (
+            "/map/contact",
+            json!({"id": "/query/id"}),
+            "/map/contact/id: must be below /body, which is the payload",
+        ),
+        ("/map/contact", json!({"id": "chat"}), "/map/contact/id: a pointer starts with /"),
+        ("/map/order", json!({"over": "/body/items"}), "/map/order: needs the member name"),
+        (
+            "/map/order",
+            json!({"over": "/body/i", "name": "title"}),
+            "/map/order/name: must be a pointer into an item",
+        ),
+        ("/map/created_at", json!({}), "/map/created_at: is not a member: an event's time"),
         ("/states/0/state", json!("done"), "/settings/document/states/0/state: must be one of pending"),
         ("/states/0/state", json!("partially_refunded"), "/map: needs the member refund_amount"),
         ("/states/0/when/0/in", Value::Null, "/settings/document/states/0/when/0: asks nothing"),
@@ -89,6 +102,46 @@ fn errors_name_the_member_and_the_reason() {
         assert!(said.contains(says), "{pointer} = {value}\n{said}");
     }
     assert_eq!(super::Generic.validate(&account(example())), []);
+}
+
+#[test]
+fn every_wrong_member_is_told_at_once() {
+    let mut document = example();
+    document["odd"] = json!(1);
+    document["mode"] = json!("on");
+    document["auth"][0]["alg"] = json!("md4");
+    document["map"]["amount"]["unit"] = json!("kopecks");
+    document["map"]["currency"] = json!(7);
+    document["states"][0]["state"] = json!("done");
+    document["states"][1]["state"] = json!("over");
+    let found = super::Generic.validate(&account(document));
+    let pointers: Vec<_> = found.iter().map(|problem| problem.pointer.as_str()).collect();
+    let at = |rest: &str| format!("/settings/document{rest}");
+    assert_eq!(
+        pointers,
+        [
+            "",
+            "/mode",
+            "/auth/0/alg",
+            "/map/amount/unit",
+            "/map/currency",
+            "/states/0/state",
+            "/states/1/state"
+        ]
+        .map(at)
+    );
+}
+
+#[test]
+fn contact_and_order_are_found_as_the_settings_would_say_it() {
+    let mut document = example();
+    document["map"]["contact"] = json!({"id": "/body/payment/chat", "messenger": "=telegram"});
+    document["map"]["order"] = json!({"over": "/body/cart", "name": "/title", "amount": "/sum"});
+    let account = account(document);
+    assert_eq!(super::Generic.validate(&account), []);
+    let super::Sources { contact, order } = super::sources(&account.settings);
+    assert_eq!(json!(contact), json!({"id": "/payment/chat", "messenger": "=telegram"}));
+    assert_eq!(json!(order), json!({"items": "/cart", "name": "/title", "amount": "/sum"}));
 }
 
 #[test]

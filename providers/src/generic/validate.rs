@@ -14,7 +14,7 @@ use crate::{Account, Secret};
 pub(super) fn validate(account: &Account) -> Vec<Problem> {
     let document = match document::of(account) {
         Ok(document) => document,
-        Err(Absent::Wrong(problem)) => return vec![problem],
+        Err(Absent::Wrong(wrong)) => return wrong.into_problems(),
         Err(Absent::NotGiven) if account.settings.mode == Some(Mode::Observe) => return Vec::new(),
         Err(Absent::NotGiven) => {
             return vec![Problem::setting(

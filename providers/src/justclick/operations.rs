@@ -13,6 +13,8 @@ const EXISTS: u32 = 601;
 /// There is no such order.
 const NO_ORDER: u32 = 400;
 
+const LOOK: &str = "look";
+
 pub(super) fn begin(operation: &Operation, account: &Account) -> Step {
     match &operation.wish {
         Wish::Create(order) => match order_params(order, account) {
@@ -23,9 +25,11 @@ pub(super) fn begin(operation: &Operation, account: &Account) -> Step {
             Ok(id) => details(id, "status", account),
             Err(failure) => failure.into(),
         },
-        Wish::Cancel(target) => match number(target) {
-            Ok(id) => cancel(id, "cancel", account),
-            Err(failure) => failure.into(),
+        // A paid order could be canceled, too, and its money would stay: so the order is looked at first.
+        Wish::Cancel(target) => match (target.state, number(target)) {
+            (State::Succeeded, _) => paid_already().into(),
+            (_, Ok(id)) => details(id, LOOK, account),
+            (_, Err(failure)) => failure.into(),
         },
         Wish::Probe => details("1", "probe", account),
         Wish::Refund { .. } => unsupported("refund: give the money back at the acquirer or in the dashboard"),
@@ -47,6 +51,7 @@ pub(super) fn next(operation: &Operation, memo: &str, reply: &Reply, account: &A
     let step = match &operation.wish {
         Wish::Create(order) => created(order, memo, reply, account),
         Wish::Status(target) => status(target, reply, account),
+        Wish::Cancel(target) if memo == LOOK => looked_at(target, reply, account),
         Wish::Cancel(target) => canceled(target, reply, account),
         Wish::Probe => probed(reply, account),
         _ => Err(Failure::never(Fault::Us, "there was nothing to ask")),
@@ -253,6 +258,27 @@ fn status(target: &Target, reply: &Reply, account: &Account) -> Result<Step, Fai
     }
     let facts = order.facts();
     Ok(Step::done(Done { provider_id: Some(order.id), facts, payload: told.raw, ..Done::default() }))
+}
+
+fn paid_already() -> Failure {
+    Failure::never(
+        Fault::Caller,
+        "the order is paid: canceling it would give no money back; do that at the acquirer or in the dashboard",
+    )
+}
+
+/// The order was looked at: it is canceled only while nobody has paid it.
+fn looked_at(target: &Target, reply: &Reply, account: &Account) -> Result<Step, Failure> {
+    let told = api::read(reply, account, Retry::Later(None))?;
+    if told.code != 0 {
+        return Err(api::failure(told.code));
+    }
+    let order = Order::read(&told, account)?;
+    match order.status.as_str() {
+        "waiting" if order.id == number(target)? => Ok(cancel(&order.id, "cancel", account)),
+        "paid" => Err(Failure { retry: Retry::LookUp, ..paid_already() }),
+        _ => status(target, reply, account),
+    }
 }
 
 fn canceled(target: &Target, reply: &Reply, account: &Account) -> Result<Step, Failure> {
