@@ -41,7 +41,8 @@ impl State {
         let mut room = Room { max: free, per_lane: limits.per_lane, ..Room::default() };
         // When few places for endpoints in doubt are left, those that work are served by claims of their own between
         // the others, and by no others when none is left.
-        room.again = doubtful > 0 && doubtful < free / 2 && self.turn.is_multiple_of(2);
+        let few = limits.suspects().div_ceil(4).min(free / 2);
+        room.again = doubtful > 0 && doubtful < few && self.turn.is_multiple_of(2);
         if doubtful == 0 || room.again {
             room.per_lane = 0;
             let good = self.good_lanes();
