@@ -85,7 +85,7 @@ pub const KEYS: &[Key] = &[
         "store.min_replicas",
         Kind::Number,
         "0",
-        "Replicas of Redis (or of a Cluster's node) that must have a write before it counts as kept; 0 does not wait for\nany. With 1, a failover of Sentinel or Cluster loses nothing that was accepted; with too few replicas, nothing is.",
+        "Replicas of Redis (or of a Cluster's node) that must have a write before it counts as kept; 0 does not wait for\nany. With 1, the death of a primary loses nothing that was accepted; with too few replicas, nothing is accepted.",
     ),
     key(
         "store.reinitialise",

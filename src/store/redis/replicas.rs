@@ -79,8 +79,8 @@ impl Wait {
         let (count, at) = (self.count, if self.disks { "on the disk of" } else { "received by" });
         format!(
             ", and {at} at least {count} of its replicas before the provider hears of it (store.min_replicas = {count}): a \
-             failover loses it only when every replica that has it is lost too, or when one is promoted that had \
-             fallen behind"
+             failover loses it only when every replica that has it is lost too, when one is promoted that had fallen \
+             behind, or when a replica that is not asked for is promoted while the old primary stands still and goes on"
         )
     }
 
