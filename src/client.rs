@@ -31,6 +31,8 @@ pub enum ClientError {
         status: u16,
         /// The problem's words.
         detail: String,
+        /// What is wrong in the input: pointers and words.
+        errors: Vec<(String, String)>,
     },
     /// It is no router.
     #[error("{0}")]
@@ -132,18 +134,22 @@ impl Client {
         if (200..300).contains(&status) {
             return Ok(value.unwrap_or(Value::Null));
         }
-        Err(ClientError::Refused { status, detail: problem(value.as_ref()) })
+        let errors = errors(value.as_ref());
+        Err(ClientError::Refused { status, detail: problem(value.as_ref(), &errors), errors })
     }
 }
 
 /// The words of a problem (RFC 9457), with those of its single errors.
-fn problem(value: Option<&Value>) -> String {
+fn problem(value: Option<&Value>, errors: &[(String, String)]) -> String {
     let Some(value) = value else { return "no words were given".to_owned() };
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
     let detail = if text("detail").is_empty() { text("title") } else { text("detail") };
-    let errors = value.get("errors").and_then(Value::as_array).into_iter().flatten().map(|error| {
-        let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or("");
-        format!("\n  {}: {}", part("pointer"), part("detail"))
-    });
+    let errors = errors.iter().map(|(pointer, detail)| format!("\n  {pointer}: {detail}"));
     format!("{detail}{}", errors.collect::<String>())
+}
+
+fn errors(value: Option<&Value>) -> Vec<(String, String)> {
+    let errors = value.and_then(|value| value.get("errors")?.as_array()).into_iter().flatten();
+    let part = |error: &Value, name: &str| error.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+    errors.map(|error| (part(error, "pointer"), part(error, "detail"))).collect()
 }

@@ -4,6 +4,8 @@
 pub const INBOUND_BODY_MAX: usize = 256 * 1024;
 /// Largest body of an API request, bytes.
 pub const API_BODY_MAX: usize = 1024 * 1024;
+/// Largest document of a merchant that the API imports, bytes: with room for as many endpoints as it may have.
+pub const IMPORT_BODY_MAX: usize = 16 * 1024 * 1024;
 /// Headers of an inbound request that are kept in the log.
 pub const INBOUND_HEADERS_KEPT: usize = 64;
 /// Longest header value that is kept in the log, bytes.

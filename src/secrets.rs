@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::domain::Sealed;
 
-const KEY_LEN: usize = 32;
+/// Length of a key, bytes.
+pub const KEY_LEN: usize = 32;
 const NONCE_LEN: usize = 24;
 const VERSION: &str = "1:";
 
@@ -57,7 +58,7 @@ impl Vault {
                 let key =
                     STANDARD.decode(text.trim()).map(Zeroizing::new).ok().filter(|key| key.len() == KEY_LEN);
                 let key = key.ok_or_else(|| wrong("holds no base64 of 32 bytes".to_owned()))?;
-                Ok((Vault::new(&key)?, false))
+                Ok((Vault::of_key(&key)?, false))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok((create(path)?, true)),
             Err(error) => Err(wrong(error.to_string())),
@@ -69,10 +70,14 @@ impl Vault {
     /// # Errors
     /// [`SecretError::Random`].
     pub fn throw_away() -> Result<Vault, SecretError> {
-        Vault::new(&*random_bytes::<KEY_LEN>()?)
+        Vault::of_key(&*random_bytes::<KEY_LEN>()?)
     }
 
-    fn new(key: &[u8]) -> Result<Vault, SecretError> {
+    /// A vault with a key of [`KEY_LEN`] bytes.
+    ///
+    /// # Errors
+    /// [`SecretError::Sealed`] when it has another length.
+    pub fn of_key(key: &[u8]) -> Result<Vault, SecretError> {
         let cipher = XChaCha20Poly1305::new_from_slice(key).map_err(|_| SecretError::Sealed)?;
         Ok(Vault { cipher, random: SystemRandom::new() })
     }
@@ -110,7 +115,7 @@ fn create(path: &Path) -> Result<Vault, SecretError> {
         |error: std::io::Error| SecretError::KeyFile { path: path.to_owned(), why: error.to_string() };
     let key = random_bytes::<KEY_LEN>()?;
     write_private(path, &format!("{}\n", STANDARD.encode(*key))).map_err(wrong)?;
-    Vault::new(&*key)
+    Vault::of_key(&*key)
 }
 
 /// Writes a new file that only its owner may read (mode 0600, its folder 0700 when it is made); it must not exist.

@@ -111,6 +111,9 @@ impl FromRequest for Context {
     }
 }
 
+/// Largest body of a route, bytes.
+pub struct BodyMax(pub usize);
+
 /// The body of a request, whole.
 #[derive(Clone)]
 pub struct Body(pub web::Bytes);
@@ -132,9 +135,10 @@ impl FromRequest for Body {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let media_type =
             request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("").to_owned());
+        let most = request.app_data::<BodyMax>().map_or(limits::API_BODY_MAX, |most| most.0);
         let bytes = web::Bytes::from_request(request, payload);
         Box::pin(async move {
-            let bytes = bytes.await.map_err(|error| unread(&error))?;
+            let bytes = bytes.await.map_err(|error| unread(&error, most))?;
             match media_type {
                 Some(found) if !bytes.is_empty() && !is_json(&found) => Err(wrong_media_type(&found)),
                 _ => Ok(Body(bytes)),
@@ -154,17 +158,14 @@ fn wrong_media_type(found: &str) -> Problem {
     Problem::new(415, "unsupported-media-type", "The body is not JSON", detail)
 }
 
-fn unread(error: &actix_web::Error) -> Problem {
+fn unread(error: &actix_web::Error, max: usize) -> Problem {
     match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => {
-            let max = limits::API_BODY_MAX;
-            Problem::new(
-                413,
-                "too-large",
-                "The body is too large",
-                format!("It may have at most {max} bytes."),
-            )
-        }
+        Some(PayloadError::Overflow) => Problem::new(
+            413,
+            "too-large",
+            "The body is too large",
+            format!("It may have at most {max} bytes."),
+        ),
         _ => Problem::malformed("The body did not arrive whole."),
     }
 }

@@ -26,6 +26,7 @@ mod state;
 mod stats;
 mod stream;
 mod tokens;
+mod transfer;
 mod tries;
 
 use actix_web::{HttpRequest, HttpResponse, Route, web};
@@ -42,10 +43,18 @@ pub struct Routes {
     pub path: &'static str,
     /// Methods and their handlers.
     pub methods: Vec<(&'static str, Route)>,
+    /// Largest body, bytes.
+    pub body_max: usize,
+}
+
+impl Routes {
+    fn taking(self, body_max: usize) -> Routes {
+        Routes { body_max, ..self }
+    }
 }
 
 fn at<const N: usize>(path: &'static str, methods: [(&'static str, Route); N]) -> Routes {
-    Routes { path, methods: methods.into() }
+    Routes { path, methods: methods.into(), body_max: limits::API_BODY_MAX }
 }
 
 /// Every route.
@@ -67,6 +76,8 @@ pub fn routes() -> Vec<Routes> {
         at("/api/v1/tokens/{id}", [("DELETE", delete().to(tokens::delete))]),
         at("/api/v1/merchants", [("GET", get().to(merchants::list)), ("POST", post().to(merchants::create))]),
         at("/api/v1/merchants/{m}", [("GET", get().to(merchants::show)), ("PATCH", patch().to(merchants::update)), ("DELETE", delete().to(merchants::delete))]),
+        at("/api/v1/merchants/{m}/export", [("GET", get().to(transfer::export_merchant))]),
+        at("/api/v1/import", [("POST", post().to(transfer::import_merchant))]).taking(limits::IMPORT_BODY_MAX),
         at("/api/v1/merchants/{m}/stats", [("GET", get().to(stats::show))]),
         at("/api/v1/merchants/{m}/integrations", [("GET", get().to(integrations::list)), ("POST", post().to(integrations::create))]),
         at("/api/v1/merchants/{m}/integrations/{id}", [("GET", get().to(integrations::show)), ("PATCH", patch().to(integrations::update)), ("DELETE", delete().to(integrations::delete))]),
@@ -103,9 +114,10 @@ pub fn configure(config: &mut web::ServiceConfig, state: ApiState) {
     let docs = <openapi::Document as utoipa::OpenApi>::openapi();
     config.service(web::redirect("/api/docs", "/api/docs/"));
     config.service(SwaggerUi::new("/api/docs/{_:.*}").url("/api/openapi.json", docs));
-    for Routes { path, methods } in routes() {
+    for Routes { path, methods, body_max } in routes() {
         let allowed = methods.iter().map(|(method, _)| *method).collect::<Vec<_>>().join(", ");
-        let mut resource = web::resource(path).app_data(web::PayloadConfig::new(limits::API_BODY_MAX));
+        let mut resource = web::resource(path).app_data(web::PayloadConfig::new(body_max));
+        resource = resource.app_data(context::BodyMax(body_max));
         for (_, route) in methods {
             resource = resource.route(route);
         }

@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use super::problem::{MEDIA_TYPE, Problem};
 use super::{
     audit, deliveries, endpoints, events, explain, health, integrations, merchants, notifications, payments,
-    providers, replays, stats, stream, tokens, tries,
+    providers, replays, stats, stream, tokens, transfer, tries,
 };
 use crate::manage::InputError;
 
@@ -20,7 +20,7 @@ use crate::manage::InputError;
     info(title = "Kassir", description = "A multi-provider payment webhook router for messenger bots.\n\nErrors are `application/problem+json` (RFC 9457). Lists take `limit` and `cursor` and answer newest first. Times are RFC 3339, UTC. Every POST that does something honours `Idempotency-Key`: repeated within a day it gives the same answer again, with the header `idempotency-replayed: true`."),
     paths(
         merchants::create, merchants::list, merchants::show, merchants::update, merchants::delete,
-        providers::list,
+        transfer::export_merchant, transfer::import_merchant, providers::list,
         integrations::create, integrations::list, integrations::show, integrations::update, integrations::delete,
         integrations::rotate_token, tries::try_request, explain::saved, explain::draft,
         endpoints::create, endpoints::list, endpoints::show, endpoints::update, endpoints::delete,

@@ -379,3 +379,44 @@ pub struct TokenInput {
     /// Whose; required for the role merchant, optional for support.
     pub merchant_id: Option<String>,
 }
+
+/// What an export holds.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ExportQuery {
+    /// `true`: with secrets, sealed under the router's master key; for administrators.
+    pub sealed: Option<bool>,
+}
+
+/// How to import.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ImportQuery {
+    /// `true`: only check, and tell what would change.
+    pub dry_run: Option<bool>,
+}
+
+/// A merchant with all that is set up for it.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ImportInput {
+    /// `mer_…`
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Number of its first payment.
+    pub first_payment: Option<u32>,
+    /// RFC 3339.
+    pub created_at: Option<String>,
+    /// Where the merchant is told of endpoints that fail.
+    pub alert_url: Option<String>,
+    /// Signs what is sent there: a text, or `{"left_out": true}`.
+    #[schema(value_type = Option<Object>)]
+    pub alert_secret: Option<Value>,
+    /// Integrations: `{"id", "provider", "name", "credentials", "settings", "tokens": [{"token", "expires_at"?}],
+    /// "created_at"}`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub integrations: Option<Value>,
+    /// Endpoints: `{"id", "url", …, "headers", "secrets": [{"secret", "created_at", "expires_at"?}], "created_at"}`.
+    #[schema(value_type = Option<Vec<Object>>)]
+    pub endpoints: Option<Value>,
+}

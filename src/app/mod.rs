@@ -8,6 +8,7 @@ mod upkeep;
 
 pub use first_start::{AdminToken, admin_token};
 pub use store::open as open_store;
+pub use upkeep::cutoffs;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

@@ -67,7 +67,9 @@ async fn sweep(services: &Services, stop: &watch::Receiver<bool>) -> Result<(), 
     Ok(())
 }
 
-fn cutoffs(retention: &RetentionSection, now: i64) -> Cutoffs {
+/// What is older than it is kept, at a time in Unix milliseconds.
+#[must_use]
+pub fn cutoffs(retention: &RetentionSection, now: i64) -> Cutoffs {
     let before = |span: crate::config::Span| Some(now.saturating_sub(span.ms()));
     Cutoffs {
         refused: before(retention.refused),

@@ -14,6 +14,7 @@ mod router;
 mod serve;
 mod simulate;
 mod token;
+mod transfer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,6 +54,10 @@ enum Command {
         #[command(subcommand)]
         command: audit::AuditCommand,
     },
+    /// Write what is set up (merchants, integrations, endpoints) as a file.
+    Export(Box<transfer::export::Arguments>),
+    /// Set up what a file of export says; what it does not name stays.
+    Import(Box<transfer::import::Arguments>),
     /// Check configuration, store, clock, TLS and providers, and say what to do.
     Doctor(doctor::Arguments),
     /// Ask whether the router on this machine is ready.
@@ -133,6 +138,8 @@ fn run(cli: Cli) -> Result<(), Failed> {
         Command::Replay(arguments) => block_on(replay::run(*arguments, load()?)),
         Command::Listen(arguments) => block_on(listen::run(*arguments, load()?)),
         Command::Audit { command } => block_on(audit::run(command, load()?)),
+        Command::Export(arguments) => block_on(transfer::export::run(*arguments, load()?)),
+        Command::Import(arguments) => block_on(transfer::import::run(*arguments, load()?)),
         Command::Doctor(arguments) => block_on(doctor::run(arguments, load()?)),
         Command::Bench(arguments) => block_on(bench::run(arguments)),
         Command::Health => block_on(health::run(load()?)),

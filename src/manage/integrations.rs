@@ -172,7 +172,7 @@ impl Manager {
         Ok(format!("{}/webhooks/{}/{}", self.public_url(), integration.provider, token.expose()))
     }
 
-    fn fresh_token(&self, id: IntegrationId) -> Result<InboundToken> {
+    pub(super) fn fresh_token(&self, id: IntegrationId) -> Result<InboundToken> {
         let token = new_token("")?;
         let sealed = self.vault.seal(&token_owner(id), token.expose())?;
         Ok(InboundToken { hash: token_hash(token.expose()), sealed, expires_at: None })
@@ -190,7 +190,7 @@ impl Manager {
     }
 
     /// Puts the members into the integration, checks the whole account, and seals what is new.
-    async fn apply(
+    pub(super) async fn apply(
         &self,
         provider: &dyn Provider,
         integration: &mut Integration,
@@ -311,7 +311,7 @@ fn credentials(account: &mut Account, body: &mut Members) -> Vec<String> {
     changed
 }
 
-fn provider_of(slug: Option<String>, body: &mut Members) -> Option<&'static dyn Provider> {
+pub(super) fn provider_of(slug: Option<String>, body: &mut Members) -> Option<&'static dyn Provider> {
     let slug = slug?;
     let found = kassir_providers::by_slug(&slug);
     if found.is_none() {

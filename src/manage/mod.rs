@@ -13,6 +13,7 @@ pub mod replays;
 pub mod settings;
 pub mod time;
 pub mod tokens;
+pub mod transfer;
 
 use std::sync::Arc;
 

@@ -451,6 +451,15 @@ pub struct Backlog {
     pub held_lanes: u64,
 }
 
+/// How big a store is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreSize {
+    /// What its records take, bytes: of a file without what is free in it, of a server's memory all that it uses.
+    pub bytes: u64,
+    /// How much it may become, bytes; `None`: as much as there is room.
+    pub bytes_max: Option<u64>,
+}
+
 /// The store.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -609,6 +618,8 @@ pub trait Store: Send + Sync + 'static {
 
     // Upkeep.
 
+    /// How big it is.
+    async fn size(&self) -> Result<StoreSize>;
     /// Removes at most `max` old records; gives how many went. 0 means done.
     async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64>;
 }

@@ -165,6 +165,12 @@ async fn simulate_replay_token_health_and_doctor_work_with_a_running_router() {
     assert_eq!(router.terminate().await, Some(0));
     let doctor = run(&["doctor", "--offline"]);
     assert_eq!(doctor.status.code(), Some(0), "{}{}", out(&doctor), err(&doctor));
+    let young = "remove 0 events with their deliveries older than 90 days, 0 notifications";
+    let json = run(&["doctor", "--offline", "--json"]);
+    assert!(out(&json).contains(young) && out(&json).contains("KiB"), "{}", out(&json));
+    let short = [environment[0], environment[1], environment[2], ("KASSIR__RETENTION__EVENTS", "1h")];
+    let json = kassir(folder.path(), &["doctor", "--offline", "--json"], &short);
+    assert!(out(&json).contains("remove 0 events with their deliveries older than 1 h"), "{}", out(&json));
     assert_eq!(run(&["health"]).status.code(), Some(1));
     let alone = run(&["token", "create", "--role", "admin", "--json"]);
     assert_eq!(alone.status.code(), Some(0), "{}", err(&alone));

@@ -22,6 +22,7 @@ mod redis_server;
 mod redis_store;
 mod signals;
 mod simulate;
+mod size;
 mod sqlite;
 mod staff;
 mod subscriber;

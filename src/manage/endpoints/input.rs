@@ -1,13 +1,12 @@
 //! Members of an endpoint that need no look outside: read, checked, put into the record.
 
 use crate::domain::Endpoint;
-use crate::domain::config::Success;
+use crate::domain::config::{MerchantConfig, Success};
 use crate::domain::event::EventState;
 use crate::domain::ids::IntegrationId;
 use crate::limits;
 use crate::manage::{Members, kind, one_of};
 use crate::nearest::did_you_mean;
-use crate::registry::MerchantView;
 
 /// Longest description, characters.
 const DESCRIPTION_MAX: usize = 1_000;
@@ -48,7 +47,7 @@ pub(super) fn words(endpoint: &mut Endpoint, body: &mut Members) {
 }
 
 /// Which events it gets.
-pub(super) fn choices(view: &MerchantView, endpoint: &mut Endpoint, body: &mut Members) {
+pub(super) fn choices(config: &MerchantConfig, endpoint: &mut Endpoint, body: &mut Members) {
     let states: Vec<_> = EventState::ALL.into_iter().map(|state| (state.word(), state)).collect();
     if body.cleared("states") {
         endpoint.states = Endpoint::DEFAULT_STATES.to_vec();
@@ -59,7 +58,7 @@ pub(super) fn choices(view: &MerchantView, endpoint: &mut Endpoint, body: &mut M
         given.dedup();
         endpoint.states = given;
     }
-    let known = known_providers(view);
+    let known = known_providers(config);
     if body.cleared("providers") {
         endpoint.providers = Vec::new();
     } else if let Some(given) = body.list("providers", PROVIDERS_NAMED_MAX, |item| match item.as_str() {
@@ -77,7 +76,7 @@ pub(super) fn choices(view: &MerchantView, endpoint: &mut Endpoint, body: &mut M
             .ok_or_else(|| format!("must be an integration's id, not {}", kind(item)))?
             .parse()
             .map_err(|error: crate::domain::ids::IdError| error.to_string())?;
-        view.config.integration(id).map(|_| id).ok_or_else(|| format!("there is no integration {id}"))
+        config.integration(id).map(|_| id).ok_or_else(|| format!("there is no integration {id}"))
     }) {
         endpoint.integrations = given;
     }
@@ -97,12 +96,11 @@ pub(super) fn bounds(endpoint: &mut Endpoint, body: &mut Members) {
 }
 
 /// Slugs and the event's `provider` values that can occur.
-fn known_providers(view: &MerchantView) -> Vec<&str> {
+fn known_providers(config: &MerchantConfig) -> Vec<&str> {
     let of_adapters = kassir_providers::ALL
         .iter()
         .flat_map(|provider| [provider.about().slug, provider.about().event_provider]);
-    let of_integrations =
-        view.config.integrations.iter().map(|integration| integration.event_provider.as_str());
+    let of_integrations = config.integrations.iter().map(|integration| integration.event_provider.as_str());
     let mut known: Vec<&str> = of_adapters.chain(of_integrations).collect();
     known.sort_unstable();
     known.dedup();

@@ -12,7 +12,7 @@ use super::{Actor, InputError, ManageError, Manager, Members, Result};
 use crate::delivery::check_custom_header;
 use crate::delivery::signature::SigningKey;
 use crate::domain::Endpoint;
-use crate::domain::config::{SigningSecret, Success};
+use crate::domain::config::{MerchantConfig, SigningSecret, Success};
 use crate::domain::ids::{EndpointId, MerchantId};
 use crate::limits;
 use crate::registry::{MerchantView, endpoint_owner};
@@ -41,8 +41,8 @@ impl Manager {
         let id = EndpointId(self.clock.id());
         let now = self.clock.now();
         let (secret, stored) = self.fresh_secret(id)?;
-        let mut endpoint = blank(id, merchant, stored, now);
-        self.apply_endpoint(view, &mut endpoint, body).await?;
+        let mut endpoint = blank(id, merchant, vec![stored], now);
+        self.apply_endpoint(&view.config, &mut endpoint, body).await?;
         self.note(actor, Some(merchant), "endpoint.create", id, host_of(&endpoint.url)).await?;
         self.put_endpoint(&endpoint, None).await?;
         Ok((endpoint, secret))
@@ -64,7 +64,7 @@ impl Manager {
             let view = self.merchant(merchant).await?;
             let mut endpoint = found(&view, id)?;
             let given: Vec<&str> = body.names().collect();
-            self.apply_endpoint(&view, &mut endpoint, body.clone()).await?;
+            self.apply_endpoint(&view.config, &mut endpoint, body.clone()).await?;
             endpoint.updated_at = self.clock.now();
             if attempt == 0 {
                 let detail = format!("{} {}", host_of(&endpoint.url), given.join(", "));
@@ -148,15 +148,15 @@ impl Manager {
         }
     }
 
-    fn fresh_secret(&self, id: EndpointId) -> Result<(Secret, SigningSecret)> {
+    pub(super) fn fresh_secret(&self, id: EndpointId) -> Result<(Secret, SigningSecret)> {
         let secret = SigningKey::generate().map_err(|_| SecretError::Random)?.text();
         let sealed = self.vault.seal(&endpoint_owner(id, "secret"), secret.expose())?;
         Ok((secret, SigningSecret { sealed, created_at: self.clock.now(), expires_at: None }))
     }
 
-    async fn apply_endpoint(
+    pub(super) async fn apply_endpoint(
         &self,
-        view: &MerchantView,
+        config: &MerchantConfig,
         endpoint: &mut Endpoint,
         mut body: Members,
     ) -> Result<()> {
@@ -167,7 +167,7 @@ impl Manager {
             endpoint.url = url;
         }
         input::words(endpoint, &mut body);
-        input::choices(view, endpoint, &mut body);
+        input::choices(config, endpoint, &mut body);
         input::bounds(endpoint, &mut body);
         let headers = self.headers(endpoint, &mut body);
         if endpoint.url != before
@@ -229,7 +229,7 @@ impl Manager {
     }
 }
 
-fn blank(id: EndpointId, merchant: MerchantId, secret: SigningSecret, now: i64) -> Endpoint {
+pub(super) fn blank(id: EndpointId, merchant: MerchantId, secrets: Vec<SigningSecret>, now: i64) -> Endpoint {
     Endpoint {
         id,
         merchant,
@@ -246,7 +246,7 @@ fn blank(id: EndpointId, merchant: MerchantId, secret: SigningSecret, now: i64) 
         ordered: false,
         enabled: true,
         disabled_reason: None,
-        secrets: vec![secret],
+        secrets,
         created_at: now,
         updated_at: now,
     }

@@ -38,7 +38,7 @@ use async_trait::async_trait;
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
     Description, EventFilter, Failing, Fence, Found, HealthChange, Holding, Idempotency, Listed, LookUp,
-    NotificationFilter, Page, PaymentFilter, Result, Settle, Store,
+    NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
@@ -206,6 +206,10 @@ impl Store for RedisStore {
 
     async fn backlog(&self) -> Result<Backlog> {
         self.count_work().await
+    }
+
+    async fn size(&self) -> Result<StoreSize> {
+        self.used_memory().await
     }
 
     async fn payment(&self, merchant: MerchantId, number: u32) -> Result<Option<Payment>> {

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::RedisStore;
 use super::call::Call;
+use super::failure;
 use super::keys::{self, PARTITIONS};
 use super::path::number;
 use super::reading::Kind;
@@ -18,7 +19,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::domain::payment::Payment;
-use crate::store::{Cutoffs, Result};
+use crate::store::{Cutoffs, Result, StoreSize};
 use kassir_providers::State;
 
 /// Merchants looked up at once.
@@ -112,6 +113,26 @@ impl RedisStore {
             );
         }
         Ok(())
+    }
+
+    /// What all primaries use, and may use. A managed service may not tell: then there is no upper bound.
+    pub(super) async fn used_memory(&self) -> Result<StoreSize> {
+        let mut info = redis::cmd("INFO");
+        info.arg("memory");
+        let told = self.link.on_each_master(info).await;
+        let told = told.map_err(|error| failure::read(&error, "INFO").error)?;
+        let mut size = StoreSize { bytes: 0, bytes_max: Some(0) };
+        for (_, info) in told {
+            let info: String = redis::from_redis_value(info).unwrap_or_default();
+            let says = |name: &str| -> Option<u64> {
+                let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+                line?.trim().parse().ok()
+            };
+            size.bytes = size.bytes.saturating_add(says("used_memory").unwrap_or(0));
+            let most = says("maxmemory").filter(|most| *most > 0);
+            size.bytes_max = size.bytes_max.zip(most).map(|(sum, most)| sum.saturating_add(most));
+        }
+        Ok(size)
     }
 
     async fn count(&self, call: Call) -> Result<usize> {

@@ -34,7 +34,7 @@ use async_trait::async_trait;
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
     Description, EventFilter, Failing, Fence, Found, HealthChange, Holding, Idempotency, Listed, LookUp,
-    NotificationFilter, Page, PaymentFilter, Result, Settle, Store,
+    NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
@@ -238,6 +238,10 @@ impl Store for SqliteStore {
     async fn backlog(&self) -> Result<Backlog> {
         let now = self.clock.now();
         self.readers.read(move |conn| queue::backlog(conn, now)).await
+    }
+
+    async fn size(&self) -> Result<StoreSize> {
+        self.readers.read(sweep::size).await
     }
 
     async fn payment(&self, merchant: MerchantId, number: u32) -> Result<Option<Payment>> {

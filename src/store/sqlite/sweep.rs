@@ -1,10 +1,10 @@
 //! Removing what is old. One call removes a bounded number of records, so that it never holds up the writer for
 //! long; nothing goes that the queue still needs.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
-use super::super::{Cutoffs, Result};
-use super::rows::{all, execute, one};
+use super::super::{Cutoffs, Result, StoreError, StoreSize};
+use super::rows::{all, execute, one, uint};
 use super::writer::Tx;
 
 /// Records of one call at the most, whatever the caller asks for.
@@ -137,4 +137,15 @@ fn gone_merchants(tx: &Tx<'_>, budget: &mut Budget) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The pages that are in use.
+pub(super) fn size(conn: &Connection) -> Result<StoreSize> {
+    let pragma = |name: &str| {
+        let value = one(conn, &format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))?;
+        Ok::<u64, StoreError>(value.map_or(0, uint))
+    };
+    let page = pragma("page_size")?;
+    let used = pragma("page_count")?.saturating_sub(pragma("freelist_count")?);
+    Ok(StoreSize { bytes: used.saturating_mul(page), bytes_max: None })
 }

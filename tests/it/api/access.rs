@@ -24,7 +24,7 @@ fn needs(method: &str, path: &str) -> Needs {
         ("GET", "/api/v1/providers" | "/api/v1/merchants") => Needs::AnyToken,
         ("GET", "/api/v1/audit" | "/api/v1/audit/export") => Needs::AuditLog,
         (_, path) if path.starts_with("/api/v1/tokens") => Needs::Admin,
-        ("POST", "/api/v1/merchants") => Needs::Admin,
+        ("POST", "/api/v1/merchants" | "/api/v1/import") => Needs::Admin,
         ("DELETE", "/api/v1/merchants/{m}") => Needs::AdminOfThis,
         ("GET", _) => Needs::Read,
         ("POST", path) if matches!(last, "try" | "explain") || path.contains("/replay") => Needs::Read,

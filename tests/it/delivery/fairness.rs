@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::world::{World, world, world_with};
+use crate::size::size;
 use crate::store_suite::samples;
 use crate::subscriber::{Act, Subscriber};
 
@@ -20,12 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PER_LANE: usize = 16;
 const SECOND: i64 = 1_000;
 const DAY: i64 = 24 * 60 * 60 * SECOND;
-
-/// The size of a test: the long form is for a machine of its own.
-#[allow(clippy::disallowed_methods, reason = "a switch of the tests, not of the program")]
-fn size(short: usize, long: usize) -> usize {
-    if std::env::var("KASSIR_FAULTS").is_ok_and(|form| form == "full") { long } else { short }
-}
 
 async fn queue_many(world: &World, view: &EndpointView, count: usize) -> Vec<DeliveryId> {
     let mut ids = Vec::new();

@@ -151,6 +151,10 @@ impl Store for Flaky {
         self.store.holds(merchant, lanes).await
     }
 
+    async fn size(&self) -> Result<StoreSize> {
+        self.store.size().await
+    }
+
     async fn backlog(&self) -> Result<Backlog> {
         self.store.backlog().await
     }

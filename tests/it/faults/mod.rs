@@ -16,14 +16,9 @@ mod weather;
 
 use std::fmt::Display;
 
+pub use crate::size::size;
 pub use receiver::Receiver;
 pub use sending::{accept_all, accepted_after, shop};
-
-/// The short form of a number, or the long one when that is asked for.
-#[allow(clippy::disallowed_methods, reason = "what a test is to do comes from its environment")]
-pub fn size(short: usize, full: usize) -> usize {
-    if std::env::var("KASSIR_FAULTS").is_ok_and(|form| form == "full") { full } else { short }
-}
 
 /// What came of a test.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

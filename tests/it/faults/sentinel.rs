@@ -9,10 +9,11 @@ use kassir::store::Store;
 use kassir::store::redis::{Options, RedisStore};
 use tempfile::TempDir;
 
+use super::Receiver;
 use super::sending::{Stream, shop};
-use super::{Receiver, size};
 use crate::process::{Plan, free_port};
 use crate::redis_server::{DURABLE, Server};
+use crate::size::size;
 
 /// Polls of servers until they agree.
 const POLLS_MAX: usize = 1_500;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use kassir::clock::Stopwatch;
 
-use super::{Receiver, accept_all, accepted_after, shop, size};
+use super::{Receiver, accept_all, accepted_after, shop};
 use crate::process::{Plan, Process};
 use crate::redis_server::{DURABLE, Server};
+use crate::size::size;
 
 /// Deliveries in hand when the router is killed.
 const IN_HAND: usize = 20;

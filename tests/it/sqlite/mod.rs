@@ -4,6 +4,7 @@ mod crash;
 mod file;
 mod full;
 mod golden;
+mod retention;
 
 use std::path::PathBuf;
 use std::sync::Arc;

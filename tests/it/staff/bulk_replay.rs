@@ -8,10 +8,11 @@ use tokio::process::Command;
 
 use super::inbox::{Inbox, PATIENCE, Shop, pay, set_up};
 use crate::process::{ADMIN, Plan};
+use crate::size::size;
 
 /// Deliveries that are replayed; with `KASSIR_FAULTS=full` more.
 fn deliveries() -> usize {
-    if std::env::var("KASSIR_FAULTS").as_deref() == Ok("full") { 10_000 } else { 3_000 }
+    size(3_000, 10_000)
 }
 
 /// Runs a command against the router; gives what it printed.

@@ -4,3 +4,4 @@ mod audit;
 mod bulk_replay;
 pub mod inbox;
 mod listen;
+mod transfer;

@@ -180,6 +180,7 @@ macro_rules! store_suite {
                 payments_go_when_over_and_bare
                 counters_and_keys_go
                 a_sweep_is_bounded
+                nothing_under_way_goes_in_a_sweep
             }
             round_trip {
                 every_field_comes_back

@@ -1,11 +1,13 @@
 //! Upkeep: what is old goes, what waits stays.
 
+use std::collections::HashMap;
+
 use kassir::domain::ids::{DeliveryId, EndpointId};
 use kassir::domain::{Delivery, Event, Notification, NotificationOutcome, Payment, Task};
 use kassir::store::{Commit, Cutoffs, Idempotency, Settle, SettleEnd, Tally};
 use kassir_providers::State;
 
-use super::samples::{Shop, attempt, delivery_of, id, new, shop};
+use super::samples::{Shop, ask, attempt, delivery_of, id, new, shop};
 use super::{Bench, START};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -205,4 +207,50 @@ pub async fn a_sweep_is_bounded(bench: Bench) {
     shop.write(shop.whole("after")).await;
     assert_eq!(shop.store.sweep(&Cutoffs::default(), 100).await.unwrap(), 0, "no cutoff, nothing goes");
     assert_eq!(left(&shop).await, [1; 4]);
+}
+
+/// Everything is old from the start: only that it waits or is under way keeps it.
+pub async fn nothing_under_way_goes_in_a_sweep(bench: Bench) {
+    const COUNT: usize = 60;
+    let shop = shop(&bench).await;
+    bench.clock.advance(10);
+    let over = std::cell::Cell::new(false);
+    let delivering = async {
+        let mut tries: HashMap<DeliveryId, u32> = HashMap::new();
+        let (mut written, mut done) = (0, 0);
+        while done < COUNT {
+            if written < COUNT {
+                shop.write(shop.whole(&format!("p-{written}"))).await;
+                written += 1;
+            }
+            for claimed in shop.store.claim(&ask(4)).await.unwrap().work {
+                let (fence, delivery) = (claimed.fence.clone(), delivery_of(&claimed).clone());
+                let tried = tries.entry(delivery.id).or_default();
+                *tried += 1;
+                assert_eq!(shop.load(delivery.id).await.attempts, *tried - 1);
+                let kept = shop.store.attempts(shop.merchant, delivery.id).await.unwrap().len();
+                assert_eq!(kept, usize::try_from(*tried).unwrap() - 1, "its attempts stay");
+                // Each is tried three times.
+                let last = *tried == 3;
+                done += usize::from(last);
+                let number = *tried;
+                let next_attempt_at = (!last).then_some(START);
+                let delivery = Box::new(Delivery { attempts: number, next_attempt_at, ..delivery });
+                let end = SettleEnd::Delivery { delivery, attempt: Some(attempt(number)) };
+                let merchant = shop.merchant;
+                let settle = Settle { fence, merchant, end, hold: None, tallies: Vec::new() };
+                shop.store.settle(settle).await.expect("it is still there");
+            }
+        }
+        over.set(true);
+    };
+    let sweeping = async {
+        while !over.get() {
+            shop.store.sweep(&all(START + 10), 3).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(delivering, sweeping);
+    sweep_all(&shop, &all(START + 10)).await;
+    assert_eq!(left(&shop).await, [0; 4]);
 }

@@ -1,5 +1,7 @@
 //! `kassir doctor`: what is wrong, and what to do about it.
 
+mod keeping;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,6 +147,7 @@ async fn store(config: &Config) -> Vec<Finding> {
     }
     findings.push(durable_write(store.as_ref()).await);
     findings.push(skew(store.as_ref()).await);
+    findings.extend(keeping::findings(store.as_ref(), config).await);
     store.close().await;
     findings
 }
