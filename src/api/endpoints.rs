@@ -9,14 +9,18 @@ use super::auth::Need;
 use super::context::{Body, Context};
 use super::deliveries::AttemptView;
 use super::idempotency::once;
-use super::integrations::page_of;
+use super::integrations::{CredentialView, page_of};
 use super::problem::{Problem, Result};
 use super::reply::{List, Reply};
 use super::schema::{EmptyInput, EndpointInput, MerchantPath, PageQuery, RecordPath, RotationInput};
-use crate::domain::config::Success;
+use crate::domain::config::{ClientCertificate, Success};
 use crate::domain::ids::{EndpointId, MerchantId};
 use crate::domain::{Endpoint, Health};
 use crate::manage::time;
+
+/// A client certificate's end is warned of so many days before.
+const CERTIFICATE_WARNED_DAYS: i64 = 30;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// An old signing secret that still signs.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,6 +42,37 @@ pub struct HealthView {
     last_error: String,
     /// RFC 3339: when it is turned off, should it fail until then; null when that never happens.
     disables_at: Option<String>,
+}
+
+/// A public key that checks signatures of the scheme `v1a`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PublicKeyView {
+    /// `whpk_…`: ed25519, base64.
+    public_key: String,
+    /// RFC 3339: when its signatures end; null for the present one.
+    expires_at: Option<String>,
+}
+
+/// HTTP Basic authentication at the endpoint.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BasicAuthView {
+    /// The user name.
+    username: String,
+    /// The password: never its value.
+    password: CredentialView,
+}
+
+/// The client certificate that is shown to the endpoint's server.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClientCertificateView {
+    /// SHA-256 of the certificate, hex.
+    fingerprint_sha256: String,
+    /// RFC 3339.
+    not_before: String,
+    /// RFC 3339.
+    not_after: String,
+    /// What to do about its end, when that is near or past.
+    warning: Option<String>,
 }
 
 /// A subscriber's URL.
@@ -73,6 +108,14 @@ pub struct EndpointView {
     disabled_reason: Option<String>,
     /// How it fails; null when its last attempt succeeded, or none was made.
     health: Option<HealthView>,
+    /// With which schemes it is signed: `v1`, `v1a` or `both`.
+    signing: &'static str,
+    /// The public keys of `v1a`, the present one first; empty before it was first asked for.
+    public_keys: Vec<PublicKeyView>,
+    /// HTTP Basic authentication.
+    basic_auth: Option<BasicAuthView>,
+    /// The client certificate.
+    client_certificate: Option<ClientCertificateView>,
     /// Old signing secrets that still sign beside the present one.
     old_secrets: Vec<OldSecretView>,
     /// RFC 3339.
@@ -119,7 +162,8 @@ impl Beside {
 
 fn view(endpoint: &Endpoint, beside: &Beside) -> EndpointView {
     let now = beside.now;
-    let old = endpoint.secrets.iter().filter_map(|secret| secret.expires_at).filter(|end| *end > now);
+    let shared = endpoint.secrets.iter().filter(|secret| secret.public.is_none());
+    let old = shared.filter_map(|secret| secret.expires_at).filter(|end| *end > now);
     EndpointView {
         id: endpoint.id.to_string(),
         url: endpoint.url.clone(),
@@ -139,10 +183,46 @@ fn view(endpoint: &Endpoint, beside: &Beside) -> EndpointView {
         enabled: endpoint.enabled,
         disabled_reason: endpoint.disabled_reason.clone(),
         health: beside.health(endpoint),
+        signing: endpoint.signing.word(),
+        public_keys: public_keys(endpoint, now),
+        basic_auth: endpoint.basic_auth.as_ref().map(|basic| BasicAuthView {
+            username: basic.username.clone(),
+            password: CredentialView::of(&basic.password),
+        }),
+        client_certificate: endpoint.client_certificate.as_ref().map(|stored| certificate(stored, now)),
         old_secrets: old.map(|end| OldSecretView { expires_at: time::show(end) }).collect(),
         created_at: time::show(endpoint.created_at),
         updated_at: time::show(endpoint.updated_at),
         secret: None,
+    }
+}
+
+fn public_keys(endpoint: &Endpoint, now: i64) -> Vec<PublicKeyView> {
+    let live = endpoint.secrets.iter().filter(|secret| secret.expires_at.is_none_or(|end| end > now));
+    let shown = live.filter_map(|secret| {
+        let expires_at = secret.expires_at.map(time::show);
+        Some(PublicKeyView { public_key: secret.public.clone()?, expires_at })
+    });
+    shown.collect()
+}
+
+fn certificate(stored: &ClientCertificate, now: i64) -> ClientCertificateView {
+    let days = stored.not_after.saturating_sub(now).div_euclid(DAY_MS);
+    let warning = match days {
+        _ if now < stored.not_before => {
+            Some("is not valid yet: servers refuse it until not_before".to_owned())
+        }
+        ..0 => Some("has expired: servers refuse it; set a new client_certificate".to_owned()),
+        0..CERTIFICATE_WARNED_DAYS => {
+            Some(format!("ends in {days} days: set a new client_certificate before"))
+        }
+        _ => None,
+    };
+    ClientCertificateView {
+        fingerprint_sha256: stored.fingerprint.clone(),
+        not_before: time::show(stored.not_before),
+        not_after: time::show(stored.not_after),
+        warning,
     }
 }
 

@@ -15,6 +15,7 @@ use super::problem::{Problem, Result};
 use super::reply::{List, Reply};
 use super::schema::{IntegrationInput, IntegrationPatch, MerchantPath, PageQuery, RecordPath, RotationInput};
 use crate::domain::Integration;
+use crate::domain::config::StoredCredential;
 use crate::domain::ids::IntegrationId;
 use crate::manage::{Manager, time};
 use crate::store::{Listed, Page};
@@ -26,6 +27,12 @@ pub struct CredentialView {
     set: bool,
     /// The last four characters of a secret that is longer than eight; the whole of a public value.
     hint: String,
+}
+
+impl CredentialView {
+    pub(super) fn of(stored: &StoredCredential) -> CredentialView {
+        CredentialView { set: true, hint: stored.hint.clone() }
+    }
 }
 
 /// An old inbound URL that lives on.
@@ -82,10 +89,8 @@ fn view(manage: &Manager, integration: &Integration, with_setup: bool) -> Result
         by_slug(&integration.provider).filter(|_| with_setup).map_or(&[][..], |found| found.about().setup);
     let now = manage.clock.now();
     let old = integration.tokens.iter().filter_map(|token| token.expires_at).filter(|end| *end > now);
-    let credentials = integration
-        .credentials
-        .iter()
-        .map(|(key, stored)| (key.clone(), CredentialView { set: true, hint: stored.hint.clone() }));
+    let credentials =
+        integration.credentials.iter().map(|(key, stored)| (key.clone(), CredentialView::of(stored)));
     Ok(IntegrationView {
         id: integration.id.to_string(),
         provider: integration.provider.clone(),

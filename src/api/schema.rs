@@ -238,6 +238,12 @@ pub struct EndpointInput {
     pub headers: Option<BTreeMap<String, Option<String>>>,
     /// `200` (default) or `2xx`: what counts as a success.
     pub success: Option<String>,
+    /// With which schemes of Standard Webhooks it is signed: `v1` (default), `v1a` (ed25519) or `both`.
+    pub signing: Option<String>,
+    /// HTTP Basic authentication; null takes it away.
+    pub basic_auth: Option<BasicAuthInput>,
+    /// The client certificate; null takes it away.
+    pub client_certificate: Option<ClientCertificateInput>,
     /// Own deadline of an attempt, seconds, 1 to 30.
     pub timeout_s: Option<u32>,
     /// Most attempts per second, 1 to 10000.
@@ -248,6 +254,24 @@ pub struct EndpointInput {
     pub ordered: Option<bool>,
     /// Off: events are kept as `held`. Default true.
     pub enabled: Option<bool>,
+}
+
+/// HTTP Basic authentication at an endpoint.
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct BasicAuthInput {
+    /// The user name, without a colon.
+    pub username: String,
+    /// The password. It is never shown again.
+    pub password: String,
+}
+
+/// A client certificate for an endpoint whose server asks for one (mutual TLS).
+#[derive(Debug, Deserialize, ToSchema)]
+pub struct ClientCertificateInput {
+    /// The certificate and its chain, its own first; PEM.
+    pub certificate: String,
+    /// Its private key without a password (PKCS#8, PKCS#1 or SEC1), PEM. It is never shown again.
+    pub private_key: String,
 }
 
 /// One line of an order.

@@ -10,8 +10,7 @@ use tokio::runtime::Handle;
 use super::Services;
 use crate::api::{ApiState, TryOut, TryRefusal, TryResult};
 use crate::delivery::outbound::{Outbound, OutboundRequest};
-use crate::delivery::signature::SigningKey;
-use crate::delivery::{DeliveryConfig, EndpointSource, EndpointView, LiveKey, SourceError, Worker};
+use crate::delivery::{DeliveryConfig, EndpointSource, EndpointView, SourceError, Worker};
 use crate::domain::config::Endpoint;
 use crate::domain::ids::{EndpointId, IntegrationId, MerchantId};
 use crate::intake::try_out::{Trial, try_out};
@@ -83,17 +82,10 @@ impl Endpoints {
     }
 
     fn open(&self, endpoint: &Endpoint) -> Result<EndpointView, SecretError> {
-        let mut keys = Vec::new();
-        for secret in &endpoint.secrets {
-            let text = self.vault.open(&endpoint_owner(endpoint.id, "secret"), &secret.sealed)?;
-            let key = SigningKey::parse(text.expose()).map_err(|_| SecretError::Sealed)?;
-            keys.push(LiveKey { key, expires_at: secret.expires_at });
-        }
-        let mut headers = Vec::new();
-        for (name, sealed) in &endpoint.headers {
-            headers.push((name.clone(), self.vault.open(&endpoint_owner(endpoint.id, name), sealed)?));
-        }
-        Ok(EndpointView { endpoint: endpoint.clone(), keys, headers })
+        let id = endpoint.id;
+        EndpointView::open(endpoint.clone(), |what, sealed| {
+            self.vault.open(&endpoint_owner(id, what), sealed)
+        })
     }
 }
 

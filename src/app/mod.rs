@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::SharedClock;
 use crate::config::Config;
-use crate::delivery::outbound::{Outbound, OutboundConfig};
+use crate::delivery::outbound::{Outbound, OutboundConfig, Proxy};
 use crate::delivery::schedule::Schedule;
 use crate::delivery::send::ENDPOINT_TIMEOUT_MAX;
 use crate::delivery::signature::SigningKey;
@@ -117,6 +117,7 @@ pub fn outbound(config: &Config) -> anyhow::Result<Outbound> {
         ca_file: section.ca_file.clone(),
         timeout: section.timeout.0,
         connect_timeout: section.connect_timeout.0,
+        proxy: section.proxy.as_ref().map(|url| Proxy::parse(url, &section.no_proxy)).transpose()?,
     })?)
 }
 

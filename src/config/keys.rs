@@ -131,6 +131,18 @@ pub const KEYS: &[Key] = &[
         "Longest time of a whole attempt, the answer's body included.",
     ),
     key("outbound.connect_timeout", Kind::Text, r#""5s""#, "Longest time for connecting, TLS included."),
+    unset(
+        "outbound.proxy",
+        Kind::Secret,
+        r#""http://user:password@proxy.example.com:3128""#,
+        "Forward proxy that all https to subscribers and providers goes through (CONNECT). Names are still looked up and\njudged here; the proxy is told addresses. Its own faults do not count against endpoints.",
+    ),
+    key(
+        "outbound.no_proxy",
+        Kind::List,
+        "[]",
+        "Hosts that are reached without it: names, with all names below them, addresses and networks (CIDR).",
+    ),
     key(
         "delivery.max_age",
         Kind::Text,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::keys::{KEYS, Kind, nearest};
 use super::{Config, env};
+use crate::delivery::outbound::Proxy;
 
 /// What is wrong with the configuration, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -175,6 +176,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if config.outbound.connect_timeout > config.outbound.timeout {
         return wrong("outbound.connect_timeout must not be longer than outbound.timeout");
     }
+    if let Some(url) = &config.outbound.proxy {
+        Proxy::parse(url, &config.outbound.no_proxy).map_err(|error| ConfigError(error.to_string()))?;
+    }
     let url = config.store.url.expose();
     let schemes = [
         "sqlite:",
@@ -245,6 +249,12 @@ mod tests {
         assert!(error(with("[delivery]\nmax_age = \"soon\"")).contains("\"soon\" is no duration"));
         assert!(error(with("listen = ")).contains("kassir.toml"));
         assert!(error(with("admin_token = \"short\"")).contains("at least 8"));
+        let proxied = |url: &str| error(with(&format!("[outbound]\nproxy = {url:?}")));
+        assert_eq!(proxied("http://ann:secret@proxy.example:3128"), "");
+        assert!(
+            proxied("https://ann:secret@proxy.example").starts_with("outbound.proxy must start with http://")
+        );
+        assert!(!proxied("http://ann:secret@proxy.example/x").contains("secret"));
         assert!(error(env(&[("KASSIR__LISTNE", "x")])).contains("did you mean listen?"));
         assert!(error(env(&[("KASSIR__OUTBOUND__ALLOW_HTTP", "yes")])).contains("expected true or false"));
         assert!(error(with("[store]\nurl = \"postgres://x\"")).contains("store.url must start with"));

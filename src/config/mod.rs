@@ -89,7 +89,7 @@ pub struct IntakeSection {
 }
 
 /// `[outbound]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct OutboundSection {
     /// Networks that subscribers and `api_base` may be in although they are forbidden otherwise.
     pub allow_networks: Vec<IpNet>,
@@ -101,6 +101,11 @@ pub struct OutboundSection {
     pub timeout: Span,
     /// Longest time for connecting with TLS.
     pub connect_timeout: Span,
+    /// The forward proxy.
+    #[serde(default, deserialize_with = "types::secret")]
+    pub proxy: Option<Secret>,
+    /// Hosts that are reached without it.
+    pub no_proxy: Vec<String>,
 }
 
 /// `[delivery]`.

@@ -5,7 +5,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-use super::outbound::{Outcome, harmless};
+use super::outbound::{Failure, Outcome, harmless};
 use crate::domain::config::Success;
 use crate::limits;
 
@@ -36,6 +36,9 @@ pub struct Verdict {
     pub slow_down: bool,
     /// What the receiver wants to end.
     pub stop: Option<Stop>,
+    /// Not the endpoint's fault (the forward proxy's, for example): it counts neither against the endpoint nor in the
+    /// delivery's schedule.
+    pub excused: bool,
     /// A word for the metrics: `success`, the status's class, or the kind of failure.
     pub word: &'static str,
 }
@@ -71,6 +74,7 @@ pub fn judge(outcome: &Outcome, rule: Success, at: i64) -> Verdict {
         not_before: if success { None } else { retry_after(outcome, ended_at) },
         slow_down: matches!(outcome.status, Some(429 | 503)),
         stop: stop(success, outcome),
+        excused: outcome.status.is_none() && outcome.failure.as_ref().is_some_and(Failure::is_excused),
         word: metric_word(success, outcome),
     }
 }

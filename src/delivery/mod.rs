@@ -30,7 +30,9 @@ mod worker;
 
 pub use config::{DeliveryConfig, LEASE_MARGIN};
 pub use custom_header::{HeaderRefusal, check_custom_header};
-pub use endpoint::{EndpointSource, EndpointView, LiveKey, SourceError};
+pub use endpoint::{
+    BASIC_AUTH, CLIENT_KEY, EndpointSource, EndpointView, LiveKey, SIGNING_SECRET, SourceError,
+};
 pub use jobs::{JobEnd, JobHandler};
 pub use settle::request_replay;
 pub use worker::{Parts, Worker};

@@ -15,6 +15,10 @@ use crate::domain::ids::DeliveryId;
 pub const LAST_MARGIN_MAX: Duration = Duration::from_secs(60);
 /// …and at the most this part of the round's age (so that short rounds have one too).
 const LAST_MARGIN_PART: i64 = 100;
+/// An attempt that failed by nobody's fault at the other side is made again after this part of the round's age…
+const EXCUSED_PART: i64 = 4;
+/// …but at the latest after this, so that work goes on soon after the trouble ends.
+const EXCUSED_MAX: Duration = Duration::from_secs(5 * 60);
 /// Intervals grow no further after so many attempts.
 const STEPS_MAX: u32 = 1_000;
 
@@ -73,6 +77,20 @@ impl Schedule {
         let due = stand.now.saturating_add(self.jittered(stand)).max(stand.not_before.unwrap_or(i64::MIN));
         // An attempt in the last margin before the last one would be of no use.
         Some(if due > last.saturating_sub(self.margin()) { last } else { due.max(stand.now) })
+    }
+
+    /// When an attempt is made again that failed, but not by the fault of the other side; as [`Schedule::next`]. It
+    /// takes nothing of the growing intervals: the pause depends on the round's age alone.
+    #[must_use]
+    pub fn next_excused(&self, started_at: i64, now: i64) -> Option<i64> {
+        let last = self.last_slot(started_at);
+        if now >= last {
+            return None;
+        }
+        let age = now.saturating_sub(started_at).max(0);
+        let shortest = millis(self.first.min(EXCUSED_MAX)).max(1);
+        let due = now.saturating_add((age / EXCUSED_PART).clamp(shortest, millis(EXCUSED_MAX)));
+        Some(if due > last.saturating_sub(self.margin()) { last } else { due })
     }
 
     /// When a round's last attempt is due at the latest, Unix milliseconds.

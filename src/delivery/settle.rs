@@ -24,6 +24,7 @@ pub struct Settled {
 ///
 /// - A success ends the delivery, whatever a person wished meanwhile; so does the receiver's wish to abort it.
 /// - A failed extra attempt leaves the automatic schedule as it was.
+/// - A failed attempt that is not the endpoint's fault does not count in its round: the growing intervals stand still.
 /// - Another failed attempt counts in its round, and the schedule says when the next one is, if there is one.
 #[must_use]
 pub fn settle(
@@ -42,6 +43,7 @@ pub fn settle(
         response_excerpt: verdict.excerpt.clone(),
         remote_ip: verdict.remote_ip.clone(),
         replay: claimed.replay.is_some(),
+        excused: verdict.excused,
     };
     let mut delivery = current;
     delivery.attempts = attempt.number;
@@ -63,6 +65,8 @@ fn fail(claimed: &Delivery, delivery: &mut Delivery, verdict: &Verdict, now: i64
     let same_round = claimed.round_started_at == delivery.round_started_at && claimed.round == delivery.round;
     let next = if extra || !same_round {
         delivery.resume_at
+    } else if verdict.excused {
+        schedule.next_excused(delivery.round_started_at, now)
     } else {
         delivery.round = delivery.round.saturating_add(1);
         schedule.next(&Stand {
@@ -167,10 +171,14 @@ pub fn request_replay(
 pub fn tallies(settled: &Settled) -> Vec<Tally> {
     let delivery = &settled.delivery;
     let tally = |what: &str, by: i64| Tally { key: format!("{what}.{}", delivery.endpoint), by };
-    let outcome = if settled.attempt.error.is_none() { "attempt.success" } else { "attempt.failure" };
-    let took = i64::from(settled.attempt.duration_ms);
-    let mut tallies = vec![tally(outcome, 1), tally("attempt.ms", took)];
-    tallies.push(tally(&format!("attempt.{}", latency::word(took)), 1));
+    let mut tallies = Vec::new();
+    // What is not the endpoint's fault says nothing of the endpoint.
+    if !settled.attempt.excused {
+        let outcome = if settled.attempt.error.is_none() { "attempt.success" } else { "attempt.failure" };
+        let took = i64::from(settled.attempt.duration_ms);
+        tallies.extend([tally(outcome, 1), tally("attempt.ms", took)]);
+        tallies.push(tally(&format!("attempt.{}", latency::word(took)), 1));
+    }
     if delivery.status == DeliveryStatus::Delivered {
         let wait = delivery.updated_at.saturating_sub(delivery.created_at).max(0);
         tallies.push(tally("delivery.wait_ms", wait));

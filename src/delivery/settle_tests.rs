@@ -46,6 +46,7 @@ fn verdict(success: bool, at: i64) -> Verdict {
         not_before: None,
         slow_down: false,
         stop: None,
+        excused: false,
         word: "x",
     }
 }
@@ -70,6 +71,29 @@ fn success_ends_it() {
     let expected = ["attempt.success", "attempt.ms", "delivery.wait_ms", "delivery.delivered"];
     assert_eq!(counts, expected.map(|what| format!("{what}.{endpoint}")));
     assert_eq!(latencies.len(), 2, "{latencies:?}");
+}
+
+#[test]
+fn an_excused_failure_stands_beside_the_schedule_but_ends_with_its_time() {
+    let failed = tried(&fresh(), false, T0);
+    let excused = Verdict { excused: true, ..verdict(false, T0) };
+    let mut delivery = failed.clone();
+    let (mut now, mut pauses) = (T0, Vec::new());
+    while let Some(due) = delivery.next_attempt_at {
+        pauses.push(due - now);
+        now = due;
+        let settled = settle(&delivery, delivery.clone(), &excused, now, &Schedule::default());
+        assert!(
+            settled.attempt.excused
+                && tallies(&settled).iter().all(|tally| !tally.key.starts_with("attempt."))
+        );
+        delivery = settled.delivery;
+        assert_eq!(delivery.round, failed.round, "the growing intervals stand still");
+    }
+    assert_eq!(delivery.status, DeliveryStatus::Failed);
+    assert_eq!(now - T0, DAY - 60_000);
+    assert!(pauses.iter().all(|pause| (1_000..=420_000).contains(pause)), "{pauses:?}");
+    assert!((250..350).contains(&pauses.len()), "{}", pauses.len());
 }
 
 #[test]

@@ -1,12 +1,16 @@
-//! Signing of what we send, and checking of what was received: Standard Webhooks, scheme `v1`
+//! Signing of what we send, and checking of what was received: Standard Webhooks, schemes `v1` and `v1a`
 //! (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 //!
-//! Signed are the bytes `id.timestamp.body` with HMAC-SHA256; the key is the base64 part of a `whsec_` secret. The
-//! header is a list, so that a request verifies with the new and the old secret while one is being rotated. A further
-//! scheme (`v1a`, ed25519) would be further entries of the same list: receivers skip the schemes they don't know.
+//! Signed are the bytes `id.timestamp.body`: with HMAC-SHA256 (`v1`; the key is the base64 part of a `whsec_` secret),
+//! or with ed25519 (`v1a`; the key pair is a `whsk_` text of its 32-byte seed and 32-byte public key, and the receiver
+//! knows the `whpk_` text of the public key only). The header is a list, so that a request verifies with the new and
+//! the old key while one is being rotated, and by either scheme: receivers skip the schemes they don't know.
+
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use kassir_providers::{Secret, digest};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -29,74 +33,201 @@ pub const KEY_NEW: usize = 32;
 /// How far a request's timestamp may be from the receiver's clock, seconds; the bound itself is fine.
 pub const TOLERANCE_S: i64 = 5 * 60;
 
+/// What the text of a key pair starts with.
+pub const PAIR_PREFIX: &str = "whsk_";
+/// What the text of a public key starts with.
+pub const PUBLIC_PREFIX: &str = "whpk_";
+
+/// Entries of a received header that are looked at.
+pub const SIGNATURES_MAX: usize = 40;
+
 const SCHEME: &str = "v1";
+const SCHEME_PAIR: &str = "v1a";
+/// Length of an ed25519 seed and of a public key, bytes.
+const HALF: usize = 32;
 
 /// Text that is no signing secret. The text itself is not shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It does not start with `whsec_`.
-    #[error("a signing secret starts with whsec_")]
+    /// It does not start with `whsec_` or `whsk_`.
+    #[error("a signing secret starts with whsec_, a key pair with whsk_, a public key with whpk_")]
     Prefix,
     /// What follows is no standard base64 with padding.
-    #[error("what follows whsec_ is not base64 (standard alphabet, with padding)")]
+    #[error("what follows the prefix is not base64 (standard alphabet, with padding)")]
     Encoding,
     /// It is too short or too long.
     #[error("a signing secret has 24 to 64 bytes, this one has {0}")]
     Length(usize),
+    /// The halves of a key pair do not belong together, or it is none.
+    #[error(
+        "a key pair has 64 bytes: the ed25519 seed and the public key that belongs to it; a public key has 32"
+    )]
+    Pair,
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Random,
 }
 
-/// A signing key. It has no `Debug` or `Display` and is wiped when dropped.
+/// A signing key: a shared secret, or an ed25519 key pair. It has no `Debug` or `Display`; its text is wiped when it is
+/// dropped.
 #[derive(Clone)]
-pub struct SigningKey(Zeroizing<Vec<u8>>);
+pub struct SigningKey(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Shared(Zeroizing<Vec<u8>>),
+    Pair(Arc<Pair>),
+}
+
+struct Pair {
+    /// Seed and public key.
+    text: Zeroizing<Vec<u8>>,
+    signer: Ed25519KeyPair,
+}
 
 impl SigningKey {
-    /// Reads `whsec_…`.
+    /// Reads `whsec_…` (a shared secret, 24 to 64 bytes) or `whsk_…` (a key pair).
     ///
     /// # Errors
-    /// [`KeyError`] when that is not a key of 24 to 64 bytes.
+    /// [`KeyError`] when it is neither.
     pub fn parse(text: &str) -> Result<SigningKey, KeyError> {
+        if let Some(encoded) = text.strip_prefix(PAIR_PREFIX) {
+            return SigningKey::pair(Zeroizing::new(digest::from_base64(encoded).ok_or(KeyError::Encoding)?));
+        }
         let encoded = text.strip_prefix(SECRET_PREFIX).ok_or(KeyError::Prefix)?;
         let bytes = Zeroizing::new(digest::from_base64(encoded).ok_or(KeyError::Encoding)?);
         if (KEY_MIN..=KEY_MAX).contains(&bytes.len()) {
-            Ok(SigningKey(bytes))
+            Ok(SigningKey(Kind::Shared(bytes)))
         } else {
             Err(KeyError::Length(bytes.len()))
         }
     }
 
-    /// Makes a new one of 32 random bytes.
+    fn pair(text: Zeroizing<Vec<u8>>) -> Result<SigningKey, KeyError> {
+        let (seed, public) = text.split_at_checked(HALF).ok_or(KeyError::Pair)?;
+        let signer = Ed25519KeyPair::from_seed_and_public_key(seed, public).map_err(|_| KeyError::Pair)?;
+        Ok(SigningKey(Kind::Pair(Arc::new(Pair { text, signer }))))
+    }
+
+    /// Makes a new shared secret of 32 random bytes.
     ///
     /// # Errors
     /// [`KeyError::Random`] when the system has none.
     pub fn generate() -> Result<SigningKey, KeyError> {
         let bytes = random_bytes::<KEY_NEW>().map_err(|_| KeyError::Random)?;
-        Ok(SigningKey(Zeroizing::new(bytes.to_vec())))
+        Ok(SigningKey(Kind::Shared(Zeroizing::new(bytes.to_vec()))))
     }
 
-    /// The text that its owner gets: `whsec_…`.
+    /// Makes a new key pair.
+    ///
+    /// # Errors
+    /// [`KeyError::Random`] when the system has no random bytes.
+    pub fn generate_pair() -> Result<SigningKey, KeyError> {
+        let seed = random_bytes::<HALF>().map_err(|_| KeyError::Random)?;
+        let signer = Ed25519KeyPair::from_seed_unchecked(&*seed).map_err(|_| KeyError::Pair)?;
+        let mut text = Zeroizing::new(seed.to_vec());
+        text.extend_from_slice(signer.public_key().as_ref());
+        Ok(SigningKey(Kind::Pair(Arc::new(Pair { text, signer }))))
+    }
+
+    /// The text that is kept: `whsec_…`, which its owner gets, or `whsk_…`, which nobody gets.
     #[must_use]
     pub fn text(&self) -> Secret {
-        Secret::new(format!("{SECRET_PREFIX}{}", digest::base64(&self.0)))
+        let (prefix, bytes) = match &self.0 {
+            Kind::Shared(bytes) => (SECRET_PREFIX, bytes),
+            Kind::Pair(pair) => (PAIR_PREFIX, &pair.text),
+        };
+        Secret::new(format!("{prefix}{}", digest::base64(bytes)))
     }
 
-    /// One entry of the signature header: `v1,…`.
+    /// What the receiver checks the signatures of a key pair with; `None` for a shared secret.
+    #[must_use]
+    pub fn public(&self) -> Option<PublicKey> {
+        match &self.0 {
+            Kind::Shared(_) => None,
+            Kind::Pair(pair) => pair.signer.public_key().as_ref().try_into().ok().map(PublicKey),
+        }
+    }
+
+    /// One entry of the signature header: `v1,…` or `v1a,…`.
     #[must_use]
     pub fn sign(&self, id: &str, timestamp: i64, body: &[u8]) -> String {
-        let code = self.code(id.as_bytes(), timestamp.to_string().as_bytes(), body);
-        format!("{SCHEME},{}", digest::base64(&code))
+        let timestamp = timestamp.to_string();
+        let (scheme, code) = match &self.0 {
+            Kind::Shared(bytes) => (SCHEME, code(bytes, id.as_bytes(), timestamp.as_bytes(), body)),
+            Kind::Pair(pair) => {
+                let signed = content(id.as_bytes(), timestamp.as_bytes(), body);
+                (SCHEME_PAIR, pair.signer.sign(&signed).as_ref().to_vec())
+            }
+        };
+        format!("{scheme},{}", digest::base64(&code))
     }
 
-    fn code(&self, id: &[u8], timestamp: &[u8], body: &[u8]) -> Vec<u8> {
-        // HMAC takes a key of any length.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return Vec::new() };
-        for part in [id, b".", timestamp, b".", body] {
-            mac.update(part);
+    /// Whether an entry of the header is of this key.
+    fn fits(&self, entry: &Entry<'_>) -> bool {
+        match &self.0 {
+            Kind::Shared(bytes) => {
+                let fits =
+                    digest::same_base64(entry.claimed, &code(bytes, entry.id, entry.timestamp, entry.body));
+                entry.scheme == SCHEME && fits
+            }
+            Kind::Pair(_) => self.public().is_some_and(|public| public.fits(entry)),
         }
-        mac.finalize().into_bytes().to_vec()
     }
+}
+
+/// The public half of a key pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey([u8; HALF]);
+
+impl PublicKey {
+    /// Reads `whpk_…`.
+    ///
+    /// # Errors
+    /// [`KeyError`] when it is none.
+    pub fn parse(text: &str) -> Result<PublicKey, KeyError> {
+        let encoded = text.strip_prefix(PUBLIC_PREFIX).ok_or(KeyError::Prefix)?;
+        let bytes = digest::from_base64(encoded).ok_or(KeyError::Encoding)?;
+        bytes.as_slice().try_into().map(PublicKey).map_err(|_| KeyError::Pair)
+    }
+
+    /// The text that receivers get: `whpk_…`.
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{PUBLIC_PREFIX}{}", digest::base64(&self.0))
+    }
+
+    fn fits(&self, entry: &Entry<'_>) -> bool {
+        if entry.scheme != SCHEME_PAIR {
+            return false;
+        }
+        let Some(claimed) = digest::from_base64(entry.claimed) else { return false };
+        let signed = content(entry.id, entry.timestamp, entry.body);
+        UnparsedPublicKey::new(&ED25519, &self.0).verify(&signed, &claimed).is_ok()
+    }
+}
+
+/// One entry of a received header, and what it is about.
+struct Entry<'a> {
+    scheme: &'a str,
+    claimed: &'a str,
+    id: &'a [u8],
+    timestamp: &'a [u8],
+    body: &'a [u8],
+}
+
+fn code(key: &[u8], id: &[u8], timestamp: &[u8], body: &[u8]) -> Vec<u8> {
+    // HMAC takes a key of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
+    for part in [id, b".", timestamp, b".", body] {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// What is signed.
+fn content(id: &[u8], timestamp: &[u8], body: &[u8]) -> Vec<u8> {
+    [id, b".", timestamp, b".", body].concat()
 }
 
 /// The value of the signature header: one entry for each key, the current one first, one space between them (some
@@ -130,7 +261,7 @@ pub enum VerifyError {
     #[error("the timestamp is more than five minutes ahead of this clock")]
     TooNew,
     /// No signature fits.
-    #[error("no signature of the scheme v1 fits the secret and the exact bytes of the body")]
+    #[error("no signature fits the key and the exact bytes of the body")]
     Signature,
 }
 
@@ -145,6 +276,28 @@ pub fn verify(
     key: &SigningKey,
     now: i64,
 ) -> Result<(), VerifyError> {
+    verify_by(headers, body, now, |entry| key.fits(entry))
+}
+
+/// The same for a subscriber that knows only the public key of a key pair.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_public(
+    headers: &[(String, String)],
+    body: &[u8],
+    key: &PublicKey,
+    now: i64,
+) -> Result<(), VerifyError> {
+    verify_by(headers, body, now, |entry| key.fits(entry))
+}
+
+fn verify_by(
+    headers: &[(String, String)],
+    body: &[u8],
+    now: i64,
+    fits: impl Fn(&Entry<'_>) -> bool,
+) -> Result<(), VerifyError> {
     let id = single(headers, ID_HEADER)?;
     let timestamp = single(headers, TIMESTAMP_HEADER)?;
     let signatures = single(headers, SIGNATURE_HEADER)?;
@@ -155,13 +308,15 @@ pub fn verify(
     if signed_at.saturating_sub(now) > TOLERANCE_S {
         return Err(VerifyError::TooNew);
     }
-    let code = key.code(id.as_bytes(), timestamp.as_bytes(), body);
-    let fits = signatures
+    let (id, timestamp) = (id.as_bytes(), timestamp.as_bytes());
+    let found = signatures
         .split(' ')
+        .take(SIGNATURES_MAX)
         .filter_map(|entry| entry.split_once(','))
-        .filter(|(scheme, _)| *scheme == SCHEME)
-        .fold(false, |fits, (_, claimed)| digest::same_base64(claimed, &code) | fits);
-    if fits { Ok(()) } else { Err(VerifyError::Signature) }
+        .fold(false, |found, (scheme, claimed)| {
+            fits(&Entry { scheme, claimed, id, timestamp, body }) | found
+        });
+    if found { Ok(()) } else { Err(VerifyError::Signature) }
 }
 
 fn single<'a>(headers: &'a [(String, String)], name: &'static str) -> Result<&'a str, VerifyError> {

@@ -125,10 +125,95 @@ fn secrets_are_read_strictly() {
     let key = SigningKey::generate().unwrap();
     let again = SigningKey::parse(key.text().expose()).unwrap();
     assert_eq!(key.sign("evt_1", 1, b"x"), again.sign("evt_1", 1, b"x"));
-    assert_eq!(key.0.len(), KEY_NEW);
+    assert_eq!(key.text().expose().len(), SECRET_PREFIX.len() + 44);
+}
+
+/// Vectors of `v1a`; how they were made stands in them.
+const PAIR_VECTORS: &str = include_str!("signature_v1a_vectors.json");
+
+#[test]
+fn key_pairs_sign_as_others_do() {
+    let all: Value = serde_json::from_str(PAIR_VECTORS).unwrap();
+    let vectors = all["vectors"].as_array().unwrap();
+    assert!(vectors.len() >= 12, "{}", vectors.len());
+    for vector in vectors {
+        let text = |name: &str| vector[name].as_str().unwrap();
+        let (id, at, body) = (text("id"), vector["ts"].as_i64().unwrap(), text("body"));
+        let key = SigningKey::parse(text("secret")).unwrap();
+        let public = PublicKey::parse(text("public")).unwrap();
+        assert_eq!(key.public(), Some(public.clone()));
+        assert_eq!((key.text().expose(), public.text().as_str()), (text("secret"), text("public")));
+        assert_eq!(key.sign(id, at, body.as_bytes()), text("sig"));
+        let sent = headers(id, &at.to_string(), text("sig"));
+        assert_eq!(verify(&sent, body.as_bytes(), &key, at), Ok(()));
+        assert_eq!(verify_public(&sent, body.as_bytes(), &public, at), Ok(()));
+        let changed = format!("{body} ");
+        assert_eq!(verify_public(&sent, changed.as_bytes(), &public, at), Err(VerifyError::Signature));
+        let as_v1 = headers(id, &at.to_string(), &text("sig").replace("v1a,", "v1,"));
+        assert_eq!(verify_public(&as_v1, body.as_bytes(), &public, at), Err(VerifyError::Signature));
+    }
+}
+
+#[test]
+fn one_header_for_both_schemes_and_both_keys() {
+    let keys: Vec<SigningKey> = vec![
+        SigningKey::generate().unwrap(),
+        SigningKey::generate().unwrap(),
+        SigningKey::generate_pair().unwrap(),
+        SigningKey::generate_pair().unwrap(),
+    ];
+    let list = header(&keys, "evt_1", 1_735_689_600, b"{}");
+    let schemes: Vec<_> = list.split(' ').map(|entry| entry.split_once(',').unwrap().0).collect();
+    assert_eq!(schemes, ["v1", "v1", "v1a", "v1a"]);
+    let sent = headers("evt_1", "1735689600", &list);
+    for key in &keys {
+        assert_eq!(verify(&sent, b"{}", key, 1_735_689_600), Ok(()));
+    }
+    let stranger = SigningKey::generate_pair().unwrap();
+    assert_eq!(verify(&sent, b"{}", &stranger, 1_735_689_600), Err(VerifyError::Signature));
+}
+
+#[test]
+fn key_pairs_are_read_strictly() {
+    let key = SigningKey::generate_pair().unwrap();
+    let text = key.text().expose().to_owned();
+    assert!(SigningKey::parse(&text).is_ok());
+    let of = |prefix: &str, count: usize| format!("{prefix}{}", digest::base64(&vec![7; count]));
+    for (text, expected) in [
+        (of("whsk_", 64), KeyError::Pair),
+        (of("whsk_", 32), KeyError::Pair),
+        (of("whsk_", 96), KeyError::Pair),
+        ("whsk_!".to_owned(), KeyError::Encoding),
+        (key.public().unwrap().text(), KeyError::Prefix),
+    ] {
+        assert_eq!(SigningKey::parse(&text).err(), Some(expected), "{text}");
+    }
+    for (text, expected) in [
+        (text, KeyError::Prefix),
+        (of("whpk_", 31), KeyError::Pair),
+        ("whpk_?".to_owned(), KeyError::Encoding),
+    ] {
+        assert_eq!(PublicKey::parse(&text).err(), Some(expected));
+    }
 }
 
 proptest! {
+    #[test]
+    fn what_a_pair_signs_verifies_and_nothing_else(
+        id in "[A-Za-z0-9_-]{1,64}",
+        timestamp in 0_i64..4_000_000_000,
+        body in proptest::collection::vec(any::<u8>(), 0..200),
+        garbage in ".{0,100}",
+    ) {
+        let key = SigningKey::generate_pair().unwrap();
+        let public = key.public().unwrap();
+        let sent = headers(&id, &timestamp.to_string(), &format!("v1a,{garbage} {}", key.sign(&id, timestamp, &body)));
+        prop_assert_eq!(verify_public(&sent, &body, &public, timestamp), Ok(()));
+        let mut changed = body.clone();
+        changed.push(0);
+        prop_assert_eq!(verify_public(&sent, &changed, &public, timestamp), Err(VerifyError::Signature));
+    }
+
     #[test]
     fn what_is_signed_verifies_and_nothing_else(
         id in "[A-Za-z0-9_-]{1,64}",
@@ -171,4 +256,15 @@ proptest! {
         let sent = headers(&id, &timestamp, &signature);
         prop_assert!(verify(&sent, b"body", &key, now).is_err());
     }
+}
+
+/// A header that the released libraries verified; which ones stands in it.
+#[test]
+fn a_rotation_with_both_schemes_is_written_as_others_read_it() {
+    let all: Value = serde_json::from_str(include_str!("signature_rotation.json")).unwrap();
+    let text = |name: &str| all[name].as_str().unwrap();
+    let secrets = all["secrets"].as_array().unwrap().iter();
+    let keys: Vec<_> = secrets.map(|secret| SigningKey::parse(secret.as_str().unwrap()).unwrap()).collect();
+    let at = all["ts"].as_i64().unwrap();
+    assert_eq!(header(&keys, text("id"), at, text("body").as_bytes()), text("header"));
 }

@@ -10,6 +10,9 @@ use super::worker::{Leased, Worker};
 use crate::domain::delivery::Delivery;
 use crate::store::Holding;
 
+/// When an endpoint that is left alone is tried again whose last try failed, but not by its fault, milliseconds.
+const EXCUSED_AGAIN_MS: i64 = 5_000;
+
 impl Worker {
     /// Whether the attempt is within its endpoint's limits, as they are set up now.
     pub(super) fn may_try(&self, leased: &Leased, view: &EndpointView) -> bool {
@@ -29,6 +32,11 @@ impl Worker {
 
     /// What becomes of the hold on the lane after an attempt.
     pub(super) fn after(&self, leased: &Leased, delivery: &Delivery, verdict: &Verdict) -> Option<Holding> {
+        if verdict.excused {
+            // Nothing was learned of the endpoint: what was held stays so for a moment, as it was.
+            let until = self.now(leased).saturating_add(EXCUSED_AGAIN_MS);
+            return leased.probe.map(|step| Holding::Until { until, step });
+        }
         let asks = matches!(verdict.status, Some(429 | 503)) || verdict.not_before.is_some();
         let heard = Heard {
             success: verdict.success,

@@ -101,11 +101,79 @@ pub enum Success {
     Any2xx,
 }
 
+/// With which schemes of Standard Webhooks an endpoint's events are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Signing {
+    /// HMAC-SHA256 with the shared secret: what every library checks.
+    #[default]
+    #[serde(rename = "v1")]
+    V1,
+    /// ed25519: the receiver knows only the public key.
+    #[serde(rename = "v1a")]
+    V1a,
+    /// Both, in one header.
+    #[serde(rename = "both")]
+    Both,
+}
+
+impl Signing {
+    /// The words of the API.
+    pub const WORDS: [(&'static str, Signing); 3] =
+        [("v1", Signing::V1), ("v1a", Signing::V1a), ("both", Signing::Both)];
+
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Signing::V1 => "v1",
+            Signing::V1a => "v1a",
+            Signing::Both => "both",
+        }
+    }
+
+    /// Whether secrets of a kind sign: key pairs, or shared ones.
+    #[must_use]
+    pub const fn uses(self, key_pairs: bool) -> bool {
+        match self {
+            Signing::V1 => !key_pairs,
+            Signing::V1a => key_pairs,
+            Signing::Both => true,
+        }
+    }
+}
+
+/// HTTP Basic authentication at a subscriber (RFC 7617).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BasicAuth {
+    /// The user name; it is shown.
+    pub username: String,
+    /// The password.
+    pub password: StoredCredential,
+}
+
+/// A client certificate for a subscriber that asks for one (mutual TLS).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClientCertificate {
+    /// The certificate and its chain, PEM: no secret.
+    pub certificate: String,
+    /// Its private key, PEM, sealed.
+    pub key: Sealed,
+    /// SHA-256 of the certificate, hex.
+    pub fingerprint: String,
+    /// Unix milliseconds.
+    pub not_before: i64,
+    /// Unix milliseconds.
+    pub not_after: i64,
+}
+
 /// A signing secret of an endpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SigningSecret {
-    /// The `whsec_…` text, sealed.
+    /// The `whsec_…` text, or the `whsk_…` text of a key pair, sealed.
     pub sealed: Sealed,
+    /// The `whpk_…` text of a key pair; `None` for a shared secret.
+    #[serde(default)]
+    pub public: Option<String>,
     /// Unix milliseconds.
     pub created_at: i64,
     /// When it ends after a rotation, Unix milliseconds; `None` for the current one.
@@ -147,8 +215,17 @@ pub struct Endpoint {
     /// Why it is off, when Kassir turned it off.
     #[serde(default)]
     pub disabled_reason: Option<String>,
-    /// Signing secrets: the current one first, then those that still live.
+    /// Signing secrets: of each kind the current one first, then those that still live.
     pub secrets: Vec<SigningSecret>,
+    /// Which of them sign.
+    #[serde(default)]
+    pub signing: Signing,
+    /// HTTP Basic authentication.
+    #[serde(default)]
+    pub basic_auth: Option<BasicAuth>,
+    /// The client certificate.
+    #[serde(default)]
+    pub client_certificate: Option<ClientCertificate>,
     /// Unix milliseconds.
     pub created_at: i64,
     /// Unix milliseconds.
@@ -159,6 +236,12 @@ impl Endpoint {
     /// The default of `states`: the four of the platform's documented format.
     pub const DEFAULT_STATES: [EventState; 4] =
         [EventState::Pending, EventState::WaitingForCapture, EventState::Succeeded, EventState::Canceled];
+
+    /// Whether it has a key pair that is not about to end.
+    #[must_use]
+    pub fn has_key_pair(&self) -> bool {
+        self.secrets.iter().any(|secret| secret.public.is_some() && secret.expires_at.is_none())
+    }
 
     /// Whether it wants an event.
     #[must_use]

@@ -134,4 +134,7 @@ pub struct Attempt {
     /// Whether a person asked for it.
     #[serde(default)]
     pub replay: bool,
+    /// It failed, but not by the endpoint's fault: it says nothing of the endpoint's health.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub excused: bool,
 }

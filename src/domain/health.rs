@@ -91,6 +91,7 @@ mod tests {
             response_excerpt: None,
             remote_ip: None,
             replay: false,
+            excused: false,
         };
         Health { last_failure_at: 1_000 + ms, ..Health::after(&attempt).unwrap() }
     }

@@ -251,7 +251,7 @@ impl Manager {
 }
 
 /// What may be shown of a secret.
-fn hint(secret: &Secret) -> String {
+pub(super) fn hint(secret: &Secret) -> String {
     let length = secret.expose().chars().count();
     let shown = if length > HIDDEN_WHOLE_MAX { HINT_LEN } else { 0 };
     let tail: String = secret.expose().chars().skip(length.saturating_sub(shown)).collect();

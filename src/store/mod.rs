@@ -361,7 +361,7 @@ pub enum SettleEnd {
     /// A delivery: the changed record (with the version it was loaded with; [`Conflict::Delivery`] when a person
     /// changed it meanwhile: load it and settle again), and the attempt. It is queued again at `next_attempt_at`,
     /// or leaves the queue when that is `None`. A failed attempt is noted as the health of its endpoint, if that is
-    /// still set up, a successful one ends its failing.
+    /// still set up, a successful one ends its failing; an excused one says nothing of it.
     Delivery {
         /// The record.
         delivery: Box<Delivery>,

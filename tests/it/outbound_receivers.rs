@@ -20,6 +20,7 @@ fn outbound(authority: Option<&Authority>) -> Outbound {
         ca_file: authority.map(Authority::ca_file),
         timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_secs(3),
+        ..OutboundConfig::default()
     })
     .unwrap()
 }

@@ -69,6 +69,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     match crate::app::outbound(&config) {
         Ok(outbound) => {
             findings.push(Finding::ok("TLS", "CA certificates are there"));
+            findings.extend(proxy(&outbound).await);
             if !arguments.offline {
                 findings.extend(providers(&outbound).await);
             }
@@ -189,6 +190,16 @@ async fn skew(store: &dyn Store) -> Finding {
             Finding::new(mark, "clock", found, advice)
         }
     }
+}
+
+async fn proxy(outbound: &Outbound) -> Option<Finding> {
+    Some(match outbound.check_proxy().await? {
+        Ok(place) => Finding::ok("outbound.proxy", format!("{place} takes connections")),
+        Err(failure) => {
+            let advice = "nothing goes out without it: is it up, and is outbound.proxy right?";
+            Finding::new(Mark::Failure, "outbound.proxy", failure.to_string(), advice)
+        }
+    })
 }
 
 async fn providers(outbound: &Outbound) -> Vec<Finding> {

@@ -10,7 +10,7 @@ use crate::delivery::outbound::Outbound;
 use crate::delivery::send::attempt;
 use crate::delivery::signature::SigningKey;
 use crate::delivery::{EndpointView, LiveKey};
-use crate::domain::config::Success;
+use crate::domain::config::{Signing, Success};
 use crate::domain::event::{EventState, Proven};
 use crate::domain::ids::{DeliveryId, EndpointId, MerchantId};
 use crate::domain::{Delivery, DeliveryStatus, Endpoint, Event};
@@ -66,11 +66,14 @@ impl Forwarder {
             enabled: true,
             disabled_reason: None,
             secrets: Vec::new(),
+            signing: Signing::default(),
+            basic_auth: None,
+            client_certificate: None,
             created_at: 0,
             updated_at: 0,
         };
         let keys = vec![LiveKey { key, expires_at: None }];
-        let view = EndpointView { endpoint, keys, headers: Vec::new() };
+        let view = EndpointView { endpoint, keys, headers: Vec::new(), identity: None };
         let (skip_failures, json) = (arguments.skip_failures, arguments.json);
         Ok(Forwarder { outbound, view, merchant, skip_failures, json })
     }

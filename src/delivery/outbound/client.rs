@@ -1,6 +1,5 @@
 //! The client itself: one deadline over everything, a bounded read of the answer, nothing followed or inflated.
 
-use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +10,14 @@ use kassir_providers::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::Url;
-use super::failure::{Failure, FailureKind};
+use super::clients::Clients;
+use super::failure::{Failure, FailureKind, seconds};
 use super::guard::{Guard, UrlRefusal};
-use super::resolver::{DIALLED, GuardedResolver, Lookup, SystemLookup, note_dialled};
+use super::identity::ClientIdentity;
+use super::proxy::Proxy;
+use super::proxy::finding::{Finding, Followed};
+use super::proxy::relay::Relay;
+use super::resolver::{DIALLED, Dialled, GuardedResolver, Lookup, SystemLookup, note_dialled};
 use crate::clock::Stopwatch;
 
 /// Header lines of an answer that are read.
@@ -21,13 +25,13 @@ pub const ANSWER_HEADERS_MAX: usize = 100;
 /// Bytes of the header lines of an HTTP/2 answer that are read.
 pub const ANSWER_HEAD_MAX: u32 = 64 * 1024;
 /// Idle connections that are kept to one host.
-const IDLE_MAX: usize = 8;
+pub(super) const IDLE_MAX: usize = 8;
 /// How long an idle connection is kept. Shorter than what common servers allow (5 s), so that we rarely write just as
 /// the other side closes.
-const IDLE_FOR: Duration = Duration::from_secs(4);
+pub(super) const IDLE_FOR: Duration = Duration::from_secs(4);
 
 /// Settings of the client.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct OutboundConfig {
     /// Networks that may be used although they are not the public internet.
     pub allow_networks: Vec<IpNet>,
@@ -39,6 +43,8 @@ pub struct OutboundConfig {
     pub timeout: Duration,
     /// Resolving, connecting and TLS.
     pub connect_timeout: Duration,
+    /// The forward proxy that https goes through.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for OutboundConfig {
@@ -49,6 +55,7 @@ impl Default for OutboundConfig {
             ca_file: None,
             timeout: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(5),
+            proxy: None,
         }
     }
 }
@@ -64,6 +71,9 @@ pub enum BuildError {
         /// Why.
         why: String,
     },
+    /// The relay to the forward proxy can't be started.
+    #[error("outbound.proxy: the relay to it can't be started: {0}")]
+    Relay(String),
     /// The client can't be made, for example because this machine has no CA certificates at all.
     #[error(
         "no HTTPS client: {0}. Install the system's CA certificates (package ca-certificates) or set outbound.ca_file"
@@ -132,8 +142,9 @@ impl Outcome {
 /// The only HTTP client of the router. Cheap to clone.
 #[derive(Clone)]
 pub struct Outbound {
-    client: reqwest::Client,
+    clients: Arc<Clients>,
     resolver: GuardedResolver,
+    relay: Option<Arc<Relay>>,
     timeout: Duration,
     connect_timeout: Duration,
 }
@@ -151,27 +162,48 @@ impl Outbound {
     ///
     /// # Errors
     /// As [`Outbound::build`].
-    #[allow(clippy::disallowed_methods, reason = "this is the one place that makes a client")]
     pub fn with_lookup(config: &OutboundConfig, lookup: Arc<dyn Lookup>) -> Result<Outbound, BuildError> {
         crate::tls::install();
         let guard = Guard { allow_networks: config.allow_networks.clone(), allow_http: config.allow_http };
         let resolver = GuardedResolver { guard: Arc::new(guard), lookup };
-        let client = reqwest::Client::builder()
-            .dns_resolver(resolver.clone())
-            // A proxy from the environment would resolve names itself, past the rules.
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(config.connect_timeout)
-            .pool_max_idle_per_host(IDLE_MAX)
-            .pool_idle_timeout(IDLE_FOR)
-            .http1_max_headers(ANSWER_HEADERS_MAX)
-            .http2_max_header_list_size(ANSWER_HEAD_MAX)
-            .tls_certs_merge(extra_certificates(config)?)
-            .build()
-            .map_err(|error| BuildError::Client(format!("{error:?}")))?;
         let (timeout, connect_timeout) = (config.timeout, config.connect_timeout);
-        Ok(Outbound { client, resolver, timeout, connect_timeout })
+        let relay = match config.proxy.clone() {
+            None => None,
+            Some(proxy) => {
+                let relay = Relay::start(proxy, resolver.clone(), connect_timeout);
+                Some(Arc::new(relay.map_err(|error| BuildError::Relay(error.to_string()))?))
+            }
+        };
+        let clients = Arc::new(Clients::build(config, resolver.clone(), relay.clone())?);
+        Ok(Outbound { clients, resolver, relay, timeout, connect_timeout })
+    }
+
+    /// Where the relay to the forward proxy listens, if there is one: only for this process, which knows its token.
+    #[must_use]
+    pub fn relay_address(&self) -> Option<std::net::SocketAddr> {
+        self.relay.as_ref().map(|relay| relay.address())
+    }
+
+    /// Connects to the forward proxy, if there is one, without asking it for anything; gives what it is for people.
+    ///
+    /// # Errors
+    /// Why it can't be reached.
+    pub async fn check_proxy(&self) -> Option<Result<String, Failure>> {
+        let proxy = self.relay.as_ref()?.proxy();
+        let place = proxy.place();
+        let why = match tokio::time::timeout(self.connect_timeout, proxy.dial()).await {
+            Ok(Ok(_)) => return Some(Ok(place)),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no connection within {}", seconds(self.connect_timeout)),
+        };
+        let text = format!("the forward proxy {place} can't be reached: {why}");
+        Some(Err(Failure::new(FailureKind::Proxy, text)))
+    }
+
+    /// Client certificates whose connections are kept now; at most [`super::IDENTITIES_MAX`].
+    #[must_use]
+    pub fn identities(&self) -> usize {
+        self.clients.kept()
     }
 
     /// Deadline of a request that brings none of its own.
@@ -207,18 +239,23 @@ impl Outbound {
 
     /// Sends a request once. All that happens is in the outcome.
     pub async fn send(&self, request: OutboundRequest) -> Outcome {
+        self.send_as(request, None).await
+    }
+
+    /// Sends a request once, to a server that may ask for a client certificate. All that happens is in the outcome.
+    pub async fn send_as(&self, request: OutboundRequest, identity: Option<&ClientIdentity>) -> Outcome {
         let watch = Stopwatch::start();
         let timeout = request.timeout.unwrap_or(self.timeout);
         let max = request.response_max;
         let mut outcome = Outcome::default();
-        let asking = DIALLED.scope(Cell::new(None), async {
-            let answer = self.head(request, timeout).await;
-            (answer, DIALLED.with(Cell::get))
+        let asking = DIALLED.scope(Dialled::default(), async {
+            let answer = self.head(request, identity, timeout).await;
+            (answer, DIALLED.with(|dialled| dialled.address.get()))
         });
         match asking.await {
-            (Ok(response), _) => {
+            (Ok((response, remote)), _) => {
                 outcome.status = Some(response.status().as_u16());
-                outcome.remote_ip = response.remote_addr().map(|address| address.ip().to_canonical());
+                outcome.remote_ip = remote;
                 outcome.headers = headers_of(&response);
                 let left = timeout.saturating_sub(watch.elapsed());
                 let read = read_body(response, max, &mut outcome);
@@ -227,6 +264,9 @@ impl Outbound {
                 }
             }
             (Err(failure), dialled) => {
+                if failure.kind == FailureKind::Proxy {
+                    metrics::counter!("kassir_forward_proxy_failures_total").increment(1);
+                }
                 outcome.remote_ip = dialled;
                 outcome.failure = Some(failure);
             }
@@ -235,32 +275,92 @@ impl Outbound {
         outcome
     }
 
-    async fn head(&self, request: OutboundRequest, timeout: Duration) -> Result<reqwest::Response, Failure> {
+    /// Up to the answer's headers; beside them, the address that was connected to.
+    async fn head(
+        &self,
+        request: OutboundRequest,
+        identity: Option<&ClientIdentity>,
+        timeout: Duration,
+    ) -> Result<(reqwest::Response, Option<IpAddr>), Failure> {
         // Addresses in a URL never reach the resolver.
         let url = self.check_url(&request.url).map_err(|refusal| Failure::refused(&refusal))?;
         if let Some(address) = super::guard::literal(url.host_str().unwrap_or_default()) {
             note_dialled(address);
         }
-        let method = match request.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
-            Method::Put => reqwest::Method::PUT,
-            Method::Patch => reqwest::Method::PATCH,
-            Method::Delete => reqwest::Method::DELETE,
+        let followed = self.follow(&url)?;
+        let client = self.clients.get(identity);
+        let client = client.map_err(|error| Failure::new(FailureKind::Request, error.to_string()))?;
+        let building = building(&client, url, request)?;
+        let failure = match tokio::time::timeout(timeout, building.send()).await {
+            Ok(Ok(response)) => {
+                let remote = match followed.map(|followed| followed.finding()) {
+                    None => response.remote_addr().map(|address| address.ip().to_canonical()),
+                    Some(Finding::Open(address)) => Some(address),
+                    // A tunnel of an earlier request was used again.
+                    Some(_) => None,
+                };
+                return Ok((response, remote));
+            }
+            Ok(Err(error)) => Failure::of(&error, self.connect_timeout, identity.is_some()),
+            Err(_) => Failure::no_answer(timeout),
         };
-        let mut building = self.client.request(method, url).body(request.body);
-        for (name, value) in &request.headers {
-            let wrong = |_| Failure::new(FailureKind::Request, format!("the header {name} can't be sent"));
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong(error.to_string()))?;
-            let value = HeaderValue::from_str(value).map_err(|error| wrong(error.to_string()))?;
-            building = building.header(name, value);
-        }
-        match tokio::time::timeout(timeout, building.send()).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(Failure::of(&error, self.connect_timeout)),
-            Err(_) => Err(Failure::no_answer(timeout)),
-        }
+        Err(match followed.map(|followed| followed.finding()) {
+            None => failure,
+            Some(finding) => through_proxy(finding, failure),
+        })
     }
+
+    /// Follows the tunnel of a request that goes through the forward proxy.
+    fn follow(&self, url: &Url) -> Result<Option<Followed>, Failure> {
+        let Some(relay) = &self.relay else { return Ok(None) };
+        let followed = relay.follow(url.host_str().unwrap_or_default());
+        if let Some(followed) = &followed {
+            if url.scheme() != "https" {
+                let text = "through outbound.proxy goes only https; outbound.no_proxy can except a host";
+                return Err(Failure::new(FailureKind::Forbidden, text));
+            }
+            let _ = DIALLED.try_with(|dialled| dialled.number.set(followed.number));
+        }
+        Ok(followed)
+    }
+}
+
+/// Whose fault a failure is: until the tunnel is open, the proxy's, but for a name that leads nowhere good.
+fn through_proxy(finding: Finding, failure: Failure) -> Failure {
+    match finding {
+        Finding::Failed(why) => why,
+        Finding::Waiting(words) => Failure::new(FailureKind::Proxy, words),
+        Finding::Open(address) => {
+            note_dialled(address);
+            failure
+        }
+        Finding::Unasked if matches!(failure.kind, FailureKind::Connect | FailureKind::ConnectTimeout) => {
+            Failure::new(FailureKind::Proxy, "Kassir's own relay to the forward proxy can't be reached")
+        }
+        Finding::Unasked => failure,
+    }
+}
+
+fn building(
+    client: &reqwest::Client,
+    url: Url,
+    request: OutboundRequest,
+) -> Result<reqwest::RequestBuilder, Failure> {
+    let method = match request.method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Patch => reqwest::Method::PATCH,
+        Method::Delete => reqwest::Method::DELETE,
+    };
+    let mut building = client.request(method, url).body(request.body);
+    for (name, value) in &request.headers {
+        let wrong = |_| Failure::new(FailureKind::Request, format!("the header {name} can't be sent"));
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+        let value = HeaderValue::from_str(value).map_err(|error| wrong(error.to_string()))?;
+        building = building.header(name, value);
+    }
+    Ok(building)
 }
 
 /// Reads at most `max` bytes; dropping the rest closes the connection.
@@ -291,11 +391,3 @@ fn headers_of(response: &reqwest::Response) -> Vec<(String, String)> {
 
 /// Longest header value of an answer that is kept, bytes.
 const HEADER_VALUE_MAX: usize = 2 * 1024;
-
-fn extra_certificates(config: &OutboundConfig) -> Result<Vec<reqwest::Certificate>, BuildError> {
-    let Some(path) = &config.ca_file else { return Ok(Vec::new()) };
-    let wrong = |why: String| BuildError::CaFile { path: path.display().to_string(), why };
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let list = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| wrong(error.to_string()))?;
-    if list.is_empty() { Err(wrong("it contains no certificate".to_owned())) } else { Ok(list) }
-}

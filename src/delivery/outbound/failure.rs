@@ -19,6 +19,8 @@ pub enum FailureKind {
     Forbidden,
     /// The request can't be made: a header that is none; nothing was sent.
     Request,
+    /// The forward proxy of `outbound.proxy` is at fault, and not where the request goes; nothing was sent.
+    Proxy,
     /// The name was not found; nothing was sent.
     Dns,
     /// No connection; nothing was sent.
@@ -59,6 +61,7 @@ impl FailureKind {
         match self {
             FailureKind::Forbidden => "forbidden",
             FailureKind::Request => "request",
+            FailureKind::Proxy => "proxy",
             FailureKind::Dns => "dns",
             FailureKind::Connect => "connect",
             FailureKind::Tls => "tls",
@@ -89,6 +92,12 @@ impl Failure {
         Failure { kind, text: harmless(text.as_ref().as_bytes(), TEXT_MAX) }
     }
 
+    /// Whether it is not the fault of where the request goes.
+    #[must_use]
+    pub fn is_excused(&self) -> bool {
+        self.kind == FailureKind::Proxy
+    }
+
     pub(super) fn refused(refusal: &UrlRefusal) -> Failure {
         let kind = match refusal {
             UrlRefusal::Unresolved(_) => FailureKind::Dns,
@@ -111,8 +120,8 @@ impl Failure {
         Failure::new(FailureKind::Body, format!("the answer's body broke off: {}", innermost(error)))
     }
 
-    /// Says what a client's error before the answer means.
-    pub(super) fn of(error: &reqwest::Error, connect_timeout: Duration) -> Failure {
+    /// Says what a client's error before the answer means. `identified`: a client certificate was ready to be shown.
+    pub(super) fn of(error: &reqwest::Error, connect_timeout: Duration, identified: bool) -> Failure {
         if let Some(refusal) = find::<UrlRefusal>(error) {
             return Failure::refused(refusal);
         }
@@ -124,7 +133,7 @@ impl Failure {
             return Failure::new(FailureKind::AnswerTimeout, "no answer in time");
         }
         if let Some(tls) = find::<TlsError>(error) {
-            return Failure::new(FailureKind::Tls, tls_words(tls));
+            return Failure::new(FailureKind::Tls, tls_words(tls, identified));
         }
         let system = find::<io::Error>(error);
         if error.is_connect() {
@@ -165,15 +174,23 @@ fn connect_words(system: Option<&io::Error>, error: &reqwest::Error) -> String {
 }
 
 /// What a TLS error means for the owner of the other side.
-fn tls_words(error: &TlsError) -> String {
+fn tls_words(error: &TlsError, identified: bool) -> String {
     match error {
         TlsError::InvalidCertificate(why) => format!("TLS: {}", certificate_words(why)),
         TlsError::AlertReceived(AlertDescription::ProtocolVersion) => {
             "TLS: the server speaks only versions older than 1.2".to_owned()
         }
-        TlsError::AlertReceived(AlertDescription::CertificateRequired) => {
-            "TLS: the server asks for a client certificate".to_owned()
-        }
+        TlsError::AlertReceived(AlertDescription::CertificateRequired) => no_certificate(identified),
+        TlsError::AlertReceived(
+            alert @ (AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::DecryptError
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::AccessDenied),
+        ) if identified => format!("TLS: the server refused our client certificate ({alert:?})"),
         TlsError::AlertReceived(alert) => format!("TLS: the server refused the handshake ({alert:?})"),
         TlsError::PeerIncompatible(why) => {
             format!("TLS: no version or cipher in common with the server ({why:?})")
@@ -181,6 +198,14 @@ fn tls_words(error: &TlsError) -> String {
         TlsError::InvalidMessage(_) => "TLS: the server does not speak TLS on this port".to_owned(),
         TlsError::NoCertificatesPresented => "TLS: the server shows no certificate".to_owned(),
         other => format!("TLS: {other}"),
+    }
+}
+
+fn no_certificate(identified: bool) -> String {
+    if identified {
+        "TLS: the server asks for a client certificate, but not for one such as the endpoint's".to_owned()
+    } else {
+        "TLS: the server asks for a client certificate, and the endpoint has none".to_owned()
     }
 }
 
@@ -229,6 +254,6 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
     last.to_string()
 }
 
-fn seconds(duration: Duration) -> String {
+pub(super) fn seconds(duration: Duration) -> String {
     format!("{} s", duration.as_millis() as f64 / 1000.0)
 }

@@ -6,14 +6,22 @@
 
 pub mod address;
 mod client;
+mod clients;
 mod excerpt;
 mod failure;
 mod guard;
+mod identity;
+mod proxy;
 mod resolver;
+mod validity;
 
 pub use client::{BuildError, Outbound, OutboundConfig, OutboundRequest, Outcome};
+pub use clients::IDENTITIES_MAX;
 pub use excerpt::harmless;
 pub use failure::{Failure, FailureKind};
 pub use guard::{DnsFailure, ForbiddenName, Guard, URL_MAX, UrlRefusal};
+pub use identity::{CERTIFICATE_MAX, ClientIdentity, IdentityError, PRIVATE_KEY_MAX};
+pub use proxy::{Proxy, ProxyError};
 pub use reqwest::Url;
 pub use resolver::{Lookup, SystemLookup};
+pub use validity::Validity;

@@ -33,14 +33,23 @@ impl Lookup for SystemLookup {
 }
 
 tokio::task_local! {
-    /// The address that the request of this task goes to, where there is only one that it can be.
-    pub(super) static DIALLED: Cell<Option<IpAddr>>;
+    /// Of the request of this task.
+    pub(super) static DIALLED: Dialled;
+}
+
+/// Where a request goes.
+#[derive(Default)]
+pub(super) struct Dialled {
+    /// The address, where there is only one that it can be.
+    pub address: Cell<Option<IpAddr>>,
+    /// The number under which the relay to the forward proxy tells how far it came.
+    pub number: Cell<u64>,
 }
 
 /// Remembers where the request of this task goes to, for the record of an attempt that gets no answer.
 pub(super) fn note_dialled(address: IpAddr) {
     // A connection that another task waits for is no news here.
-    let _ = DIALLED.try_with(|dialled| dialled.set(Some(address.to_canonical())));
+    let _ = DIALLED.try_with(|dialled| dialled.address.set(Some(address.to_canonical())));
 }
 
 /// A resolver that keeps the rules.

@@ -1,7 +1,7 @@
 //! Members of an endpoint that need no look outside: read, checked, put into the record.
 
 use crate::domain::Endpoint;
-use crate::domain::config::{MerchantConfig, Success};
+use crate::domain::config::{MerchantConfig, Signing, Success};
 use crate::domain::event::EventState;
 use crate::domain::ids::IntegrationId;
 use crate::limits;
@@ -32,6 +32,11 @@ pub(super) fn words(endpoint: &mut Endpoint, body: &mut Members) {
         endpoint.success = Success::default();
     } else if let Some(success) = body.word("success", &SUCCESSES) {
         endpoint.success = success;
+    }
+    if body.cleared("signing") {
+        endpoint.signing = Signing::default();
+    } else if let Some(signing) = body.word("signing", &Signing::WORDS) {
+        endpoint.signing = signing;
     }
     if body.cleared("ordered") {
         endpoint.ordered = false;

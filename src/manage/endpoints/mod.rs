@@ -1,22 +1,21 @@
 //! Endpoints: the address checked before it is kept, signing secrets made and rotated, custom headers sealed.
 
+mod access;
 mod disable;
 mod input;
+mod keys;
 mod sample;
 
 use kassir_providers::Secret;
 use serde_json::Value;
 
-use super::integrations::{OVERLAP_DEFAULT_S, OVERLAP_MAX_S};
 use super::{Actor, InputError, ManageError, Manager, Members, Result};
 use crate::delivery::check_custom_header;
-use crate::delivery::signature::SigningKey;
 use crate::domain::Endpoint;
-use crate::domain::config::{MerchantConfig, SigningSecret, Success};
+use crate::domain::config::{MerchantConfig, Signing, SigningSecret, Success};
 use crate::domain::ids::{EndpointId, MerchantId};
 use crate::limits;
 use crate::registry::{MerchantView, endpoint_owner};
-use crate::secrets::SecretError;
 use crate::store::{ConfigChange, HealthChange};
 
 /// Longest URL, characters.
@@ -94,49 +93,6 @@ impl Manager {
         Ok(())
     }
 
-    /// Gives an endpoint a new signing secret by `{"overlap_s"?}`; old ones sign beside it for so long. With 0 every
-    /// old one ends at once.
-    ///
-    /// # Errors
-    /// [`ManageError`].
-    pub async fn rotate_secret(
-        &self,
-        actor: &Actor,
-        merchant: MerchantId,
-        id: EndpointId,
-        mut body: Members,
-    ) -> Result<(Endpoint, Secret)> {
-        let overlap_s = body.count("overlap_s", 0..=OVERLAP_MAX_S).unwrap_or(OVERLAP_DEFAULT_S);
-        body.finish()?;
-        let (secret, stored) = self.fresh_secret(id)?;
-        for attempt in 0..limits::CONFLICT_RETRIES_MAX {
-            let view = self.merchant(merchant).await?;
-            let mut endpoint = found(&view, id)?;
-            let now = self.clock.now();
-            let ends = now.saturating_add(i64::from(overlap_s).saturating_mul(1000));
-            for old in &mut endpoint.secrets {
-                old.expires_at = Some(old.expires_at.map_or(ends, |end| end.min(ends)));
-            }
-            endpoint.secrets.retain(|old| old.expires_at.is_some_and(|end| end > now));
-            if endpoint.secrets.len() >= limits::SIGNING_SECRETS_MAX {
-                let live = endpoint.secrets.len();
-                return Err(ManageError::NotNow(format!(
-                    "{live} old secrets still sign. Wait until one has ended, or end them all by overlap_s 0."
-                )));
-            }
-            endpoint.secrets.insert(0, stored.clone());
-            endpoint.updated_at = now;
-            if attempt == 0 {
-                let detail = format!("old secrets sign on for {overlap_s} s");
-                self.note(actor, Some(merchant), "endpoint.rotate_secret", id, detail).await?;
-            }
-            if self.put_endpoint(&endpoint, Some(view.config.version)).await? {
-                return Ok((endpoint, secret));
-            }
-        }
-        Err(super::too_busy())
-    }
-
     async fn put_endpoint(&self, endpoint: &Endpoint, expected: Option<u64>) -> Result<bool> {
         let change = ConfigChange::PutEndpoint(Box::new(endpoint.clone()));
         let done = self.store.change_config(endpoint.merchant, change, expected).await;
@@ -146,12 +102,6 @@ impl Manager {
             Err(error) if expected.is_some() && super::is_config_conflict(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-
-    pub(super) fn fresh_secret(&self, id: EndpointId) -> Result<(Secret, SigningSecret)> {
-        let secret = SigningKey::generate().map_err(|_| SecretError::Random)?.text();
-        let sealed = self.vault.seal(&endpoint_owner(id, "secret"), secret.expose())?;
-        Ok((secret, SigningSecret { sealed, created_at: self.clock.now(), expires_at: None }))
     }
 
     pub(super) async fn apply_endpoint(
@@ -170,6 +120,7 @@ impl Manager {
         input::choices(config, endpoint, &mut body);
         input::bounds(endpoint, &mut body);
         let headers = self.headers(endpoint, &mut body);
+        let access = access::read(endpoint, &mut body, has_authorization(endpoint, &headers));
         if endpoint.url != before
             && !endpoint.url.is_empty()
             && let Err(detail) = self.check_url(&endpoint.url).await
@@ -187,6 +138,10 @@ impl Manager {
                     endpoint.headers.insert(name, sealed);
                 }
             }
+        }
+        self.put_access(endpoint, access)?;
+        if endpoint.signing.uses(true) && !endpoint.has_key_pair() {
+            endpoint.secrets.push(self.fresh_pair(endpoint.id)?);
         }
         Ok(())
     }
@@ -229,6 +184,13 @@ impl Manager {
     }
 }
 
+/// Whether there is a custom header `authorization` after these changes.
+fn has_authorization(endpoint: &Endpoint, changes: &[(String, Option<Secret>)]) -> bool {
+    const NAME: &str = "authorization";
+    let last = changes.iter().rev().find(|(name, _)| name == NAME);
+    last.map_or_else(|| endpoint.headers.contains_key(NAME), |(_, value)| value.is_some())
+}
+
 pub(super) fn blank(id: EndpointId, merchant: MerchantId, secrets: Vec<SigningSecret>, now: i64) -> Endpoint {
     Endpoint {
         id,
@@ -247,6 +209,9 @@ pub(super) fn blank(id: EndpointId, merchant: MerchantId, secrets: Vec<SigningSe
         enabled: true,
         disabled_reason: None,
         secrets,
+        signing: Signing::default(),
+        basic_auth: None,
+        client_certificate: None,
         created_at: now,
         updated_at: now,
     }

@@ -42,6 +42,7 @@ impl Manager {
             response_excerpt: verdict.excerpt,
             remote_ip: verdict.remote_ip,
             replay: false,
+            excused: verdict.excused,
         })
     }
 }

@@ -39,13 +39,20 @@ impl Manager {
         let id = required_id::<EndpointId>(&mut body);
         let created_at = body.time("created_at");
         let reason = body.text("disabled_reason", REASON_MAX);
-        let given = timed(&mut body, ("secrets", "secret"), limits::SIGNING_SECRETS_MAX, now);
+        let given = timed(&mut body, ("secrets", "secret"), limits::SIGNING_SECRETS_MAX * 2, now);
         let id = id.unwrap_or(EndpointId(uuid::Uuid::nil()));
         let (secrets, fresh) = self.signing_secrets(id, present, given, &mut body)?;
         let blank = blank(id, config.merchant.id, secrets, now);
         let mut endpoint = match present {
             None => blank,
-            Some(present) => Endpoint { url: present.url.clone(), headers: present.headers.clone(), ..blank },
+            // What a document does not carry stays as it is.
+            Some(present) => Endpoint {
+                url: present.url.clone(),
+                headers: present.headers.clone(),
+                basic_auth: present.basic_auth.clone(),
+                client_certificate: present.client_certificate.clone(),
+                ..blank
+            },
         };
         endpoint.created_at = created_at.or(present.map(|present| present.created_at)).unwrap_or(now);
         self.apply_endpoint(config, &mut endpoint, body).await?;
@@ -78,17 +85,20 @@ impl Manager {
         let opened = opened.map_err(|error: crate::secrets::SecretError| ManageError::from(error))?;
         let mut secrets: Vec<SigningSecret> = Vec::with_capacity(given.len());
         for one in given {
-            if let Err(error) = SigningKey::parse(one.text.expose()) {
-                body.error(InputError::at(one.at, error.to_string()));
-                continue;
-            }
+            let public = match SigningKey::parse(one.text.expose()) {
+                Ok(key) => key.public().map(|public| public.text()),
+                Err(error) => {
+                    body.error(InputError::at(one.at, error.to_string()));
+                    continue;
+                }
+            };
             let kept = opened.iter().find(|(secret, _)| secret.same(one.text.expose()));
             let (sealed, created_at) = match kept {
                 Some((_, kept)) => (kept.sealed.clone(), kept.created_at),
                 None => (self.vault.seal(&owner, one.text.expose())?, self.clock.now()),
             };
             let created_at = one.created_at.unwrap_or(created_at);
-            secrets.push(SigningSecret { sealed, created_at, expires_at: one.expires_at });
+            secrets.push(SigningSecret { sealed, public, created_at, expires_at: one.expires_at });
         }
         Ok((secrets, None))
     }

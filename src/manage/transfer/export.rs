@@ -87,6 +87,7 @@ pub(super) fn endpoint(endpoint: &Endpoint, with_secrets: bool, now: i64) -> Val
             Success::Exactly200 => "200",
             Success::Any2xx => "2xx",
         },
+        "signing": endpoint.signing.word(),
         "timeout_s": endpoint.timeout_s,
         "rate_per_s": endpoint.rate_per_s,
         "max_in_flight": endpoint.max_in_flight,

@@ -19,9 +19,10 @@ fn field(merchant: MerchantId, endpoint: EndpointId) -> String {
 
 /// What settling a delivery says of its endpoint.
 pub(super) fn push(call: &mut Call, delivery: &Delivery, attempt: Option<&Attempt>) {
-    call.push(field(delivery.merchant, delivery.endpoint));
+    let excused = attempt.is_some_and(|attempt| attempt.excused);
+    call.push(if excused { String::new() } else { field(delivery.merchant, delivery.endpoint) });
     call.push(format!("e:{}", ids::encode(delivery.endpoint.0)));
-    let failed = attempt.and_then(Health::after);
+    let failed = attempt.filter(|_| !excused).and_then(Health::after);
     call.push_opt(failed.as_ref().map(|health| health.failing_since.max(0)));
     call.push_opt(failed.as_ref().and_then(|health| health.last_status).map(i64::from));
     call.push(failed.map(|health| health.last_error).unwrap_or_default());

@@ -29,7 +29,9 @@ pub(super) fn settle(tx: &Tx<'_>, settle: Settle) -> Result<()> {
             let lane = Lane::Endpoint(delivery.endpoint).to_string();
             if let Some(attempt) = attempt {
                 put_attempt(tx, settle.merchant, delivery.id, &attempt)?;
-                health::note(tx, settle.merchant, delivery.endpoint, &attempt)?;
+                if !attempt.excused {
+                    health::note(tx, settle.merchant, delivery.endpoint, &attempt)?;
+                }
             }
             write_delivery(tx, settle.merchant, *delivery)?;
             queue::end_lease(tx, about, &lane, next)?;

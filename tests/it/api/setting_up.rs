@@ -262,3 +262,113 @@ async fn providers_tell_what_they_need() {
     let yookassa = all.iter().find(|about| about["slug"] == "yookassa").unwrap();
     assert_eq!(yookassa["credentials"][0]["key"], "shop_id");
 }
+
+#[tokio::test]
+async fn key_pairs_are_made_on_request_and_rotated() {
+    let world = World::new().await;
+    let merchant = world.merchant().await;
+    let path = format!("/merchants/{merchant}/endpoints");
+    let made = world.post(&path, json!({ "url": "http://127.0.0.1:8443/" })).await.is(201);
+    assert_eq!((&made.json["signing"], &made.json["public_keys"]), (&json!("v1"), &json!([])));
+    let one = format!("{path}/{}", made.id());
+    let wrong = world.patch(&one, json!({ "signing": "v2" })).await.is(422);
+    assert_eq!(wrong.pointers(), ["/signing"]);
+
+    let both = world.patch(&one, json!({ "signing": "both" })).await.is(200);
+    let public = both.json["public_keys"][0]["public_key"].as_str().unwrap().to_owned();
+    assert!(public.starts_with("whpk_") && !both.text.contains("whsk_"), "{}", both.text);
+    let back = world.patch(&one, json!({ "signing": null })).await.is(200);
+    assert_eq!(
+        (&back.json["signing"], &back.json["public_keys"][0]["public_key"]),
+        (&json!("v1"), &json!(public))
+    );
+
+    let rotated = world.post(&format!("{one}/rotate-secret"), json!({ "overlap_s": 60 })).await.is(200);
+    let keys = rotated.json["public_keys"].as_array().unwrap();
+    assert_eq!((keys.len(), &keys[1]["public_key"]), (2, &json!(public)));
+    assert!(keys[0]["expires_at"].is_null() && keys[1]["expires_at"].is_string());
+    assert_eq!(rotated.json["old_secrets"].as_array().unwrap().len(), 1);
+    let ended = world.post(&format!("{one}/rotate-secret"), json!({ "overlap_s": 0 })).await.is(200);
+    assert_eq!(ended.json["public_keys"].as_array().unwrap().len(), 1);
+    assert_eq!(ended.json["old_secrets"], json!([]));
+    for _ in 1..10 {
+        world.post(&format!("{one}/rotate-secret"), json!({})).await.is(200);
+    }
+    world.post(&format!("{one}/rotate-secret"), json!({})).await.is(409);
+}
+
+#[tokio::test]
+async fn basic_authentication_is_kept_and_not_shown() {
+    let world = World::new().await;
+    let merchant = world.merchant().await;
+    let path = format!("/merchants/{merchant}/endpoints");
+    let basic = json!({ "username": "kassir", "password": "a-long-password" });
+    let body = json!({ "url": "http://127.0.0.1:8443/", "basic_auth": basic });
+    let made = world.post(&path, body).await.is(201);
+    assert_eq!(
+        made.json["basic_auth"],
+        json!({ "username": "kassir", "password": { "set": true, "hint": "…word" } })
+    );
+    assert!(!made.text.contains("a-long-password"));
+    let one = format!("{path}/{}", made.id());
+    let clash = world.patch(&one, json!({ "headers": { "Authorization": "Bearer x" } })).await.is(422);
+    assert_eq!(clash.pointers(), ["/headers"]);
+    assert!(clash.text.contains("either basic_auth or a custom header authorization"), "{}", clash.text);
+    for (wrong, pointer) in [
+        (json!({ "username": "a:b", "password": "p" }), "/basic_auth/username"),
+        (json!({ "username": "a", "password": "p\nq" }), "/basic_auth/password"),
+        (json!({ "username": "a" }), "/basic_auth/password"),
+        (json!({ "username": "a", "password": "p", "token": "t" }), "/basic_auth/token"),
+    ] {
+        let answer = world.patch(&one, json!({ "basic_auth": wrong })).await.is(422);
+        assert_eq!(answer.pointers(), [pointer], "{}", answer.text);
+    }
+    let other = json!({ "basic_auth": null, "headers": { "Authorization": "Bearer x" } });
+    let other = world.patch(&one, other).await.is(200);
+    assert_eq!(
+        (&other.json["basic_auth"], &other.json["headers"]),
+        (&json!(null), &json!(["authorization"]))
+    );
+    let clash = world.patch(&one, json!({ "basic_auth": basic })).await.is(422);
+    assert_eq!(clash.pointers(), ["/basic_auth"]);
+}
+
+#[tokio::test]
+async fn client_certificates_are_checked_when_they_are_set() {
+    let world = World::new().await;
+    let merchant = world.merchant().await;
+    let authority = crate::authority::Authority::new();
+    let path = format!("/merchants/{merchant}/endpoints");
+    let given = |from, to| {
+        let (certificate, key) = authority.client(from, to);
+        json!({ "certificate": certificate, "private_key": key.expose() })
+    };
+    let good = given(2000, 2090);
+    let body = json!({ "url": "http://127.0.0.1:8443/", "client_certificate": good });
+    let made = world.post(&path, body).await.is(201);
+    let shown = &made.json["client_certificate"];
+    assert_eq!(shown["not_after"], "2090-01-01T00:00:00.000Z");
+    assert!(shown["warning"].is_null() && shown["fingerprint_sha256"].as_str().unwrap().len() == 64);
+    assert!(!made.text.contains("PRIVATE KEY"));
+    let one = format!("{path}/{}", made.id());
+    let set = async |value| world.patch(&one, json!({ "client_certificate": value })).await;
+    let expired = set(given(2000, 2001)).await.is(200);
+    let warning = expired.json["client_certificate"]["warning"].as_str().unwrap();
+    assert!(warning.starts_with("has expired"), "{warning}");
+    let mixed =
+        json!({ "certificate": good["certificate"], "private_key": given(2000, 2090)["private_key"] });
+    for (wrong, pointer) in [
+        (mixed, "/client_certificate/private_key"),
+        (
+            json!({ "certificate": "x", "private_key": good["private_key"] }),
+            "/client_certificate/certificate",
+        ),
+        (json!({ "certificate": good["certificate"] }), "/client_certificate/private_key"),
+    ] {
+        let answer = set(wrong).await.is(422);
+        assert_eq!(answer.pointers(), [pointer], "{}", answer.text);
+        assert!(!answer.text.contains("BEGIN PRIVATE KEY-----\\n"));
+    }
+    let none = set(json!(null)).await.is(200);
+    assert!(none.json["client_certificate"].is_null());
+}

@@ -11,8 +11,7 @@ use kassir::api::{self, ApiState, TryOut, TryRefusal, TryResult};
 use kassir::clock::Clock;
 use kassir::config::Config;
 use kassir::delivery::outbound::{Outbound, OutboundConfig};
-use kassir::delivery::signature::SigningKey;
-use kassir::delivery::{EndpointSource, EndpointView, LiveKey, SourceError};
+use kassir::delivery::{EndpointSource, EndpointView, SourceError};
 use kassir::domain::ids::{EndpointId, IntegrationId, MerchantId};
 use kassir::intake::try_out::try_out;
 use kassir::jobs::replay::Replayer;
@@ -105,14 +104,8 @@ impl EndpointSource for Endpoints {
     ) -> Result<Option<Arc<EndpointView>>, SourceError> {
         let view = self.registry.merchant(merchant).await.unwrap().unwrap();
         let Some(endpoint) = view.config.endpoint(id).cloned() else { return Ok(None) };
-        let open = |what: &str, sealed| self.vault.open(&endpoint_owner(id, what), sealed).unwrap();
-        let keys = endpoint.secrets.iter().map(|secret| LiveKey {
-            key: SigningKey::parse(open("secret", &secret.sealed).expose()).unwrap(),
-            expires_at: secret.expires_at,
-        });
-        let headers = endpoint.headers.iter().map(|(name, sealed)| (name.clone(), open(name, sealed)));
-        let (keys, headers) = (keys.collect(), headers.collect());
-        Ok(Some(Arc::new(EndpointView { endpoint, keys, headers })))
+        let open = |what: &str, sealed: &_| self.vault.open(&endpoint_owner(id, what), sealed);
+        Ok(Some(Arc::new(EndpointView::open(endpoint, open).unwrap())))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What goes out, and what is recorded of it.
 
 use kassir::delivery::LiveKey;
-use kassir::delivery::signature::{SigningKey, VerifyError, verify};
+use kassir::delivery::signature::{SigningKey, VerifyError, verify, verify_public};
 use kassir::delivery::{outbound::harmless, request_replay};
 use kassir::domain::DeliveryStatus;
 use kassir::domain::config::Success;
@@ -137,6 +137,31 @@ async fn a_rotated_secret_signs_beside_the_new_one_until_it_ends() {
     assert!(verify_independently(&seen[1], &old).is_err());
     let at = seen[1].header("webhook-timestamp").parse().unwrap();
     assert_eq!(verify(&seen[1].headers, &seen[1].body, &old, at), Err(VerifyError::Signature));
+}
+
+#[tokio::test]
+async fn a_rotation_during_a_backlog_is_followed_by_what_waits() {
+    let world = world().await;
+    let subscriber = Subscriber::http().await;
+    subscriber.script([Act::status(500)]);
+    let mut view = world.endpoint(&subscriber.url("/"));
+    let old = view.keys[0].key.clone();
+    let waiting = world.queue(&view).await;
+    world.worker.run_until_idle().await.unwrap();
+    let (new, pair) = (SigningKey::generate().unwrap(), SigningKey::generate_pair().unwrap());
+    view.keys = [(&new, None), (&old, Some(world.now() + 60_000)), (&pair, None)]
+        .map(|(key, expires_at)| LiveKey { key: key.clone(), expires_at })
+        .into();
+    world.endpoints.put(view.clone());
+    world.go_to_next(waiting).await;
+    let seen = subscriber.seen();
+    verify_independently(&seen[0], &old).unwrap();
+    assert!(verify_independently(&seen[0], &new).is_err());
+    for key in [&new, &old] {
+        verify_independently(&seen[1], key).unwrap();
+    }
+    let at = seen[1].header("webhook-timestamp").parse().unwrap();
+    assert_eq!(verify_public(&seen[1].headers, &seen[1].body, &pair.public().unwrap(), at), Ok(()));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod answers;
 mod attempts;
 mod fairness;
 mod flaky;
+mod proxied;
 mod queue;
 mod skew;
 mod world;

@@ -37,7 +37,7 @@ async fn what_is_due_goes_by_the_clock_of_redis() {
     let id = endpoint.id;
     let keys = vec![LiveKey { key: SigningKey::generate().unwrap(), expires_at: None }];
     let endpoints = Arc::new(Endpoints::default());
-    endpoints.put(EndpointView { endpoint, keys, headers: Vec::new() });
+    endpoints.put(EndpointView { endpoint, keys, headers: Vec::new(), identity: None });
     let worker = |owner: &str, skew: i64| {
         let clock = Arc::new(ManualClock::at(SystemClock.now() + skew));
         let outbound = Outbound::build(&OutboundConfig {

@@ -85,6 +85,21 @@ pub async fn world_with(
     config: DeliveryConfig,
     around: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
 ) -> World {
+    let outbound = OutboundConfig {
+        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        allow_http: true,
+        timeout: TIMEOUT,
+        ..OutboundConfig::default()
+    };
+    world_through(&outbound, config, around).await
+}
+
+/// A world with another HTTP client.
+pub async fn world_through(
+    outbound: &OutboundConfig,
+    config: DeliveryConfig,
+    around: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+) -> World {
     let clock = Arc::new(ManualClock::at(SystemClock.now()));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kassir.db");
@@ -101,13 +116,7 @@ pub async fn world_with(
         endpoint: EndpointId(samples::id()),
         version,
     };
-    let outbound = Outbound::build(&OutboundConfig {
-        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        allow_http: true,
-        timeout: TIMEOUT,
-        ..OutboundConfig::default()
-    })
-    .unwrap();
+    let outbound = Outbound::build(outbound).unwrap();
     let (endpoints, jobs) = (Arc::new(Endpoints::default()), Arc::new(Jobs::default()));
     let worker = Worker::new(Parts {
         store: around(Arc::clone(&store)),
@@ -151,7 +160,7 @@ impl World {
         };
         let keys = vec![LiveKey { key: SigningKey::generate().unwrap(), expires_at: None }];
         let headers = vec![("X-Key".to_owned(), Secret::new("custom"))];
-        let view = EndpointView { endpoint, keys, headers };
+        let view = EndpointView { endpoint, keys, headers, identity: None };
         self.endpoints.put(view.clone());
         view
     }

@@ -293,6 +293,9 @@ pub async fn failures_are_noted_until_a_success(mut bench: Bench) {
     change(HealthChange::Told { since: 5_000, stage: 1 }).await.unwrap();
     let told = Health { told: 2, ..health };
     assert_eq!(shop.store.failing(None).await.unwrap(), failing(&told));
+    // What is not the endpoint's fault says nothing of it: neither that it fails, nor that it works.
+    attempts(&bench, &shop, &[Attempt { excused: true, ..failed_at(1, 11_000, None) }]).await;
+    assert_eq!(shop.store.failing(None).await.unwrap(), failing(&told));
     attempts(&bench, &shop, &[failed_at(1, 10_000, None)]).await;
     let later = shop.store.failing(None).await.unwrap().remove(0).health;
     assert_eq!((later.failing_since, later.last_failure_at, later.told), (5_000, 10_000, 2));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kassir::domain::config::{InboundToken, SigningSecret, StoredCredential, Success};
+use kassir::domain::config::{InboundToken, Signing, SigningSecret, StoredCredential, Success};
 use kassir::domain::ids::{
     AuditId, DeliveryId, EndpointId, EventId, IntegrationId, JobId, MerchantId, NotificationId, ReplayId,
     TokenId,
@@ -87,7 +87,12 @@ pub fn token() -> InboundToken {
 }
 
 pub fn endpoint(merchant: MerchantId) -> Endpoint {
-    let secret = SigningSecret { sealed: Sealed("c2VjcmV0".to_owned()), created_at: START, expires_at: None };
+    let secret = SigningSecret {
+        sealed: Sealed("c2VjcmV0".to_owned()),
+        public: None,
+        created_at: START,
+        expires_at: None,
+    };
     Endpoint {
         id: EndpointId(id()),
         merchant,
@@ -105,6 +110,9 @@ pub fn endpoint(merchant: MerchantId) -> Endpoint {
         enabled: true,
         disabled_reason: None,
         secrets: vec![secret],
+        signing: Signing::Both,
+        basic_auth: None,
+        client_certificate: None,
         created_at: START,
         updated_at: START,
     }
@@ -385,5 +393,6 @@ pub fn attempt(number: u32) -> Attempt {
         response_excerpt: Some("sorry".to_owned()),
         remote_ip: Some("192.0.2.7".to_owned()),
         replay: false,
+        excused: false,
     }
 }

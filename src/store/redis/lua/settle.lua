@@ -2,7 +2,7 @@
 -- ARGV: work, token, end of the hold on its lane (empty: as it is; `lift`), its step, then of a delivery: merchant, number,
 --       version it was loaded with, record, due or empty, attempt or empty, field of the endpoint's health, its field in
 --       the configuration, and of a failed attempt its time, status or empty, and error, else three empty ones (an
---       attempt: a success); of a job: record, milliseconds from now or empty; then merchant, count of counters: name, by…
+--       attempt: a success; no field: it says nothing of the endpoint); of a job: record, milliseconds from now or empty; then merchant, count of counters: name, by…
 -- Returns {'ok'}, {'lease'} (it was lost, or the work is done) or {'delivery'} (it has another version; the lease stays).
 local ATTEMPTS_MAX = 100
 local kept = first_answer()
@@ -58,7 +58,7 @@ if string.sub(work, 1, 1) == 'd' then
   local field, endpoint, failed_at, status, error = take(), take(), take(), take(), take()
   if failed_at ~= '' then
     note_failure(merchant, endpoint, field, failed_at, status, error)
-  elseif attempt ~= '' then
+  elseif attempt ~= '' and field ~= '' then
     redis.call('HDEL', key('eh'), field)
   end
 else
