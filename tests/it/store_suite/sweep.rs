@@ -224,7 +224,7 @@ pub async fn nothing_under_way_goes_in_a_sweep(bench: Bench) {
                 written += 1;
             }
             for claimed in shop.store.claim(&ask(4)).await.unwrap().work {
-                let (fence, delivery) = (claimed.fence.clone(), delivery_of(&claimed).clone());
+                let (fence, delivery) = (claimed.fence, delivery_of(&claimed).clone());
                 let tried = tries.entry(delivery.id).or_default();
                 *tried += 1;
                 assert_eq!(shop.load(delivery.id).await.attempts, *tried - 1);
