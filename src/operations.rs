@@ -8,6 +8,7 @@ use kassir_providers::{
     Account, Call, Done, Fact, Failure, Fault, Operation, PaymentRef, Provider, Reply, Retry, Step,
 };
 
+use crate::clock::Stopwatch;
 use crate::domain::payment::Payment;
 use crate::limits::OPERATION_STEPS_MAX;
 
@@ -62,7 +63,10 @@ impl Operations {
                 Step::Done(done) => return Ok(*done),
                 Step::Failed(failure) => return Err(failure),
                 Step::Send { call, memo } => {
-                    let reply = self.caller.call(*call).await.map_err(|no_reply| {
+                    let watch = Stopwatch::start();
+                    let reply = self.caller.call(*call).await;
+                    measure(provider.about().slug, watch, &reply);
+                    let reply = reply.map_err(|no_reply| {
                         let retry = if changes_something && no_reply.may_have_arrived {
                             Retry::LookUp
                         } else {
@@ -82,6 +86,18 @@ impl Operations {
         let why = format!("the operation did not end after {OPERATION_STEPS_MAX} requests");
         Err(Failure::never(Fault::Us, why))
     }
+}
+
+fn measure(provider: &'static str, watch: Stopwatch, reply: &Result<Reply, NoReply>) {
+    let outcome = match reply {
+        Ok(reply) if reply.status < 300 => "answered",
+        Ok(reply) if reply.status < 500 => "refused",
+        Ok(_) => "failed",
+        Err(_) => "no_reply",
+    };
+    metrics::counter!("kassir_provider_calls_total", "provider" => provider, "outcome" => outcome)
+        .increment(1);
+    metrics::histogram!("kassir_provider_call_seconds", "provider" => provider).record(watch.elapsed());
 }
 
 /// A payment as the target of an operation.

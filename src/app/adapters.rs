@@ -244,7 +244,10 @@ pub(super) fn api_state(services: &Services, admin_token_hash: &str) -> anyhow::
         payments: Arc::clone(&services.payments),
         try_out: Arc::new(Trials { ledger: Arc::clone(&services.ledger) }),
         admin_token_hash: admin_token_hash.to_owned(),
-        metrics: Arc::new(move || metrics.render()),
+        metrics: Arc::new(move || {
+            crate::telemetry::process::measure();
+            metrics.render()
+        }),
         tokens: Arc::default(),
     })
 }

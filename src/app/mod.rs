@@ -273,6 +273,7 @@ impl Router {
         };
         let server = HttpServer::new(move || {
             ActixApp::new()
+                .wrap(actix_web::middleware::from_fn(crate::telemetry::requests::identify))
                 .configure(|service| crate::intake::http::configure(service, inbound.clone()))
                 .configure(|service| crate::pay::configure(service, pay.clone()))
                 .configure(|service| crate::api::configure(service, api.clone()))

@@ -30,6 +30,10 @@ pub(super) async fn run(services: Services, mut stop: watch::Receiver<bool>) {
             tracing::warn!(%error, "old records can't be removed");
         }
         turn = turn.wrapping_add(1);
+        // Without this a histogram grows for as long as nobody scrapes it.
+        if let Ok(metrics) = crate::telemetry::start_metrics() {
+            metrics.run_upkeep();
+        }
         tokio::select! {
             ended = stop.wait_for(|stop| *stop) => {
                 drop(ended);
@@ -44,11 +48,12 @@ pub(super) async fn run(services: Services, mut stop: watch::Receiver<bool>) {
 async fn measure(services: &Services) -> Result<(), StoreError> {
     let backlog = services.store.backlog().await?;
     let now = services.store.now().await?;
-    let late = backlog.oldest_due.map_or(0, |due| now.saturating_sub(due).max(0));
+    let age = |at: Option<i64>| at.map_or(0, |at| now.saturating_sub(at).max(0)) as f64 / 1000.0;
     metrics::gauge!("kassir_queue_waiting").set(backlog.waiting as f64);
     metrics::gauge!("kassir_queue_leased").set(backlog.leased as f64);
     metrics::gauge!("kassir_endpoint_breaker", "state" => "open").set(backlog.held_lanes as f64);
-    metrics::gauge!("kassir_queue_oldest_due_seconds").set(late as f64 / 1000.0);
+    metrics::gauge!("kassir_queue_oldest_due_seconds").set(age(backlog.oldest_due));
+    metrics::gauge!("kassir_queue_oldest_undelivered_seconds").set(age(backlog.oldest_delivery));
     let failing = services.troubles.look().await?;
     metrics::gauge!("kassir_endpoints_failing").set(failing as f64);
     Ok(())

@@ -11,7 +11,7 @@ use crate::config::{Config, TOKEN_LEN_SAFE};
 use crate::secrets::{Vault, token_hash};
 
 pub(super) async fn run(config: Config) -> Result<(), Failed> {
-    crate::telemetry::start_log(&config.log).map_err(Failed::Usage)?;
+    let telemetry = crate::telemetry::start(&config).map_err(Failed::Usage)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let (vault, made_key) = Vault::open_or_create(&config.secrets.master_key_file)
         .map_err(|error| Failed::Work(error.to_string()))?;
@@ -58,6 +58,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failed> {
         }
     }
     router.stop().await;
+    telemetry.end().await;
     print::line("stopped");
     Ok(())
 }

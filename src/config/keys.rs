@@ -229,6 +229,25 @@ pub const KEYS: &[Key] = &[
         r#""info""#,
         "error, warn, info, debug, trace, or directives: info,kassir::delivery=debug.",
     ),
+    unset(
+        "telemetry.otlp_endpoint",
+        Kind::Text,
+        r#""http://127.0.0.1:4318""#,
+        "OpenTelemetry collector that gets spans, by OTLP over HTTP (/v1/traces is appended); without it none are made.",
+    ),
+    unset(
+        "telemetry.otlp_headers",
+        Kind::Secret,
+        r#""authorization=Bearer …""#,
+        "Headers for the collector: name=value, several with commas between them.",
+    ),
+    key("telemetry.service_name", Kind::Text, r#""kassir""#, "Name of this service in spans."),
+    key(
+        "telemetry.sample_ratio",
+        Kind::Number,
+        "1.0",
+        "Part of the traces that is sent: 0.1 means every tenth.",
+    ),
 ];
 
 /// The key nearest to an unknown one, if one is near.

@@ -170,6 +170,9 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "delivery.max_in_flight, delivery.max_in_flight_per_host and delivery.concurrency must be at least 1",
         );
     }
+    if !(0.0..=1.0).contains(&config.telemetry.sample_ratio) {
+        return wrong("telemetry.sample_ratio must be between 0 and 1");
+    }
     if config.outbound.timeout.ms() < 100 || config.outbound.timeout.ms() > 120_000 {
         return wrong("outbound.timeout must be between 100ms and 120s");
     }

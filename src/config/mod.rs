@@ -49,6 +49,8 @@ pub struct Config {
     pub retention: RetentionSection,
     /// Logs.
     pub log: LogSection,
+    /// Spans.
+    pub telemetry: TelemetrySection,
     /// The values as they were given.
     #[serde(skip)]
     values: serde_json::Map<String, serde_json::Value>,
@@ -179,6 +181,20 @@ pub struct LogSection {
     pub format: LogFormat,
     /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,kassir::delivery=debug`.
     pub level: String,
+}
+
+/// `[telemetry]`.
+#[derive(Clone, Deserialize)]
+pub struct TelemetrySection {
+    /// Collector that gets spans, by OTLP over HTTP; `None`: there are no spans.
+    pub otlp_endpoint: Option<Url>,
+    /// Headers for it: `name=value,name=value`.
+    #[serde(default, deserialize_with = "types::any_secret")]
+    pub otlp_headers: Option<Secret>,
+    /// Name of this service.
+    pub service_name: String,
+    /// Part of the traces that is sent, 0 to 1.
+    pub sample_ratio: f64,
 }
 
 impl Config {

@@ -104,6 +104,10 @@ pub(super) fn required_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Res
     String::deserialize(deserializer).map(Secret::new)
 }
 
+pub(super) fn any_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
+    String::deserialize(deserializer).map(|text| Some(Secret::new(text)))
+}
+
 pub(super) fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.len() < TOKEN_LEN_MIN {

@@ -1,8 +1,10 @@
 //! A claimed delivery: loaded, attempted, settled.
 
+use tracing::Instrument as _;
+
 use super::endpoint::EndpointView;
 use super::judge::{Stop, Verdict};
-use super::send::{ENDPOINT_TIMEOUT_MAX, attempt};
+use super::send::{ENDPOINT_TIMEOUT_MAX, attempt, number_of_next};
 use super::settle::{ending_tally, settle, stopped, tallies, too_old};
 use super::trouble::pause;
 use super::worker::{Leased, Worker};
@@ -45,7 +47,10 @@ impl Worker {
             // This process stood still: somebody else may have the work, now or by the time an attempt ends.
             return self.release(&[(leased.merchant, leased.fence)]).await;
         }
-        let verdict = attempt(&self.parts.outbound, &view, &delivery, event, now).await;
+        let span = span_of(&delivery);
+        let trying = attempt(&self.parts.outbound, &view, &delivery, event, now);
+        let verdict = trying.instrument(span.clone()).await;
+        span.in_scope(|| tell(&span, &verdict));
         self.measure(&delivery, event, &verdict);
         let hold = self.after(leased, &delivery, &verdict);
         match self.settle_attempt(leased, &delivery, &verdict, hold).await {
@@ -187,6 +192,27 @@ impl Worker {
             metrics::histogram!("kassir_event_to_success_seconds").record(since(ended));
         }
     }
+}
+
+/// An attempt in logs and traces: ids and outcomes only.
+fn span_of(delivery: &Delivery) -> tracing::Span {
+    tracing::info_span!(
+        "delivery",
+        otel.kind = "client",
+        merchant = %delivery.merchant,
+        event = %delivery.event,
+        delivery = %delivery.id,
+        endpoint = %delivery.endpoint,
+        attempt = number_of_next(delivery),
+        outcome = tracing::field::Empty,
+        otel.status_code = tracing::field::Empty,
+    )
+}
+
+fn tell(span: &tracing::Span, verdict: &Verdict) {
+    span.record("outcome", verdict.word);
+    span.record("otel.status_code", if verdict.success { "OK" } else { "ERROR" });
+    tracing::debug!(outcome = verdict.word, took_ms = verdict.duration_ms, "attempted");
 }
 
 /// How much of a lease an attempt may need, milliseconds.

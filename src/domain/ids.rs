@@ -29,6 +29,12 @@ const fn digits() -> [u8; 256] {
     digits
 }
 
+/// When a UUIDv7 was made, Unix milliseconds: its first 48 bits.
+#[must_use]
+pub fn made_at(id: Uuid) -> i64 {
+    i64::try_from(id.as_u128() >> 80).unwrap_or(i64::MAX)
+}
+
 /// 128 bits as 26 characters.
 pub struct Encoded([u8; TEXT_LEN]);
 

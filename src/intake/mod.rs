@@ -3,6 +3,7 @@
 
 mod flood;
 pub mod http;
+mod measure;
 pub mod peer;
 pub mod record;
 pub mod try_out;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 use kassir_providers::account::Confirm;
 use kassir_providers::{Account, Answer, Fact, Outcome, Proof, Provider, Received, Reject, Request, generic};
 
+use self::measure::{measure, reason_word, tell};
+use crate::clock::Stopwatch;
 use crate::domain::apply::{Decision, Verdict};
 use crate::domain::config::Integration;
 use crate::domain::event::Proven;
@@ -60,7 +63,17 @@ struct Arrival<'a> {
     request: &'a Request,
 }
 
+/// An answer, and in a word what came of the notification.
+struct Taken {
+    answer: Answer,
+    outcome: &'static str,
+}
+
 impl Arrival<'_> {
+    fn slug(&self) -> &'static str {
+        self.provider.about().slug
+    }
+
     fn account(&self) -> Option<(&Integration, &Arc<Account>)> {
         self.view.integration(self.integration)
     }
@@ -88,10 +101,15 @@ impl Intake {
 
     /// Receives a request to `/webhooks/{slug}/{token}`.
     pub async fn receive(&self, slug: &str, token: &str, request: &Request) -> Response {
+        let watch = Stopwatch::start();
         let hash = crate::secrets::token_hash(token);
         let arrival = match self.find(slug, &hash, request).await {
             Ok(Some(arrival)) => arrival,
-            Ok(None) => return Response::NotFound,
+            Ok(None) => {
+                metrics::counter!("kassir_notifications_total", "provider" => "none", "outcome" => "unknown_address")
+                    .increment(1);
+                return Response::NotFound;
+            }
             Err(error) => {
                 if let Some(left_out) = self.log.open() {
                     tracing::warn!(%error, left_out, "a notification could not be looked up");
@@ -99,18 +117,19 @@ impl Intake {
                 return Response::Unavailable;
             }
         };
-        let answer = match self.take(&arrival).await {
-            Ok(answer) => answer,
+        let taken = match self.take(&arrival).await {
+            Ok(taken) => taken,
             Err(error) => {
                 metrics::counter!("kassir_intake_busy_total").increment(1);
                 if let Some(left_out) = self.log.open() {
                     let integration = arrival.integration;
                     tracing::warn!(%error, %integration, left_out, "a notification could not be kept; the provider is told to come again");
                 }
-                arrival.answer(&Outcome::Busy)
+                Taken { answer: arrival.answer(&Outcome::Busy), outcome: "busy" }
             }
         };
-        Response::Answer(answer)
+        measure(arrival.slug(), taken.outcome, watch);
+        Response::Answer(taken.answer)
     }
 
     async fn find<'a>(
@@ -149,7 +168,7 @@ impl Intake {
     }
 
     /// Proves, decides and keeps; a refusal is proved once more with the newest credentials before it is believed.
-    async fn take(&self, arrival: &Arrival<'_>) -> Result<Answer, LedgerError> {
+    async fn take(&self, arrival: &Arrival<'_>) -> Result<Taken, LedgerError> {
         let (integration, account) = arrival.account().ok_or(LedgerError::Gone)?;
         match arrival.provider.receive(arrival.request, account) {
             Ok(received) => self.keep(arrival, integration, received).await,
@@ -173,11 +192,12 @@ impl Intake {
         arrival: &Arrival<'_>,
         integration: &Integration,
         received: Received,
-    ) -> Result<Answer, LedgerError> {
+    ) -> Result<Taken, LedgerError> {
         let clock = &self.ledger.clock;
         if is_observed(&received) && !self.observed.allows(integration.id, clock.now()) {
             metrics::counter!("kassir_intake_flood_total", "kind" => "observed").increment(1);
-            return Ok(arrival.answer(&Outcome::Accepted));
+            let outcome = NotificationOutcome::Ignored.word();
+            return Ok(Taken { answer: arrival.answer(&Outcome::Accepted), outcome });
         }
         let mut template = record::record(NotificationId(clock.id()), integration, arrival.request);
         template.warnings.clone_from(&received.warnings);
@@ -199,7 +219,7 @@ impl Intake {
         template: Notification,
         received: &Received,
         proven: Proven,
-    ) -> Result<Answer, LedgerError> {
+    ) -> Result<Taken, LedgerError> {
         let Some((last, first)) = received.facts.split_last() else {
             return self.keep_empty(arrival, template).await;
         };
@@ -218,9 +238,7 @@ impl Intake {
         }
         let finish = |decision: &Decision| {
             let mut notification = template.clone();
-            notification.outcome = earlier
-                .iter()
-                .fold(decision.outcome, |outcome, decision| ledger::weightier(outcome, decision.outcome));
+            notification.outcome = weightiest(&earlier, decision);
             let reasons = earlier.iter().chain([decision]).map(|decision| decision.reason.as_str());
             notification.reason = reasons.collect::<Vec<_>>().join("; ");
             notification.answer =
@@ -228,15 +246,18 @@ impl Intake {
             notification
         };
         let entered = self.ledger.enter(&Entry { notification: Some(&finish), ..entry(last) }).await?;
-        Ok(arrival.answer(&ledger::outcome(verdict(&earlier, &entered.decision))))
+        let answer = arrival.answer(&ledger::outcome(verdict(&earlier, &entered.decision)));
+        tell(&template, entered.event);
+        Ok(Taken { answer, outcome: weightiest(&earlier, &entered.decision).word() })
     }
 
-    async fn keep_empty(&self, arrival: &Arrival<'_>, template: Notification) -> Result<Answer, LedgerError> {
+    async fn keep_empty(&self, arrival: &Arrival<'_>, template: Notification) -> Result<Taken, LedgerError> {
         let answer = arrival.answer(&Outcome::Accepted);
         let reason = "it says nothing about a payment".to_owned();
         let notification = Notification { reason, answer: record::given(&answer), ..template };
+        let outcome = notification.outcome.word();
         self.write(notification, None).await?;
-        Ok(answer)
+        Ok(Taken { answer, outcome })
     }
 
     /// Keeps what proves nothing by itself, with a job that asks the provider's API, unless that can't be asked.
@@ -247,11 +268,11 @@ impl Intake {
         received: Received,
         why: &str,
         ask: bool,
-    ) -> Result<Answer, LedgerError> {
+    ) -> Result<Taken, LedgerError> {
         let clock = &self.ledger.clock;
         if !self.unproven.allows(template.integration, clock.now()) {
             metrics::counter!("kassir_intake_flood_total", "kind" => "unproven").increment(1);
-            return Ok(arrival.answer(&Outcome::Busy));
+            return Ok(Taken { answer: arrival.answer(&Outcome::Busy), outcome: "busy" });
         }
         let answer = arrival.answer(&Outcome::Accepted);
         let reason = if ask { format!("{why}; the provider's API is asked") } else { why.to_owned() };
@@ -276,16 +297,19 @@ impl Intake {
             created_at: clock.now(),
         });
         self.write(notification, job).await?;
-        Ok(answer)
+        Ok(Taken { answer, outcome: NotificationOutcome::Unproven.word() })
     }
 
     /// Keeps a refused notification as far as the budget goes; the answer does not depend on that.
-    async fn refuse(&self, arrival: &Arrival<'_>, integration: &Integration, reject: &Reject) -> Answer {
-        let answer = arrival.answer(&Outcome::Rejected(reject));
+    async fn refuse(&self, arrival: &Arrival<'_>, integration: &Integration, reject: &Reject) -> Taken {
+        let (answer, outcome) =
+            (arrival.answer(&Outcome::Rejected(reject)), NotificationOutcome::Rejected.word());
+        metrics::counter!("kassir_notifications_refused_total", "provider" => arrival.slug(), "reason" => reason_word(reject.kind))
+            .increment(1);
         let clock = &self.ledger.clock;
         if !self.refused.allows(integration.id, clock.now()) {
             metrics::counter!("kassir_intake_flood_total", "kind" => "refused").increment(1);
-            return answer;
+            return Taken { answer, outcome };
         }
         let mut notification = record::record(NotificationId(clock.id()), integration, arrival.request);
         record::shorten(&mut notification);
@@ -298,7 +322,7 @@ impl Intake {
         {
             tracing::warn!(%error, left_out, "a refused notification could not be kept in the inbound log");
         }
-        answer
+        Taken { answer, outcome }
     }
 
     async fn write(&self, notification: Notification, job: Option<Job>) -> Result<(), StoreError> {
@@ -319,6 +343,10 @@ impl Intake {
 /// Whether a request is only kept to be looked at: anybody who knows the URL could have sent it.
 fn is_observed(received: &Received) -> bool {
     received.facts.iter().any(|fact| matches!(fact, Fact::Note(note) if note.what == generic::OBSERVED))
+}
+
+fn weightiest(earlier: &[Decision], last: &Decision) -> NotificationOutcome {
+    earlier.iter().fold(last.outcome, |outcome, decision| ledger::weightier(outcome, decision.outcome))
 }
 
 /// How far a proof goes with an integration's settings.

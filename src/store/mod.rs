@@ -8,6 +8,7 @@
 //! the same behaviour.
 
 pub mod list;
+mod measure;
 pub mod redis;
 pub mod sqlite;
 
@@ -447,6 +448,9 @@ pub struct Backlog {
     pub leased: u64,
     /// Due time of the oldest one, Unix milliseconds.
     pub oldest_due: Option<i64>,
+    /// When the oldest delivery that is neither delivered nor given up was made, Unix milliseconds. In Redis: of those
+    /// that are looked at, the first and last ones of the lanes that are due or held first.
+    pub oldest_delivery: Option<i64>,
     /// Lanes that are held.
     pub held_lanes: u64,
 }

@@ -12,6 +12,7 @@ mod faults;
 mod forward_proxy;
 mod generic;
 mod intake;
+mod observability;
 mod operations;
 mod outbound_addresses;
 mod outbound_mtls;

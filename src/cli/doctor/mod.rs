@@ -1,6 +1,8 @@
 //! `kassir doctor`: what is wrong, and what to do about it.
 
+mod disk;
 mod keeping;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,10 +101,13 @@ fn settings(config: &Config) -> Vec<Finding> {
         let advice = "merchants' endpoints may reach these networks: leave only what is meant";
         findings.push(Finding::new(Mark::Warning, "outbound.allow_networks", networks.join(", "), advice));
     }
-    if config.trusted_proxies.is_empty() {
+    findings.push(if config.trusted_proxies.is_empty() {
         let advice = "behind a proxy list its network, else source_ips sees the proxy's address";
-        findings.push(Finding::new(Mark::Warning, "trusted_proxies", "none", advice));
-    }
+        Finding::new(Mark::Warning, "trusted_proxies", "none", advice)
+    } else {
+        let networks: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+        Finding::ok("trusted_proxies", format!("X-Forwarded-For counts from {}", networks.join(", ")))
+    });
     findings
 }
 
@@ -149,6 +154,9 @@ async fn store(config: &Config) -> Vec<Finding> {
     findings.push(durable_write(store.as_ref()).await);
     findings.push(skew(store.as_ref()).await);
     findings.extend(keeping::findings(store.as_ref(), config).await);
+    findings.extend(disk::free(config));
+    findings.push(waiting::backlog(store.as_ref()).await);
+    findings.push(waiting::endpoints(store.as_ref()).await);
     store.close().await;
     findings
 }

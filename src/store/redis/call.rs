@@ -89,25 +89,27 @@ impl RedisStore {
         let started = Stopwatch::start();
         let request = if call.script.writes { Uuid::new_v4().as_bytes().to_vec() } else { Vec::new() };
         let (mut tries, mut before) = (1, None);
-        loop {
+        let result = loop {
             let left = self.timeout.saturating_sub(started.elapsed());
             let failure = match tokio::time::timeout(left, self.once(&call, &request)).await {
-                Ok(Ok(value)) => return Ok(Reply(value)),
+                Ok(Ok(value)) => break Ok(Reply(value)),
                 Ok(Err(failure)) => failure,
                 Err(_) => {
                     self.link.forget_all(self.way_of(&call));
                     let words = format!("Redis did not answer within {} ms", self.timeout.as_millis());
                     // What an earlier try met says more than that there was no time for another.
-                    return Err(before.unwrap_or(StoreError::Unavailable(words)));
+                    break Err(before.unwrap_or(StoreError::Unavailable(words)));
                 }
             };
             if !failure.connection || tries >= TRIES_MAX {
-                return Err(failure.error);
+                break Err(failure.error);
             }
             tries += 1;
             before = Some(failure.error);
             tokio::time::sleep(TRY_PAUSE).await;
-        }
+        };
+        call.script.meter.note(started, &result);
+        result
     }
 
     /// Calls a script of each partition, concurrently, and gives the replies by partition.

@@ -226,6 +226,8 @@ impl RedisStore {
             let held = row.item()?.int()?;
             sum.held_lanes += u64::try_from(held).unwrap_or(0);
             sum.oldest_due = [sum.oldest_due, oldest].into_iter().flatten().min();
+            let made = time_or_nothing(&mut row)?;
+            sum.oldest_delivery = [sum.oldest_delivery, made].into_iter().flatten().min();
         }
         Ok(sum)
     }

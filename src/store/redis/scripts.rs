@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use crate::store::measure::Meter;
+
 /// A script with the common head before it.
 pub(super) struct Script {
     /// Name of its file, for messages.
@@ -12,6 +14,8 @@ pub(super) struct Script {
     pub sha: String,
     /// Whether a repeated request must get the first answer.
     pub writes: bool,
+    /// Counts its calls.
+    pub meter: Meter,
 }
 
 impl Script {
@@ -28,7 +32,7 @@ impl Script {
     fn of(name: &'static str, body: &str, writes: bool) -> Script {
         let code = format!("{}{body}", include_str!("lua/prelude.lua"));
         let sha = ::redis::Script::new(&code).get_hash().to_owned();
-        Script { name, code, sha, writes }
+        Script { name, code, sha, writes, meter: Meter::new(name) }
     }
 }
 

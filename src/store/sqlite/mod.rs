@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 
+use super::measure::verb;
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
     Description, EventFilter, Failing, Fence, Found, HealthChange, Holding, Idempotency, Listed, LookUp,
@@ -108,7 +109,7 @@ impl SqliteStore {
     ///
     /// [`super::StoreError::Unavailable`] when it can't be written.
     pub async fn end_all_leases(&self) -> Result<()> {
-        self.writer.write(queue::end_all_leases).await
+        self.writer.write(verb!("end_all_leases"), queue::end_all_leases).await
     }
 }
 
@@ -128,7 +129,7 @@ impl Store for SqliteStore {
 
     async fn ready(&self) -> Result<()> {
         self.writer
-            .write(|tx| {
+            .write(verb!("ready"), |tx| {
                 let sql = "UPDATE counter SET value = ?1 WHERE name = 'ready'";
                 rows::execute(tx.conn, sql, [tx.now]).map(drop)
             })
@@ -150,56 +151,58 @@ impl Store for SqliteStore {
         change: ConfigChange,
         expected: Option<u64>,
     ) -> Result<u64> {
-        self.writer.write(move |tx| config::change(tx, merchant, &change, expected)).await
+        self.writer
+            .write(verb!("change_config"), move |tx| config::change(tx, merchant, &change, expected))
+            .await
     }
 
     async fn config(&self, merchant: MerchantId) -> Result<Option<MerchantConfig>> {
-        self.readers.read(move |conn| config::load(conn, merchant)).await
+        self.readers.read(verb!("config"), move |conn| config::load(conn, merchant)).await
     }
 
     async fn merchants(&self, page: &Page) -> Result<Listed<Merchant>> {
         let page = page.clone();
-        self.readers.read(move |conn| lists::merchants(conn, &page)).await
+        self.readers.read(verb!("merchants"), move |conn| lists::merchants(conn, &page)).await
     }
 
     async fn find_token(&self, hash: &str) -> Result<Option<(MerchantId, IntegrationId)>> {
         let (hash, now) = (hash.to_owned(), self.clock.now());
-        self.readers.read(move |conn| config::find_token(conn, &hash, now)).await
+        self.readers.read(verb!("find_token"), move |conn| config::find_token(conn, &hash, now)).await
     }
 
     async fn put_api_token(&self, token: &ApiToken) -> Result<()> {
         let token = token.clone();
-        self.writer.write(move |tx| config::put_api_token(tx, &token)).await
+        self.writer.write(verb!("put_api_token"), move |tx| config::put_api_token(tx, &token)).await
     }
 
     async fn api_token(&self, hash: &str) -> Result<Option<ApiToken>> {
         let hash = hash.to_owned();
-        self.readers.read(move |conn| config::api_token(conn, &hash)).await
+        self.readers.read(verb!("api_token"), move |conn| config::api_token(conn, &hash)).await
     }
 
     async fn api_tokens(&self, page: &Page) -> Result<Listed<ApiToken>> {
         let page = page.clone();
-        self.readers.read(move |conn| lists::api_tokens(conn, &page)).await
+        self.readers.read(verb!("api_tokens"), move |conn| lists::api_tokens(conn, &page)).await
     }
 
     async fn delete_api_token(&self, id: TokenId) -> Result<()> {
-        self.writer.write(move |tx| config::delete_api_token(tx, id)).await
+        self.writer.write(verb!("delete_api_token"), move |tx| config::delete_api_token(tx, id)).await
     }
 
     async fn look_up(&self, ask: &LookUp) -> Result<Found> {
         let ask = ask.clone();
-        self.readers.glance(move |conn| commit::look_up(conn, &ask)).await
+        self.readers.glance(verb!("look_up"), move |conn| commit::look_up(conn, &ask)).await
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
-        self.writer.write(move |tx| commit::commit(tx, commit.clone())).await
+        self.writer.write(verb!("commit"), move |tx| commit::commit(tx, commit.clone())).await
     }
 
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims> {
         let ask = ask.clone();
         let silent = self.owners.silent(&ask.owner, self.clock.now());
         self.writer
-            .write(move |tx| {
+            .write(verb!("claim"), move |tx| {
                 owners::end_leases_of(tx, &silent)?;
                 claim::claim(tx, &ask)
             })
@@ -210,42 +213,44 @@ impl Store for SqliteStore {
         let now = self.clock.now();
         self.owners.note(&alive.owner, now);
         let asked = alive.clone();
-        let unknown = self.readers.read(move |conn| owners::unknown(conn, &asked)).await?;
+        let unknown = self.readers.read(verb!("alive"), move |conn| owners::unknown(conn, &asked)).await?;
         if !unknown.is_empty() {
-            self.writer.write(move |tx| queue::release(tx, &unknown)).await?;
+            self.writer.write(verb!("alive"), move |tx| queue::release(tx, &unknown)).await?;
         }
         Ok(now)
     }
 
     async fn settle(&self, settle: Settle) -> Result<()> {
-        self.writer.write(move |tx| settle::settle(tx, settle.clone())).await
+        self.writer.write(verb!("settle"), move |tx| settle::settle(tx, settle.clone())).await
     }
 
     async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()> {
         let work = work.to_vec();
-        self.writer.write(move |tx| queue::release(tx, &work)).await
+        self.writer.write(verb!("release"), move |tx| queue::release(tx, &work)).await
     }
 
     async fn hold(&self, _: MerchantId, lane: Lane, holding: Holding) -> Result<()> {
-        self.writer.write(move |tx| holds::set(tx, &lane.to_string(), holding)).await
+        self.writer.write(verb!("hold"), move |tx| holds::set(tx, &lane.to_string(), holding)).await
     }
 
     async fn holds(&self, _: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, (i64, u32)>> {
         let lanes = lanes.to_vec();
-        self.readers.read(move |conn| Ok(holds::of(conn, &lanes)?.into_iter().collect())).await
+        self.readers
+            .read(verb!("holds"), move |conn| Ok(holds::of(conn, &lanes)?.into_iter().collect()))
+            .await
     }
 
     async fn backlog(&self) -> Result<Backlog> {
         let now = self.clock.now();
-        self.readers.read(move |conn| queue::backlog(conn, now)).await
+        self.readers.read(verb!("backlog"), move |conn| queue::backlog(conn, now)).await
     }
 
     async fn size(&self) -> Result<StoreSize> {
-        self.readers.read(sweep::size).await
+        self.readers.read(verb!("size"), sweep::size).await
     }
 
     async fn payment(&self, merchant: MerchantId, number: u32) -> Result<Option<Payment>> {
-        self.readers.read(move |conn| lists::payment(conn, merchant, number)).await
+        self.readers.read(verb!("payment"), move |conn| lists::payment(conn, merchant, number)).await
     }
 
     async fn payments(
@@ -255,16 +260,18 @@ impl Store for SqliteStore {
         page: &Page,
     ) -> Result<Listed<Payment>> {
         let (filter, page) = (filter.clone(), page.clone());
-        self.readers.read(move |conn| lists::payments(conn, merchant, &filter, &page)).await
+        self.readers
+            .read(verb!("payments"), move |conn| lists::payments(conn, merchant, &filter, &page))
+            .await
     }
 
     async fn event(&self, merchant: MerchantId, id: EventId) -> Result<Option<Event>> {
-        self.readers.read(move |conn| lists::event(conn, merchant, id)).await
+        self.readers.read(verb!("event"), move |conn| lists::event(conn, merchant, id)).await
     }
 
     async fn events(&self, merchant: MerchantId, filter: &EventFilter, page: &Page) -> Result<Listed<Event>> {
         let (filter, page) = (filter.clone(), page.clone());
-        self.readers.read(move |conn| lists::events(conn, merchant, &filter, &page)).await
+        self.readers.read(verb!("events"), move |conn| lists::events(conn, merchant, &filter, &page)).await
     }
 
     async fn events_after(
@@ -274,11 +281,13 @@ impl Store for SqliteStore {
         page: &After,
     ) -> Result<Listed<Event>> {
         let (filter, page) = (filter.clone(), page.clone());
-        self.readers.read(move |conn| lists::events_after(conn, merchant, &filter, &page)).await
+        self.readers
+            .read(verb!("events_after"), move |conn| lists::events_after(conn, merchant, &filter, &page))
+            .await
     }
 
     async fn delivery(&self, merchant: MerchantId, id: DeliveryId) -> Result<Option<Delivery>> {
-        self.readers.read(move |conn| lists::delivery(conn, merchant, id)).await
+        self.readers.read(verb!("delivery"), move |conn| lists::delivery(conn, merchant, id)).await
     }
 
     async fn deliveries(
@@ -288,7 +297,9 @@ impl Store for SqliteStore {
         page: &Page,
     ) -> Result<Listed<Delivery>> {
         let (filter, page) = (filter.clone(), page.clone());
-        self.readers.read(move |conn| lists::deliveries(conn, merchant, &filter, &page)).await
+        self.readers
+            .read(verb!("deliveries"), move |conn| lists::deliveries(conn, merchant, &filter, &page))
+            .await
     }
 
     async fn deliveries_after(
@@ -298,15 +309,19 @@ impl Store for SqliteStore {
         page: &After,
     ) -> Result<Listed<Delivery>> {
         let (filter, page) = (filter.clone(), page.clone());
-        self.readers.read(move |conn| lists::deliveries_after(conn, merchant, &filter, &page)).await
+        self.readers
+            .read(verb!("deliveries_after"), move |conn| {
+                lists::deliveries_after(conn, merchant, &filter, &page)
+            })
+            .await
     }
 
     async fn attempts(&self, merchant: MerchantId, id: DeliveryId) -> Result<Vec<Attempt>> {
-        self.readers.read(move |conn| lists::attempts(conn, merchant, id)).await
+        self.readers.read(verb!("attempts"), move |conn| lists::attempts(conn, merchant, id)).await
     }
 
     async fn notification(&self, merchant: MerchantId, id: NotificationId) -> Result<Option<Notification>> {
-        self.readers.read(move |conn| lists::notification(conn, merchant, id)).await
+        self.readers.read(verb!("notification"), move |conn| lists::notification(conn, merchant, id)).await
     }
 
     async fn notifications(
@@ -316,15 +331,17 @@ impl Store for SqliteStore {
         page: &Page,
     ) -> Result<Listed<Notification>> {
         let (filter, page) = (filter.clone(), page.clone());
-        self.readers.read(move |conn| lists::notifications(conn, merchant, &filter, &page)).await
+        self.readers
+            .read(verb!("notifications"), move |conn| lists::notifications(conn, merchant, &filter, &page))
+            .await
     }
 
     async fn tallies(&self, merchant: MerchantId, from: i64, to: i64) -> Result<Vec<(i64, String, i64)>> {
-        self.readers.read(move |conn| lists::tallies(conn, merchant, from, to)).await
+        self.readers.read(verb!("tallies"), move |conn| lists::tallies(conn, merchant, from, to)).await
     }
 
     async fn failing(&self, merchant: Option<MerchantId>) -> Result<Vec<Failing>> {
-        self.readers.read(move |conn| health::failing(conn, merchant)).await
+        self.readers.read(verb!("failing"), move |conn| health::failing(conn, merchant)).await
     }
 
     async fn change_health(
@@ -333,39 +350,43 @@ impl Store for SqliteStore {
         endpoint: EndpointId,
         change: HealthChange,
     ) -> Result<()> {
-        self.writer.write(move |tx| health::change(tx, merchant, endpoint, change)).await
+        self.writer
+            .write(verb!("change_health"), move |tx| health::change(tx, merchant, endpoint, change))
+            .await
     }
 
     async fn update_delivery(&self, delivery: Delivery) -> Result<()> {
-        self.writer.write(move |tx| settle::update_delivery(tx, delivery.clone())).await
+        self.writer
+            .write(verb!("update_delivery"), move |tx| settle::update_delivery(tx, delivery.clone()))
+            .await
     }
 
     async fn put_replay(&self, replay: &Replay) -> Result<u64> {
         let replay = replay.clone();
-        self.writer.write(move |tx| people::put_replay(tx, &replay)).await
+        self.writer.write(verb!("put_replay"), move |tx| people::put_replay(tx, &replay)).await
     }
 
     async fn replay(&self, merchant: MerchantId, id: ReplayId) -> Result<Option<Replay>> {
-        self.readers.read(move |conn| lists::replay(conn, merchant, id)).await
+        self.readers.read(verb!("replay"), move |conn| lists::replay(conn, merchant, id)).await
     }
 
     async fn replays(&self, merchant: MerchantId, page: &Page) -> Result<Listed<Replay>> {
         let page = page.clone();
-        self.readers.read(move |conn| lists::replays(conn, merchant, &page)).await
+        self.readers.read(verb!("replays"), move |conn| lists::replays(conn, merchant, &page)).await
     }
 
     async fn audit_tail(&self, merchant: Option<MerchantId>) -> Result<String> {
-        self.readers.read(move |conn| people::audit_tail(conn, merchant)).await
+        self.readers.read(verb!("audit_tail"), move |conn| people::audit_tail(conn, merchant)).await
     }
 
     async fn append_audit(&self, entry: &AuditEntry, tail: &str) -> Result<()> {
         let (entry, tail) = (entry.clone(), tail.to_owned());
-        self.writer.write(move |tx| people::append_audit(tx, &entry, &tail)).await
+        self.writer.write(verb!("append_audit"), move |tx| people::append_audit(tx, &entry, &tail)).await
     }
 
     async fn audit(&self, merchant: Option<MerchantId>, page: &Page) -> Result<Listed<AuditEntry>> {
         let page = page.clone();
-        self.readers.read(move |conn| lists::audit(conn, merchant, &page)).await
+        self.readers.read(verb!("audit"), move |conn| lists::audit(conn, merchant, &page)).await
     }
 
     async fn idempotency_begin(
@@ -376,16 +397,24 @@ impl Store for SqliteStore {
         hold_ms: u64,
     ) -> Result<Idempotency> {
         let (scope, key, fingerprint) = (scope.to_owned(), key.to_owned(), fingerprint.to_owned());
-        self.writer.write(move |tx| people::idempotency_begin(tx, &scope, &key, &fingerprint, hold_ms)).await
+        self.writer
+            .write(verb!("idempotency_begin"), move |tx| {
+                people::idempotency_begin(tx, &scope, &key, &fingerprint, hold_ms)
+            })
+            .await
     }
 
     async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()> {
         let (scope, key) = (scope.to_owned(), key.to_owned());
-        self.writer.write(move |tx| people::idempotency_finish(tx, &scope, &key, answer.as_ref())).await
+        self.writer
+            .write(verb!("idempotency_finish"), move |tx| {
+                people::idempotency_finish(tx, &scope, &key, answer.as_ref())
+            })
+            .await
     }
 
     async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
         let cutoffs = cutoffs.clone();
-        self.writer.write(move |tx| sweep::sweep(tx, &cutoffs, max)).await
+        self.writer.write(verb!("sweep"), move |tx| sweep::sweep(tx, &cutoffs, max)).await
     }
 }

@@ -10,7 +10,7 @@ use super::super::{Backlog, Conflict, Fence, Result, StoreError};
 use super::holds;
 use super::rows::{execute, int, one, uint};
 use super::writer::Tx;
-use crate::domain::ids::MerchantId;
+use crate::domain::ids::{DeliveryId, MerchantId, made_at};
 use crate::domain::job::{Job, Lane, Task, WorkId};
 
 /// An entry as it is found.
@@ -176,6 +176,10 @@ pub(super) fn end_all_leases(tx: &Tx<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Ids are in the order of their making, and begin with their kind.
+pub(super) const OLDEST_DELIVERY: &str =
+    "SELECT work FROM queue WHERE work >= 'dlv_' AND work < 'dlv`' ORDER BY work LIMIT 1";
+
 /// How much waits.
 pub(super) fn backlog(conn: &Connection, now: i64) -> Result<Backlog> {
     let count = |sql| Ok(one(conn, sql, [], |row| row.get::<_, i64>(0))?.map_or(0, uint));
@@ -185,10 +189,13 @@ pub(super) fn backlog(conn: &Connection, now: i64) -> Result<Backlog> {
                UNION ALL SELECT (SELECT min(due) FROM queue WHERE lane = hold.lane AND lease_until IS NULL) \
                FROM hold WHERE due IS NOT NULL)";
     let oldest: Option<Option<i64>> = one(conn, sql, [], |row| row.get(0))?;
+    let first: Option<String> = one(conn, OLDEST_DELIVERY, [], |row| row.get(0))?;
+    let first = first.and_then(|id| id.parse::<DeliveryId>().ok());
     Ok(Backlog {
         waiting: count("SELECT count(*) FROM queue")?,
         leased: leased.map_or(0, uint),
         oldest_due: oldest.flatten(),
+        oldest_delivery: first.map(|id| made_at(id.0)),
         held_lanes: count("SELECT count(*) FROM hold")?,
     })
 }

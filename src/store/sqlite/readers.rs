@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::super::measure::Meter;
 use super::super::{Result, StoreError};
 use super::file::open_reader;
+use crate::clock::Stopwatch;
 
 /// Reads at once; a caller beyond that waits.
 const READERS_MAX: usize = 4;
@@ -40,7 +42,18 @@ impl Readers {
     }
 
     /// Runs a read in one snapshot of the store.
-    pub(super) async fn read<T, F>(&self, run: F) -> Result<T>
+    pub(super) async fn read<T, F>(&self, meter: &Meter, run: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let watch = Stopwatch::start();
+        let result = self.on_a_thread(run).await;
+        meter.note(watch, &result);
+        result
+    }
+
+    async fn on_a_thread<T, F>(&self, run: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
@@ -57,15 +70,18 @@ impl Readers {
 
     /// Runs a read of a few pages right here. They are nearly always in memory, and then the read takes less than
     /// handing it to another thread would; only with more readers at once than connections is it handed over.
-    pub(super) async fn glance<T, F>(&self, run: F) -> Result<T>
+    pub(super) async fn glance<T, F>(&self, meter: &Meter, run: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        match Arc::clone(&self.pool.permits).try_acquire_owned() {
+        let watch = Stopwatch::start();
+        let result = match Arc::clone(&self.pool.permits).try_acquire_owned() {
             Ok(_permit) => self.pool.read(run),
-            Err(_) => self.read(run).await,
-        }
+            Err(_) => self.on_a_thread(run).await,
+        };
+        meter.note(watch, &result);
+        result
     }
 
     /// Waits for the reads under way and closes all connections.

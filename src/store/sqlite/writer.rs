@@ -14,11 +14,12 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::super::measure::Meter;
 use super::super::{Result, StoreError, Tally};
 use super::error::{from_sqlite, is_lasting};
 use super::file::{FileLock, open_writer};
 use super::tally::{self, Bucket};
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::ids::MerchantId;
 
 /// Verbs that wait for the writer; a caller beyond that waits for room.
@@ -117,7 +118,18 @@ impl Writer {
     }
 
     /// Runs a verb, possibly twice; returns when it is durable or has failed.
-    pub(super) async fn write<T, F>(&self, run: F) -> Result<T>
+    pub(super) async fn write<T, F>(&self, meter: &Meter, run: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let watch = Stopwatch::start();
+        let result = self.send(run).await;
+        meter.note(watch, &result);
+        result
+    }
+
+    async fn send<T, F>(&self, run: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,

@@ -52,7 +52,13 @@ async fn the_first_schema_opens_with_work_in_flight() {
 async fn work_goes_on(shop: &Shop, clock: &ManualClock) {
     let filter = DeliveryFilter { status: Some(DeliveryStatus::Pending), ..DeliveryFilter::default() };
     let deliveries = shop.store.deliveries(shop.merchant, &filter, &Page::default()).await.unwrap().rows;
-    let backlog = Backlog { waiting: 4, leased: 1, oldest_due: Some(START), held_lanes: 0 };
+    let backlog = Backlog {
+        waiting: 4,
+        leased: 1,
+        oldest_due: Some(START),
+        oldest_delivery: Some(START),
+        held_lanes: 0,
+    };
     assert_eq!((deliveries.len(), shop.store.backlog().await.unwrap()), (2, backlog));
     assert_eq!(shop.store.attempts(shop.merchant, deliveries[1].id).await.unwrap().len(), 1);
 

@@ -367,19 +367,39 @@ pub async fn the_backlog_is_counted(bench: Bench) {
     shop.write(Commit { jobs: vec![(job, 60_000)], ..shop.commit() }).await;
     assert_eq!(
         backlog().await,
-        Backlog { waiting: 3, leased: 0, oldest_due: Some(START - 200), held_lanes: 0 }
+        Backlog {
+            waiting: 3,
+            oldest_due: Some(START - 200),
+            oldest_delivery: Some(START),
+            ..Backlog::default()
+        }
     );
     let claimed = shop.store.claim(&ask(2)).await.unwrap().work;
     assert_eq!(
         backlog().await,
-        Backlog { waiting: 3, leased: 2, oldest_due: Some(START - 200), held_lanes: 0 }
+        Backlog {
+            waiting: 3,
+            leased: 2,
+            oldest_due: Some(START - 200),
+            oldest_delivery: Some(START),
+            held_lanes: 0
+        }
     );
-    let older = claimed.iter().find(|claimed| claimed.due == START - 200).unwrap();
-    shop.store.settle(done(&shop, older).await).await.unwrap();
+    let (older, newer): (Vec<_>, Vec<_>) = claimed.iter().partition(|claimed| claimed.due == START - 200);
+    shop.store.settle(done(&shop, older[0]).await).await.unwrap();
     assert_eq!(
         backlog().await,
-        Backlog { waiting: 2, leased: 1, oldest_due: Some(START - 100), held_lanes: 0 }
+        Backlog {
+            waiting: 2,
+            leased: 1,
+            oldest_due: Some(START - 100),
+            oldest_delivery: Some(START),
+            held_lanes: 0
+        }
     );
+    shop.store.settle(done(&shop, newer[0]).await).await.unwrap();
+    let job_only = backlog().await;
+    assert_eq!((job_only.waiting, job_only.oldest_delivery), (1, None), "a job is no delivery");
 }
 
 pub async fn leases_outlive_a_restart(mut bench: Bench) {

@@ -57,6 +57,17 @@ pub fn config(extra: &[(&str, &str)]) -> Config {
     from_parts(Some(text), "test", &variables).unwrap()
 }
 
+/// A client that may reach this machine.
+pub fn wire() -> Outbound {
+    kassir::tls::install();
+    Outbound::build(&OutboundConfig {
+        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        allow_http: true,
+        ..OutboundConfig::default()
+    })
+    .unwrap()
+}
+
 impl World {
     /// On a store under test, by its clock.
     pub async fn on(bench: Bench) -> World {
@@ -86,12 +97,7 @@ impl World {
             created_at: clock.now(),
         };
         router.store.change_config(merchant, ConfigChange::CreateMerchant(record), None).await.unwrap();
-        let wire = Outbound::build(&OutboundConfig {
-            allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
-            allow_http: true,
-            ..OutboundConfig::default()
-        })
-        .unwrap();
+        let wire = wire();
         World { router, clock, vault, merchant, wire, _bench: None }
     }
 

@@ -1,0 +1,126 @@
+//! What waits, and for whom.
+
+use super::{Finding, Mark};
+use crate::domain::job::Lane;
+use crate::store::{Page, Result, Store};
+
+/// An undelivered event older than this is worth a warning, milliseconds.
+const OLD_MS: i64 = 60 * 60 * 1000;
+/// Due work that waits for longer than this means that no router works, milliseconds.
+const LATE_MS: i64 = 60 * 1000;
+/// Merchants that are looked at.
+const MERCHANTS_MAX: usize = 10_000;
+/// Merchants that are read at once.
+const PAGE: u32 = 200;
+/// Endpoints that are named.
+const NAMED_MAX: usize = 5;
+
+pub(super) async fn backlog(store: &dyn Store) -> Finding {
+    let (backlog, now) = match (store.backlog().await, store.now().await) {
+        (Ok(backlog), Ok(now)) => (backlog, now),
+        (Err(error), _) | (_, Err(error)) => {
+            return Finding::new(Mark::Failure, "backlog", error.to_string(), "");
+        }
+    };
+    let age = |at: Option<i64>| at.map(|at| now.saturating_sub(at).max(0));
+    let Some(oldest) = age(backlog.oldest_delivery) else {
+        return Finding::ok("backlog", format!("no event waits; {} jobs in the queue", backlog.waiting));
+    };
+    let late = age(backlog.oldest_due).unwrap_or(0);
+    let found = format!(
+        "{} in the queue, {} under way; the oldest undelivered event is {} old",
+        backlog.waiting,
+        backlog.leased,
+        shown(oldest)
+    );
+    if late > LATE_MS {
+        let advice = format!("due work has been waiting for {}: start a router (kassir serve)", shown(late));
+        Finding::new(Mark::Warning, "backlog", found, advice)
+    } else if oldest > OLD_MS {
+        let advice = "its endpoint does not take it: GET …/deliveries?status=pending shows the attempts";
+        Finding::new(Mark::Warning, "backlog", found, advice)
+    } else {
+        Finding::ok("backlog", found)
+    }
+}
+
+/// Endpoints by how they stand.
+#[derive(Default)]
+struct Endpoints {
+    all: usize,
+    disabled: Vec<String>,
+    held: Vec<String>,
+}
+
+pub(super) async fn endpoints(store: &dyn Store) -> Finding {
+    let found = match count(store).await {
+        Ok(found) => found,
+        Err(error) => return Finding::new(Mark::Failure, "endpoints", error.to_string(), ""),
+    };
+    let Endpoints { all, disabled, held } = found;
+    if disabled.is_empty() && held.is_empty() {
+        return Finding::ok("endpoints", format!("{all}, all enabled, none is left alone"));
+    }
+    let words =
+        format!("{all}; disabled: {}; left alone because they fail: {}", named(&disabled), named(&held));
+    let advice = if held.is_empty() {
+        "what is due to a disabled endpoint is held: enable it and replay, or delete it"
+    } else {
+        "those that fail are tried one delivery at a time; tell their owners"
+    };
+    Finding::new(Mark::Warning, "endpoints", words, advice)
+}
+
+async fn count(store: &dyn Store) -> Result<Endpoints> {
+    let (mut found, mut page) = (Endpoints::default(), Page { limit: PAGE, before: None });
+    let mut seen = 0;
+    loop {
+        let listed = store.merchants(&page).await?;
+        seen += listed.rows.len();
+        for merchant in listed.rows {
+            let Some(config) = store.config(merchant.id).await? else { continue };
+            found.all += config.endpoints.len();
+            let disabled = config.endpoints.iter().filter(|endpoint| !endpoint.enabled);
+            found.disabled.extend(disabled.map(|endpoint| endpoint.id.to_string()));
+            let lanes: Vec<Lane> =
+                config.endpoints.iter().map(|endpoint| Lane::Endpoint(endpoint.id)).collect();
+            if !lanes.is_empty() {
+                let held = store.holds(merchant.id, &lanes).await?;
+                found.held.extend(held.keys().map(ToString::to_string));
+            }
+        }
+        match listed.next {
+            Some(next) if seen < MERCHANTS_MAX => page.before = Some(next),
+            _ => return Ok(found),
+        }
+    }
+}
+
+fn named(ids: &[String]) -> String {
+    let first = ids.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match ids.len() {
+        0 => "none".to_owned(),
+        len if len > NAMED_MAX => format!("{len} ({first}, …)"),
+        len => format!("{len} ({first})"),
+    }
+}
+
+/// A span in its largest whole unit.
+fn shown(ms: i64) -> String {
+    const UNITS: [(i64, &str); 3] = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min")];
+    let unit = UNITS.into_iter().find(|(unit, _)| ms >= *unit);
+    unit.map_or_else(|| format!("{} s", ms / 1000), |(unit, name)| format!("{} {name}", ms / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        assert_eq!([59_999, 60_000, 7_200_000, 7_776_000_000].map(shown), ["59 s", "1 min", "2 h", "90 d"]);
+        let ids: Vec<String> = (0..7).map(|n| format!("ep_{n}")).collect();
+        assert_eq!(named(&ids), "7 (ep_0, ep_1, ep_2, ep_3, ep_4, …)");
+        assert_eq!((named(&ids[..1]), named(&[])), ("1 (ep_0)".to_owned(), "none".to_owned()));
+    }
+}
