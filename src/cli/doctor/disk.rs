@@ -27,7 +27,7 @@ fn judged(free: u64) -> Finding {
     let advice = "free space, or shorten retention.*: with a full disk providers are told to come again";
     match free {
         ..DISK_FAILURE => Finding::new(Mark::Failure, "disk", found, advice),
-        ..DISK_WARNING => Finding::new(Mark::Warning, "disk", found, advice),
+        DISK_FAILURE..DISK_WARNING => Finding::new(Mark::Warning, "disk", found, advice),
         _ => Finding::ok("disk", found),
     }
 }
