@@ -15,6 +15,7 @@ use crate::domain::ids::{DeliveryId, EndpointId, EventId, IntegrationId, JobId, 
 use crate::domain::job::{Job, Lane, Task};
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::domain::payment::Payment;
+use crate::fail_point::{Point, pass};
 use crate::limits::CONFLICT_RETRIES_MAX;
 use crate::registry::{MerchantView, Registry, RegistryError};
 use crate::store::{
@@ -205,7 +206,9 @@ impl Ledger {
     pub async fn write(&self, commit: Commit) -> Result<Committed, StoreError> {
         let to_send = commit.deliveries.iter().filter(|delivery| delivery.next_attempt_at.is_some()).count();
         let job_now = commit.jobs.iter().any(|(_, in_ms)| *in_ms == 0);
+        pass(Point::BeforeCommit);
         let mut committed = self.store.commit(commit).await?;
+        pass(Point::AfterCommit);
         let leased = std::mem::take(&mut committed.leased);
         if job_now || leased.len() < to_send {
             self.hand_over.wake();

@@ -33,6 +33,7 @@ pub mod config;
 pub mod delivery;
 pub mod demo;
 pub mod domain;
+pub mod fail_point;
 pub mod intake;
 pub mod jobs;
 pub mod ledger;

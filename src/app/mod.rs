@@ -228,7 +228,11 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
         vault: Arc::clone(vault),
         public_url: config.public_url(),
     });
-    let intake = Arc::new(Intake::new(Arc::clone(&ledger), config.intake.refused_kept_per_minute));
+    let intake = Arc::new(Intake::new(
+        Arc::clone(&ledger),
+        config.intake.refused_kept_per_minute,
+        config.intake.answer_timeout.0,
+    ));
     let services = Services {
         manage,
         troubles,
@@ -263,6 +267,7 @@ impl Router {
         let inbound = InboundState {
             intake: Arc::clone(&services.intake),
             clock: Arc::clone(&services.clock),
+            read_timeout: start.config.intake.read_timeout.0,
             trusted_proxies: Arc::new(start.config.trusted_proxies.clone()),
         };
         let pay = crate::pay::PayState { store: Arc::clone(&services.store) };
@@ -281,7 +286,7 @@ impl Router {
         })
         .workers(workers)
         .shutdown_timeout(start.config.delivery.drain.0.as_secs().max(1))
-        .client_request_timeout(std::time::Duration::from_secs(15))
+        .client_request_timeout(start.config.intake.read_timeout.0)
         .disable_signals()
         .listen(listener)?
         .run();

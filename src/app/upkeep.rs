@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::Services;
 use crate::config::RetentionSection;
+use crate::fail_point::{Point, pass};
 use crate::store::{Cutoffs, StoreError};
 
 /// How often the backlog is measured.
@@ -63,6 +64,9 @@ async fn sweep(services: &Services, stop: &watch::Receiver<bool>) -> Result<(), 
     let cutoffs = cutoffs(&services.config.retention, services.clock.now());
     for _ in 0..SWEEP_BATCHES_MAX {
         let removed = services.store.sweep(&cutoffs, SWEEP_BATCH).await?;
+        if removed > 0 {
+            pass(Point::InSweep);
+        }
         metrics::counter!("kassir_swept_records_total").increment(removed);
         if removed == 0 || *stop.borrow() {
             break;

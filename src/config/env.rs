@@ -16,6 +16,13 @@ pub(super) fn variables() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// At which point this process is to end itself, in a build for tests.
+#[cfg(feature = "fail-points")]
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn fail_point() -> Option<String> {
+    std::env::var("KASSIR_FAIL_POINT").ok()
+}
+
 /// Puts the variables over a table.
 pub(super) fn apply(
     table: &mut toml::Table,

@@ -112,6 +112,18 @@ pub const KEYS: &[Key] = &[
         "How long the provider's API is asked again about a notification that it does not confirm.",
     ),
     key(
+        "intake.read_timeout",
+        Kind::Text,
+        r#""15s""#,
+        "Longest time in which a sender must have sent a request's head, and then its body.",
+    ),
+    key(
+        "intake.answer_timeout",
+        Kind::Text,
+        r#""8s""#,
+        "Longest time for keeping a notification; then the provider is told to come again. Providers wait 10 s and more.",
+    ),
+    key(
         "outbound.allow_networks",
         Kind::List,
         "[]",

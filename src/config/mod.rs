@@ -8,6 +8,8 @@ pub mod keys;
 mod load;
 mod types;
 
+#[cfg(feature = "fail-points")]
+pub(crate) use env::fail_point;
 pub use load::{ConfigError, from_parts, load};
 pub use types::{Limit, Span, TOKEN_LEN_SAFE, Url};
 
@@ -88,6 +90,10 @@ pub struct IntakeSection {
     pub refused_kept_per_minute: u32,
     /// How often a notification that the provider's API does not confirm is asked about again, at the longest.
     pub confirm_max_age: Span,
+    /// Longest time for a request's head, and then for its body.
+    pub read_timeout: Span,
+    /// Longest time for keeping a notification.
+    pub answer_timeout: Span,
 }
 
 /// `[outbound]`.

@@ -11,6 +11,7 @@ use super::worker::{Leased, Worker};
 use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::event::Event;
 use crate::domain::{Endpoint, Job, Trouble};
+use crate::fail_point::{Point, pass};
 use crate::limits::CONFLICT_RETRIES_MAX;
 use crate::store::{Commit, Conflict, Holding, Settle, SettleEnd, StoreError};
 
@@ -47,9 +48,11 @@ impl Worker {
             // This process stood still: somebody else may have the work, now or by the time an attempt ends.
             return self.release(&[(leased.merchant, leased.fence)]).await;
         }
+        pass(Point::BeforeSend);
         let span = span_of(&delivery);
         let trying = attempt(&self.parts.outbound, &view, &delivery, event, now);
         let verdict = trying.instrument(span.clone()).await;
+        pass(Point::AfterResponse);
         span.in_scope(|| tell(&span, &verdict));
         self.measure(&delivery, event, &verdict);
         let hold = self.after(leased, &delivery, &verdict);
@@ -99,7 +102,10 @@ impl Worker {
             let end =
                 SettleEnd::Delivery { delivery: Box::new(settled.delivery), attempt: Some(settled.attempt) };
             let write = Settle { fence: leased.fence, merchant: leased.merchant, end, hold, tallies };
-            match self.write(leased, write).await {
+            pass(Point::BeforeSettle);
+            let written = self.write(leased, write).await;
+            pass(Point::AfterSettle);
+            match written {
                 Err(StoreError::Conflict(Conflict::Delivery)) => {}
                 other => return other.map(|()| status),
             }

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::worker::{Leased, Worker};
 use crate::domain::ids::{EndpointId, MerchantId};
+use crate::fail_point::{Point, pass};
 use crate::store::{ClaimAsk, Claimed, Fence, Material, StoreError};
 
 /// Work that is claimed at once.
@@ -99,6 +100,9 @@ impl Worker {
             probes: room.probes,
         };
         let claims = self.parts.store.claim(&ask).await?;
+        if !claims.work.is_empty() {
+            pass(Point::AfterClaim);
+        }
         self.errors.store(0, Ordering::Relaxed);
         self.note_time(claims.now);
         let usual = claims.work.iter().filter(|claimed| claimed.probe.is_none()).count();

@@ -1,6 +1,7 @@
 //! The inbound URL on actix-web.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::{Method as HttpMethod, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,6 +10,7 @@ use kassir_providers::{Method, Request};
 
 use super::{Intake, Response};
 use crate::clock::SharedClock;
+use crate::fail_point::{Point, pass, pass_later};
 use crate::limits::INBOUND_BODY_MAX;
 
 /// Longest token of an inbound URL, characters.
@@ -23,6 +25,8 @@ pub struct InboundState {
     pub intake: Arc<Intake>,
     /// The clock.
     pub clock: SharedClock,
+    /// Longest time in which a request's body must have come.
+    pub read_timeout: Duration,
     /// Proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Arc<Vec<IpNet>>,
 }
@@ -32,7 +36,6 @@ pub fn configure(service: &mut web::ServiceConfig, state: InboundState) {
     let resource = |path: &str| {
         web::resource(path)
             .app_data(web::Data::new(state.clone()))
-            .app_data(web::PayloadConfig::new(INBOUND_BODY_MAX))
             .route(web::get().to(receive))
             .route(web::post().to(receive))
             .default_service(web::to(|| async {
@@ -45,14 +48,10 @@ pub fn configure(service: &mut web::ServiceConfig, state: InboundState) {
     service.service(resource("/webhooks/{provider}/{token}/{kind}"));
 }
 
-async fn receive(
-    state: web::Data<InboundState>,
-    http: HttpRequest,
-    body: Result<web::Bytes, actix_web::Error>,
-) -> HttpResponse {
-    let body = match body {
+async fn receive(state: web::Data<InboundState>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let body = match read(&http, payload, state.read_timeout).await {
         Ok(body) => body,
-        Err(error) => return unreadable(&error),
+        Err(refusal) => return refusal,
     };
     let path = http.match_info();
     let (slug, token) = (path.get("provider").unwrap_or(""), path.get("token").unwrap_or(""));
@@ -69,7 +68,11 @@ async fn receive(
         peer: sender(&http, &state.trusted_proxies),
         received_at: state.clock.now(),
     };
-    match state.intake.receive(slug, token, &request).await {
+    pass(Point::Read);
+    let response = state.intake.receive(slug, token, &request).await;
+    pass(Point::BeforeAnswer);
+    pass_later(Point::AfterAnswer);
+    match response {
         Response::NotFound => not_found(),
         Response::Unavailable => HttpResponse::ServiceUnavailable()
             .insert_header((header::RETRY_AFTER, "10"))
@@ -103,11 +106,25 @@ fn not_found() -> HttpResponse {
     HttpResponse::NotFound().body("there is no such address; copy it anew from the integration")
 }
 
-fn unreadable(error: &actix_web::Error) -> HttpResponse {
-    let status = error.as_response_error().status_code();
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
-        return HttpResponse::PayloadTooLarge()
-            .body(format!("the body is larger than {INBOUND_BODY_MAX} bytes"));
+/// Reads a body; bounded in size and time. Whoever exceeds that loses the connection too.
+async fn read(
+    http: &HttpRequest,
+    payload: web::Payload,
+    within: Duration,
+) -> Result<web::Bytes, HttpResponse> {
+    let too_large = || {
+        HttpResponse::PayloadTooLarge()
+            .force_close()
+            .body(format!("the body is larger than {INBOUND_BODY_MAX} bytes"))
+    };
+    let told = http.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if told.is_some_and(|told: u64| told > INBOUND_BODY_MAX as u64) {
+        return Err(too_large());
     }
-    HttpResponse::build(status).body("the body could not be read")
+    match tokio::time::timeout(within, payload.to_bytes_limited(INBOUND_BODY_MAX)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => Err(HttpResponse::BadRequest().force_close().body("the body could not be read")),
+        Ok(Err(_)) => Err(too_large()),
+        Err(_) => Err(HttpResponse::RequestTimeout().force_close().body("the body did not come in time")),
+    }
 }

@@ -9,6 +9,7 @@ pub mod record;
 pub mod try_out;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kassir_providers::account::Confirm;
 use kassir_providers::{Account, Answer, Fact, Outcome, Proof, Provider, Received, Reject, Request, generic};
@@ -21,6 +22,7 @@ use crate::domain::event::Proven;
 use crate::domain::ids::{IntegrationId, JobId, MerchantId, NotificationId};
 use crate::domain::job::{Job, Lane, Task};
 use crate::domain::notification::{Notification, NotificationOutcome};
+use crate::fail_point::{Point, pass};
 use crate::ledger::{self, Entry, Ledger, LedgerError};
 use crate::quiet::LogGate;
 use crate::registry::{MerchantView, Registry, RegistryError};
@@ -49,6 +51,7 @@ pub enum Response {
 /// Receives notifications.
 pub struct Intake {
     ledger: Arc<Ledger>,
+    answer_within: Duration,
     refused: flood::Flood,
     unproven: flood::Flood,
     log: LogGate,
@@ -87,11 +90,13 @@ impl Arrival<'_> {
 }
 
 impl Intake {
-    /// An intake that keeps at most so many refused notifications per integration and minute.
+    /// An intake that keeps at most so many refused notifications per integration and minute, and answers within this
+    /// time: what could not be kept by then is answered with the provider's "try later".
     #[must_use]
-    pub fn new(ledger: Arc<Ledger>, refused_kept_per_minute: u32) -> Intake {
+    pub fn new(ledger: Arc<Ledger>, refused_kept_per_minute: u32, answer_within: Duration) -> Intake {
         Intake {
             ledger,
+            answer_within,
             refused: flood::Flood::new(refused_kept_per_minute),
             unproven: flood::Flood::new(refused_kept_per_minute.saturating_mul(UNPROVEN_BUDGET)),
             log: LogGate::new(),
@@ -103,7 +108,7 @@ impl Intake {
     pub async fn receive(&self, slug: &str, token: &str, request: &Request) -> Response {
         let watch = Stopwatch::start();
         let hash = crate::secrets::token_hash(token);
-        let arrival = match self.find(slug, &hash, request).await {
+        let arrival = match self.in_time(self.find(slug, &hash, request)).await {
             Ok(Some(arrival)) => arrival,
             Ok(None) => {
                 metrics::counter!("kassir_notifications_total", "provider" => "none", "outcome" => "unknown_address")
@@ -117,7 +122,7 @@ impl Intake {
                 return Response::Unavailable;
             }
         };
-        let taken = match self.take(&arrival).await {
+        let taken = match self.in_time(self.take(&arrival)).await {
             Ok(taken) => taken,
             Err(error) => {
                 metrics::counter!("kassir_intake_busy_total").increment(1);
@@ -130,6 +135,16 @@ impl Intake {
         };
         measure(arrival.slug(), taken.outcome, watch);
         Response::Answer(taken.answer)
+    }
+
+    /// Gives up on a store that is slower than the provider's patience. Whether its write succeeds all the same does
+    /// not matter: the provider comes again, and finds it done.
+    async fn in_time<T, E: From<StoreError>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let late = || StoreError::Unavailable("it did not answer in time".to_owned());
+        tokio::time::timeout(self.answer_within, work).await.unwrap_or_else(|_| Err(late().into()))
     }
 
     async fn find<'a>(
@@ -170,7 +185,9 @@ impl Intake {
     /// Proves, decides and keeps; a refusal is proved once more with the newest credentials before it is believed.
     async fn take(&self, arrival: &Arrival<'_>) -> Result<Taken, LedgerError> {
         let (integration, account) = arrival.account().ok_or(LedgerError::Gone)?;
-        match arrival.provider.receive(arrival.request, account) {
+        let received = arrival.provider.receive(arrival.request, account);
+        pass(Point::Parsed);
+        match received {
             Ok(received) => self.keep(arrival, integration, received).await,
             Err(reject) => {
                 let merchant = integration.merchant;

@@ -14,6 +14,7 @@ use kassir_providers::{Account, Currency, Method, Money, Request, Secret, State,
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
+use crate::faults::Counts;
 use crate::process::Plan;
 use crate::redis_server::{DURABLE, Server};
 
@@ -122,6 +123,14 @@ impl Got {
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
             panic!("only {:?} of {wanted:?} came", self.events.lock().unwrap());
         }
+    }
+
+    /// Prints what came of all orders, each of which was acknowledged.
+    fn print(&self, name: &str, orders: usize) {
+        let delivered = self.references.lock().unwrap().len();
+        let duplicated = *self.requests.lock().unwrap() - self.events.lock().unwrap().len();
+        let counts = Counts { accepted: orders, delivered, duplicated, lost: orders - delivered };
+        counts.print(name, &[("kills", &KILLS)]);
     }
 
     /// No payment has two different events for one state, and there is one payment per order.
@@ -245,7 +254,7 @@ pub async fn storm<F: AsyncFnMut()>(url: &str, mut disturb: F) {
     }
 }
 
-async fn killed_five_times(plan: Plan) {
+async fn killed_five_times(plan: Plan, name: &str) {
     let (subscriber, got) = subscriber();
     let mut router = Some(plan.start().await);
     let url = set_up(&plan, &subscriber).await;
@@ -255,6 +264,7 @@ async fn killed_five_times(plan: Plan) {
     })
     .await;
     got.wait_for(NOTIFICATIONS).await;
+    got.print(name, NOTIFICATIONS);
     got.check(NOTIFICATIONS);
     assert_eq!(router.unwrap().terminate().await, Some(0));
 }
@@ -262,14 +272,14 @@ async fn killed_five_times(plan: Plan) {
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_killed_five_times_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    killed_five_times(Plan::sqlite(folder.path())).await;
+    killed_five_times(Plan::sqlite(folder.path()), "C3-sqlite").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_killed_five_times_loses_nothing() {
     let server = Server::start(DURABLE);
     let folder = tempfile::tempdir().unwrap();
-    killed_five_times(Plan::on(folder.path(), &server.url())).await;
+    killed_five_times(Plan::on(folder.path(), &server.url()), "C3-redis").await;
 }
 
 /// The router stays; its Redis is killed with -9 and started again, five times.
@@ -287,6 +297,7 @@ async fn redis_itself_killed_five_times_loses_nothing() {
     })
     .await;
     got.wait_for(NOTIFICATIONS).await;
+    got.print("R1", NOTIFICATIONS);
     got.check(NOTIFICATIONS);
     assert_eq!(router.terminate().await, Some(0));
 }

@@ -3,10 +3,12 @@
 
 #[macro_use]
 mod store_suite;
+mod abuse;
 mod api;
 mod authority;
 mod cli;
 mod crash;
+mod crashes;
 mod delivery;
 mod faults;
 mod forward_proxy;
@@ -19,6 +21,7 @@ mod outbound_mtls;
 mod outbound_proxy;
 mod outbound_receivers;
 mod process;
+mod raw;
 mod redis_faults;
 mod redis_load;
 mod redis_proxy;
@@ -26,6 +29,7 @@ mod redis_server;
 mod redis_store;
 mod signals;
 mod simulate;
+mod simulation;
 mod size;
 mod sqlite;
 mod staff;

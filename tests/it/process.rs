@@ -19,13 +19,22 @@ pub struct Plan {
     pub more: Vec<(String, String)>,
     /// Where its log goes; else to the test's own standard error.
     pub log: Option<std::path::PathBuf>,
+    /// What a shell does before it becomes the router, such as `ulimit -n 256`.
+    pub before: Option<String>,
 }
 
 impl Plan {
     /// On an embedded store in this folder, at a port that is free now.
     pub fn sqlite(folder: &std::path::Path) -> Plan {
         let store = format!("sqlite:{}", folder.join("kassir.db").display());
-        Plan { folder: folder.to_owned(), store, port: free_port(), more: Vec::new(), log: None }
+        Plan {
+            folder: folder.to_owned(),
+            store,
+            port: free_port(),
+            more: Vec::new(),
+            log: None,
+            before: None,
+        }
     }
 
     /// On another store.
@@ -41,9 +50,23 @@ impl Plan {
         Client::new(&self.url(), Secret::new(ADMIN)).unwrap()
     }
 
-    /// Starts it and waits until it says that it listens.
-    pub async fn start(&self) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kassir"));
+    /// The same with one more variable in its environment.
+    pub fn with(&self, name: &str, value: &str) -> Plan {
+        let mut plan = self.clone();
+        plan.more.push((name.to_owned(), value.to_owned()));
+        plan
+    }
+
+    fn command(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_kassir");
+        let mut command = match &self.before {
+            None => Command::new(binary),
+            Some(before) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("{before}; exec \"$0\" \"$@\""), binary]);
+                shell
+            }
+        };
         command
             .arg("serve")
             .current_dir(&self.folder)
@@ -55,12 +78,22 @@ impl Plan {
             .env("KASSIR__OUTBOUND__ALLOW_HTTP", "true")
             .env("KASSIR__LOG__LEVEL", "warn")
             .envs(self.more.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-            .stdout(Stdio::piped())
             .stderr(self.log.as_ref().map_or_else(Stdio::inherit, |log| {
                 std::fs::File::options().create(true).append(true).open(log).unwrap().into()
             }))
             .kill_on_drop(true);
-        let mut child = command.spawn().unwrap();
+        command
+    }
+
+    /// Starts it and waits until it ends by itself.
+    pub async fn run_to_its_end(&self) -> std::process::ExitStatus {
+        let mut child = self.command().stdout(Stdio::null()).spawn().unwrap();
+        child.wait().await.unwrap()
+    }
+
+    /// Starts it and waits until it says that it listens.
+    pub async fn start(&self) -> Process {
+        let mut child = self.command().stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut said = Vec::new();
         loop {
@@ -106,9 +139,22 @@ impl Process {
     }
 
     /// Asks it to stop with SIGTERM; gives its exit code.
-    pub async fn terminate(mut self) -> Option<i32> {
+    pub async fn terminate(self) -> Option<i32> {
         self.signal("TERM").await;
+        self.ended().await
+    }
+
+    /// Waits until it ended; gives its exit code.
+    pub async fn ended(mut self) -> Option<i32> {
         self.child.wait().await.unwrap().code()
+    }
+
+    /// Memory that it occupies now, MiB.
+    pub fn memory_mib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024
     }
 }
 

@@ -18,7 +18,26 @@ use tokio::sync::Notify;
 pub enum Verb {
     Claim,
     Settle,
+    Commit,
 }
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Well,
+    /// It is not done, and the caller is told so.
+    FailBefore,
+    /// It is done, and the caller is told that it is not.
+    FailAfter,
+    /// It is not done, and the caller never hears of it.
+    HangBefore,
+    /// It is done, and the caller never hears of it.
+    HangAfter,
+    /// It is not done because somebody else has the work.
+    LeaseLost,
+}
+
+type Decide = Box<dyn FnMut(Verb) -> Fate + Send>;
 
 /// The store around another.
 pub struct Flaky {
@@ -26,11 +45,12 @@ pub struct Flaky {
     /// How often a verb is still to fail, and how often it did.
     faults: Mutex<HashMap<Verb, (usize, usize)>>,
     changed: Notify,
+    decide: Mutex<Option<Decide>>,
 }
 
 impl Flaky {
     pub fn around(store: Arc<dyn Store>) -> Arc<Flaky> {
-        Arc::new(Flaky { store, faults: Mutex::default(), changed: Notify::new() })
+        Arc::new(Flaky { store, faults: Mutex::default(), changed: Notify::new(), decide: Mutex::new(None) })
     }
 
     /// Lets the next calls of a verb fail.
@@ -46,6 +66,29 @@ impl Flaky {
                 return;
             }
             changed.await;
+        }
+    }
+
+    /// Decides from now on what becomes of each call.
+    pub fn decide(&self, decide: impl FnMut(Verb) -> Fate + Send + 'static) {
+        *self.decide.lock().unwrap() = Some(Box::new(decide));
+    }
+
+    /// A call with what was decided about it.
+    async fn call<T>(&self, verb: Verb, call: impl Future<Output = Result<T>>) -> Result<T> {
+        self.fault(verb)?;
+        let fate = self.decide.lock().unwrap().as_mut().map_or(Fate::Well, |decide| decide(verb));
+        let fails = || Err(StoreError::Unavailable("the test says so".to_owned()));
+        match fate {
+            Fate::Well => call.await,
+            Fate::FailBefore => fails(),
+            Fate::FailAfter => call.await.and_then(|_| fails()),
+            Fate::HangBefore => std::future::pending().await,
+            Fate::HangAfter => {
+                call.await?;
+                std::future::pending().await
+            }
+            Fate::LeaseLost => Err(StoreError::Conflict(Conflict::Lease)),
         }
     }
 
@@ -122,7 +165,7 @@ impl Store for Flaky {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
-        self.store.commit(commit).await
+        self.call(Verb::Commit, self.store.commit(commit)).await
     }
 
     async fn alive(&self, alive: &Alive) -> Result<i64> {
@@ -130,13 +173,11 @@ impl Store for Flaky {
     }
 
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims> {
-        self.fault(Verb::Claim)?;
-        self.store.claim(ask).await
+        self.call(Verb::Claim, self.store.claim(ask)).await
     }
 
     async fn settle(&self, settle: Settle) -> Result<()> {
-        self.fault(Verb::Settle)?;
-        self.store.settle(settle).await
+        self.call(Verb::Settle, self.store.settle(settle)).await
     }
 
     async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()> {

@@ -3,7 +3,7 @@
 mod answers;
 mod attempts;
 mod fairness;
-mod flaky;
+pub mod flaky;
 mod proxied;
 mod queue;
 mod skew;

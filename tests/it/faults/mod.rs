@@ -18,7 +18,7 @@ use std::fmt::Display;
 
 pub use crate::size::size;
 pub use receiver::Receiver;
-pub use sending::{accept_all, accepted_after, shop};
+pub use sending::{Shop, Stream, accept_all, accepted_after, shop, shop_with};
 
 /// What came of a test.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

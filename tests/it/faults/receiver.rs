@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +34,9 @@ pub struct Receiver {
     count: watch::Sender<usize>,
     held: watch::Sender<bool>,
     status: AtomicU16,
+    /// Every so-manyth order is refused when it first comes; 0: none.
+    refuse_each: AtomicUsize,
+    refused: Mutex<HashSet<usize>>,
 }
 
 impl Receiver {
@@ -46,6 +49,8 @@ impl Receiver {
             count: watch::Sender::new(0),
             held: watch::Sender::new(false),
             status: AtomicU16::new(200),
+            refuse_each: AtomicUsize::new(0),
+            refused: Mutex::default(),
         });
         let data = web::Data::from(Arc::clone(&receiver));
         let server =
@@ -67,6 +72,16 @@ impl Receiver {
     /// What requests that arrive from now on are answered.
     pub fn answer(&self, status: u16) {
         self.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Refuses every so-manyth order when it first comes; that does not count as an arrival.
+    pub fn refuse_each(&self, each: usize) {
+        self.refuse_each.store(each, Ordering::SeqCst);
+    }
+
+    fn refuses(&self, order: usize) -> bool {
+        let each = self.refuse_each.load(Ordering::SeqCst);
+        each > 0 && order.is_multiple_of(each) && self.refused.lock().unwrap().insert(order)
     }
 
     /// All requests so far.
@@ -120,6 +135,9 @@ async fn take(receiver: web::Data<Receiver>, request: HttpRequest, body: web::By
     let event: Value = serde_json::from_slice(&body).unwrap();
     let header = |name: &str| request.headers().get(name).unwrap().to_str().unwrap().to_owned();
     let order = event["payload"]["InvId"].as_str().unwrap().parse().unwrap();
+    if receiver.refuses(order) {
+        return HttpResponse::InternalServerError().finish();
+    }
     let arrival = Arrival { order, event: header("webhook-id"), delivery: header("kassir-delivery") };
     let status = receiver.status.load(Ordering::SeqCst);
     receiver.arrivals.lock().unwrap().push(arrival);

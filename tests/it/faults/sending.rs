@@ -29,10 +29,15 @@ pub struct Shop {
 
 /// Sets a merchant with a Robokassa shop and a subscriber up; all routers work on one store.
 pub async fn shop(routers: &[&Plan], subscriber: &str) -> Shop {
+    shop_with(routers, subscriber, 64).await
+}
+
+/// The same; the subscriber takes at most so many requests at once.
+pub async fn shop_with(routers: &[&Plan], subscriber: &str, max_in_flight: usize) -> Shop {
     let client = routers[0].client();
     let merchant = client.post("/merchants", &json!({ "name": "Лавка" })).await.unwrap();
     let path = format!("/merchants/{}", merchant["id"].as_str().unwrap());
-    let endpoint = json!({ "url": subscriber, "max_in_flight": 64 });
+    let endpoint = json!({ "url": subscriber, "max_in_flight": max_in_flight });
     client.post(&format!("{path}/endpoints"), &endpoint).await.unwrap();
     let credentials =
         json!({ "merchant_login": "demo_shop", "password1": "Pass1_qwe", "password2": "Pass2_asd" });

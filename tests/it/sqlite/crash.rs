@@ -95,7 +95,7 @@ fn start(path: &Path, shop: &Shop) -> (Child, BufReader<ChildStdout>) {
     start_by(Command::new(std::env::current_exe().unwrap()), path, shop)
 }
 
-fn start_by(mut command: Command, path: &Path, shop: &Shop) -> (Child, BufReader<ChildStdout>) {
+pub(super) fn start_by(mut command: Command, path: &Path, shop: &Shop) -> (Child, BufReader<ChildStdout>) {
     let names = format!("{} {} {} {}", shop.merchant, shop.integration, shop.endpoint, shop.version);
     let mut child = command
         .args(["--exact", "sqlite::crash::victim", "--nocapture"])
@@ -110,14 +110,19 @@ fn start_by(mut command: Command, path: &Path, shop: &Shop) -> (Child, BufReader
 }
 
 #[derive(Default)]
-struct Acknowledged {
+pub(super) struct Acknowledged {
     payments: BTreeSet<String>,
     settled: BTreeSet<DeliveryId>,
 }
 
 impl Acknowledged {
+    /// How much was acknowledged.
+    pub(super) fn count(&self) -> usize {
+        self.payments.len() + self.settled.len()
+    }
+
     /// Reads lines, `max` acknowledgements at the most; gives how many there were.
-    fn read(&mut self, lines: &mut impl BufRead, max: u128) -> u128 {
+    pub(super) fn read(&mut self, lines: &mut impl BufRead, max: u128) -> u128 {
         let mut count = 0;
         let mut line = String::new();
         while count < max && lines.read_line(&mut line).unwrap() > 0 {
@@ -212,7 +217,7 @@ where
 }
 
 /// Every acknowledged step is there, and every payment with all that came with it.
-async fn check(own: &Shop, known: &Acknowledged) {
+pub(super) async fn check(own: &Shop, known: &Acknowledged) {
     let (store, merchant): (&Arc<dyn Store>, MerchantId) = (&own.store, own.merchant);
     let ask = LookUp {
         merchant,

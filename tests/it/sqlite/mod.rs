@@ -4,6 +4,7 @@ mod crash;
 mod file;
 mod full;
 mod golden;
+mod power;
 mod retention;
 
 use std::path::PathBuf;

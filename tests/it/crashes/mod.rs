@@ -1,0 +1,5 @@
+//! The real binary ends in the middle: at named points, by a stop under load, out of file descriptors.
+
+mod files;
+mod points;
+mod stop;

@@ -1,0 +1,280 @@
+//! Power loss: what was written and not fsynced is gone, in part or whole, and what was acknowledged is there.
+//!
+//! The victim of the kill -9 tests runs under strace, which writes down every write and every fsync of the store's files.
+//! Then the power fails at many moments of that record: the files are made anew from what had been fsynced by then, with
+//! none, all, or some of the other writes (of 512-byte sectors, too), and a store is opened on them.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use kassir::clock::ManualClock;
+use kassir::store::sqlite::SqliteStore;
+
+use super::File;
+use super::crash::{Acknowledged, check, start_by};
+use crate::faults::{Counts, size};
+use crate::store_suite::START;
+use crate::store_suite::samples::shop;
+
+/// What a disk writes whole.
+const SECTOR: usize = 512;
+
+/// A call of the victim, in the order of its beginning.
+struct Call {
+    began: f64,
+    ended: f64,
+    what: What,
+}
+
+enum What {
+    Write { file: String, at: usize, bytes: Vec<u8> },
+    Cut { file: String, to: usize },
+    Sync { file: String },
+    Gone { file: String },
+    Acknowledged(String),
+}
+
+/// A file: what the disk has, and what only the system has.
+#[derive(Default, Clone)]
+struct Disk {
+    durable: Vec<u8>,
+    pending: Vec<Pending>,
+}
+
+#[derive(Clone)]
+enum Pending {
+    Write(usize, Vec<u8>),
+    Cut(usize),
+}
+
+impl Pending {
+    fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            Pending::Write(at, bytes) => {
+                content.resize(content.len().max(at + bytes.len()), 0);
+                content[*at..at + bytes.len()].copy_from_slice(bytes);
+            }
+            Pending::Cut(to) => content.resize(*to, 0),
+        }
+    }
+}
+
+/// Which of the pending writes a power failure keeps.
+#[derive(Clone, Copy, Debug)]
+enum Keeps {
+    Nothing,
+    Everything,
+    /// By chance, from this seed, sector by sector.
+    Some(u64),
+}
+
+impl Disk {
+    fn sync(&mut self) {
+        for pending in std::mem::take(&mut self.pending) {
+            pending.apply(&mut self.durable);
+        }
+    }
+
+    fn after_power_loss(&self, keeps: Keeps) -> Vec<u8> {
+        let mut content = self.durable.clone();
+        let mut chance = match keeps {
+            Keeps::Nothing => return content,
+            Keeps::Everything => 0,
+            Keeps::Some(seed) => seed | 1,
+        };
+        let mut kept = || {
+            if chance == 0 {
+                return true;
+            }
+            chance ^= chance << 13;
+            chance ^= chance >> 7;
+            chance ^= chance << 17;
+            chance % 2 == 0
+        };
+        for pending in &self.pending {
+            match pending {
+                Pending::Cut(_) if kept() => pending.apply(&mut content),
+                Pending::Cut(_) => {}
+                Pending::Write(at, bytes) => {
+                    for (number, sector) in bytes.chunks(SECTOR).enumerate() {
+                        if kept() {
+                            Pending::Write(at + number * SECTOR, sector.to_vec()).apply(&mut content);
+                        }
+                    }
+                }
+            }
+        }
+        content
+    }
+}
+
+/// Reads a line of strace: `TIME call(arguments) = result <duration>`. `places`: where each descriptor stands.
+fn read(line: &str, places: &mut HashMap<String, usize>) -> Option<Call> {
+    let (time, rest) = line.split_once(' ')?;
+    let (name, rest) = rest.split_once('(')?;
+    let (arguments, result) = rest.rsplit_once(") = ")?;
+    let (value, took) = result.split_once(' ').unwrap_or((result, ""));
+    let value: i64 = value.parse().ok()?;
+    let began: f64 = time.parse().ok()?;
+    let took = result.rsplit_once('<').map_or(took, |(_, took)| took).trim_end_matches('>');
+    let ended = began + took.parse::<f64>().unwrap_or(0.0);
+    let call = |what| Some(Call { began, ended, what });
+    if value < 0 {
+        return None;
+    }
+    let (descriptor, rest) = arguments.split_once(", ").unwrap_or((arguments, ""));
+    if name == "unlink" {
+        return call(What::Gone { file: base(text(arguments)?) });
+    }
+    let (number, path) = descriptor.split_once('<')?;
+    let file = base(text(&format!("\"{}\"", path.trim_end_matches('>')))?);
+    if name == "write" && number == "1" {
+        let said = String::from_utf8(bytes(rest)?).ok()?;
+        return call(What::Acknowledged(said));
+    }
+    if !file.starts_with("kassir.db") || file.ends_with("-shm") || file.ends_with(".lock") {
+        return None;
+    }
+    match name {
+        "lseek" => {
+            places.insert(number.to_owned(), usize::try_from(value).ok()?);
+            None
+        }
+        "write" => {
+            let at = places.entry(number.to_owned()).or_default();
+            let what = What::Write { file, at: *at, bytes: bytes(rest)? };
+            *at += usize::try_from(value).ok()?;
+            call(what)
+        }
+        "pwrite64" => {
+            let at = rest.rsplit_once(", ")?.1.parse().ok()?;
+            call(What::Write { file, at, bytes: bytes(rest)? })
+        }
+        "ftruncate" => call(What::Cut { file, to: rest.parse().ok()? }),
+        "fsync" | "fdatasync" => call(What::Sync { file }),
+        _ => None,
+    }
+}
+
+fn base(path: String) -> String {
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
+/// The first string among arguments, `"\x01\x02"…`, as bytes.
+fn bytes(arguments: &str) -> Option<Vec<u8>> {
+    let (_, rest) = arguments.split_once('"')?;
+    let (string, after) = rest.split_once('"')?;
+    assert!(!after.starts_with("..."), "strace cut a write");
+    string.split("\\x").skip(1).map(|hex| u8::from_str_radix(hex, 16).ok()).collect()
+}
+
+fn text(arguments: &str) -> Option<String> {
+    String::from_utf8(bytes(arguments)?).ok()
+}
+
+/// All calls of all threads. Within a thread descriptors stand where its calls left them; only one thread writes.
+fn record(folder: &Path) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let trace = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let mut places = HashMap::new();
+        calls.extend(trace.lines().filter_map(|line| read(line, &mut places)));
+    }
+    calls.sort_by(|one, other| one.began.total_cmp(&other.began));
+    calls
+}
+
+/// Runs the victim under strace until it acknowledged so much.
+fn victim(path: &Path, shop: &crate::store_suite::samples::Shop, traces: &Path, wanted: usize) {
+    let mut strace = Command::new("strace");
+    let calls = "trace=write,pwrite64,lseek,ftruncate,fsync,fdatasync,unlink";
+    strace.args(["-ff", "-ttt", "-T", "-y", "-xx", "-s", "1000000", "-e", calls, "-o"]);
+    strace.arg(traces.join("t")).arg(std::env::current_exe().unwrap());
+    let (mut child, mut lines) = start_by(strace, path, shop);
+    let mut known = Acknowledged::default();
+    let got = known.read(&mut lines, wanted as u128);
+    assert_eq!(got, wanted as u128, "the victim ended by itself; strace is needed: apt-get install strace");
+    // The victim is killed, not strace, so that strace writes down all that it saw.
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let traced = std::fs::read_to_string(children).unwrap();
+    assert!(Command::new("kill").args(["-9", traced.trim()]).status().unwrap().success());
+    known.read(&mut lines, u128::MAX);
+    child.wait().unwrap();
+}
+
+/// Opens a store on the files as the power failure left them; everything acknowledged must be there, and whole.
+async fn survives(
+    disks: &HashMap<String, Disk>,
+    keeps: Keeps,
+    own: &crate::store_suite::samples::Shop,
+    known: &Acknowledged,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, disk) in disks {
+        let mut file = std::fs::File::create(folder.path().join(name)).unwrap();
+        file.write_all(&disk.after_power_loss(keeps)).unwrap();
+    }
+    let path = folder.path().join("kassir.db");
+    let store = SqliteStore::open(&path, Arc::new(ManualClock::at(START))).unwrap();
+    let mut own = own.clone();
+    own.store = Arc::new(store);
+    check(&own, known).await;
+    own.store.close().await;
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_power_failure_at_any_moment() {
+    let (file, traces) = (File::new(), tempfile::tempdir().unwrap());
+    let path: PathBuf = file.path();
+    let store = file.open().unwrap();
+    let bench = file.bench(store, Arc::new(ManualClock::at(START)));
+    let own = shop(&bench).await;
+    bench.store.close().await;
+    let mut disks: HashMap<String, Disk> = HashMap::new();
+    let durable = std::fs::read(&path).unwrap();
+    disks.insert("kassir.db".to_owned(), Disk { durable, pending: Vec::new() });
+    victim(&path, &own, traces.path(), size(150, 3_000));
+
+    let calls = record(traces.path());
+    let cuts = size(40, 1_000);
+    let every = (calls.len() / cuts).max(1);
+    // An fsync counts once it has returned.
+    let mut syncing: Vec<(f64, String)> = Vec::new();
+    let mut known = Acknowledged::default();
+    let (mut tried, mut dropped) = (0_usize, 0_usize);
+    for (number, call) in calls.iter().enumerate() {
+        syncing.retain(|(ended, file)| {
+            let done = *ended <= call.began;
+            if done && let Some(disk) = disks.get_mut(file) {
+                disk.sync();
+            }
+            !done
+        });
+        match &call.what {
+            What::Write { file, at, bytes } => {
+                let disk = disks.entry(file.clone()).or_default();
+                disk.pending.push(Pending::Write(*at, bytes.clone()));
+            }
+            What::Cut { file, to } => {
+                disks.entry(file.clone()).or_default().pending.push(Pending::Cut(*to));
+            }
+            What::Sync { file } => syncing.push((call.ended, file.clone())),
+            What::Gone { file } => drop(disks.remove(file)),
+            What::Acknowledged(said) => drop(known.read(&mut said.as_bytes(), u128::MAX)),
+        }
+        if number % every == 0 {
+            for keeps in [Keeps::Nothing, Keeps::Everything, Keeps::Some(number as u64 * 2 + 1)] {
+                survives(&disks, keeps, &own, &known).await;
+                tried += 1;
+            }
+            dropped += disks.values().map(|disk| disk.pending.len()).sum::<usize>();
+        }
+    }
+    let accepted = known.count();
+    assert!(accepted > 0 && dropped > 0, "{accepted} acknowledged, {dropped} writes pending");
+    Counts { accepted, delivered: accepted, ..Counts::default() }
+        .print("C4", &[("power_failures", &tried), ("unsynced_writes_in_them", &dropped)]);
+}
