@@ -130,6 +130,24 @@ pub struct Capabilities {
     pub attempts_share_reference: bool,
 }
 
+impl Capabilities {
+    /// None of them.
+    pub const NONE: Capabilities = Capabilities {
+        create: false,
+        hold: false,
+        status: false,
+        capture: false,
+        partial_capture: false,
+        cancel: false,
+        refund: false,
+        partial_refund: false,
+        charge: false,
+        cancel_subscription: false,
+        questions: false,
+        attempts_share_reference: false,
+    };
+}
+
 /// How fast a provider's API may be asked.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Limits {

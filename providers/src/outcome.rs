@@ -48,6 +48,14 @@ pub enum RejectKind {
     Unsupported,
 }
 
+impl RejectKind {
+    /// Whether it could not be read, so that who sent it never came into question. All others are about who did.
+    #[must_use]
+    pub const fn is_unreadable(self) -> bool {
+        matches!(self, RejectKind::Malformed | RejectKind::Unsupported)
+    }
+}
+
 /// A notification that was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]

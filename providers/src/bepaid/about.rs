@@ -44,8 +44,8 @@ pub static ABOUT: About = About {
         partial_refund: true,
         charge: true,
         cancel_subscription: true,
-        questions: false,
         attempts_share_reference: true,
+        ..Capabilities::NONE
     },
     limits: Limits { call_gap_ms: 200, calls_at_once: 4, period_days: 0 },
     setup: &[

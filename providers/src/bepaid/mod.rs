@@ -27,7 +27,6 @@ mod transaction;
 pub use about::ABOUT;
 
 use crate::operation::Sample;
-use crate::outcome::RejectKind;
 use crate::{About, Account, Answer, Operation, Outcome, Provider, Received, Reject, Reply, Request, Step};
 
 /// The adapter.
@@ -52,13 +51,8 @@ impl Provider for BePaid {
             Outcome::Accepted | Outcome::Duplicate | Outcome::Told(_) | Outcome::Refused(_) => {
                 Answer::text(200, "OK")
             }
-            Outcome::Rejected(reject) => match reject.kind {
-                RejectKind::Malformed | RejectKind::Unsupported => Answer::text(400, "not understood"),
-                RejectKind::MissingProof
-                | RejectKind::WrongProof
-                | RejectKind::ForeignSource
-                | RejectKind::WrongAccount => Answer::text(401, "refused"),
-            },
+            Outcome::Rejected(reject) if reject.kind.is_unreadable() => Answer::text(400, "not understood"),
+            Outcome::Rejected(_) => Answer::text(401, "refused"),
             Outcome::Busy => Answer::text(503, "come again"),
         }
     }

@@ -21,7 +21,6 @@ mod reply;
 pub use about::ABOUT;
 
 use crate::operation::Sample;
-use crate::outcome::RejectKind;
 use crate::{
     About, Account, Answer, Operation, Outcome, Provider, Received, Refusal, Reject, Reply, Request, Step,
 };
@@ -46,16 +45,9 @@ impl Provider for CloudPayments {
         match outcome {
             Outcome::Accepted | Outcome::Duplicate | Outcome::Told(_) => Answer::json(200, r#"{"code":0}"#),
             Outcome::Refused(refusal) => Answer::json(200, format!(r#"{{"code":{}}}"#, code(*refusal))),
-            Outcome::Rejected(reject) => Answer::json(
-                match reject.kind {
-                    RejectKind::Malformed | RejectKind::Unsupported => 400,
-                    RejectKind::MissingProof
-                    | RejectKind::WrongProof
-                    | RejectKind::ForeignSource
-                    | RejectKind::WrongAccount => 403,
-                },
-                r#"{"code":13}"#,
-            ),
+            Outcome::Rejected(reject) => {
+                Answer::json(if reject.kind.is_unreadable() { 400 } else { 403 }, r#"{"code":13}"#)
+            }
             Outcome::Busy => Answer::json(500, r#"{"code":13}"#),
         }
     }

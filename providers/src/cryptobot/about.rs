@@ -55,20 +55,7 @@ pub static ABOUT: About = About {
          switched off for the app",
         "Пока ответ не 200; расписание не опубликовано. Если все попытки не удались, вебхуки приложения отключаются",
     ),
-    capabilities: Capabilities {
-        create: true,
-        hold: false,
-        status: true,
-        capture: false,
-        partial_capture: false,
-        cancel: true,
-        refund: false,
-        partial_refund: false,
-        charge: false,
-        cancel_subscription: false,
-        questions: false,
-        attempts_share_reference: false,
-    },
+    capabilities: Capabilities { create: true, status: true, cancel: true, ..Capabilities::NONE },
     limits: Limits { call_gap_ms: 1000, calls_at_once: 1, period_days: 0 },
     setup: &[
         Text::new(

@@ -20,7 +20,6 @@ pub use about::ABOUT;
 use crate::digest::Hash;
 use crate::http::Method;
 use crate::operation::Sample;
-use crate::outcome::RejectKind;
 use crate::{About, Account, Answer, Operation, Outcome, Provider, Received, Reject, Reply, Request, Step};
 
 /// The adapter.
@@ -46,13 +45,8 @@ impl Provider for CryptoBot {
             }
             // A GET is never an update: the bot may look whether the address answers when webhooks are switched on.
             Outcome::Rejected(_) if request.method == Method::Get => Answer::text(200, ""),
-            Outcome::Rejected(reject) => match reject.kind {
-                RejectKind::Malformed | RejectKind::Unsupported => Answer::text(400, ""),
-                RejectKind::MissingProof
-                | RejectKind::WrongProof
-                | RejectKind::ForeignSource
-                | RejectKind::WrongAccount => Answer::text(401, ""),
-            },
+            Outcome::Rejected(reject) if reject.kind.is_unreadable() => Answer::text(400, ""),
+            Outcome::Rejected(_) => Answer::text(401, ""),
             Outcome::Busy => Answer::text(503, ""),
         }
     }

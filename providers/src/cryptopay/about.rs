@@ -32,17 +32,11 @@ pub static ABOUT: About = About {
     ),
     capabilities: Capabilities {
         create: true,
-        hold: false,
         status: true,
         capture: true,
-        partial_capture: false,
         cancel: true,
-        refund: false,
-        partial_refund: false,
-        charge: false,
         cancel_subscription: true,
-        questions: false,
-        attempts_share_reference: false,
+        ..Capabilities::NONE
     },
     limits: Limits { call_gap_ms: 500, calls_at_once: 2, period_days: 0 },
     setup: &[

@@ -68,20 +68,7 @@ pub static ABOUT: About = About {
     sources: &[],
     api_base: "",
     retries: Text::new("as the provider does it", "как принято у самой системы"),
-    capabilities: Capabilities {
-        create: true,
-        hold: false,
-        status: true,
-        capture: false,
-        partial_capture: false,
-        cancel: false,
-        refund: false,
-        partial_refund: false,
-        charge: false,
-        cancel_subscription: false,
-        questions: false,
-        attempts_share_reference: false,
-    },
+    capabilities: Capabilities { create: true, status: true, ..Capabilities::NONE },
     limits: Limits { call_gap_ms: 1000, calls_at_once: 1, period_days: 0 },
     setup: &[
         Text::new(

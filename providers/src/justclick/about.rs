@@ -84,20 +84,7 @@ pub static ABOUT: About = About {
     sources: &[],
     api_base: "https://justclick.ru",
     retries: Text::new("not documented; assume none", "не описаны; считайте, что их нет"),
-    capabilities: Capabilities {
-        create: true,
-        hold: false,
-        status: true,
-        capture: false,
-        partial_capture: false,
-        cancel: true,
-        refund: false,
-        partial_refund: false,
-        charge: false,
-        cancel_subscription: false,
-        questions: false,
-        attempts_share_reference: false,
-    },
+    capabilities: Capabilities { create: true, status: true, cancel: true, ..Capabilities::NONE },
     limits: Limits { call_gap_ms: 1000, calls_at_once: 1, period_days: 0 },
     setup: &[
         Text::new(

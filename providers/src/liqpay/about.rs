@@ -43,8 +43,7 @@ pub static ABOUT: About = About {
         partial_refund: true,
         charge: true,
         cancel_subscription: true,
-        questions: false,
-        attempts_share_reference: false,
+        ..Capabilities::NONE
     },
     // LiqPay publishes no limits: these keep a shop's polling polite and its reports short.
     limits: Limits { call_gap_ms: 200, calls_at_once: 2, period_days: 7 },

@@ -34,7 +34,7 @@ use crate::about::{About, Problem};
 use crate::account::Account;
 use crate::http::{Reply, Request};
 use crate::operation::{Operation, Sample, Step};
-use crate::outcome::{Answer, Outcome, Received, Reject, RejectKind};
+use crate::outcome::{Answer, Outcome, Received, Reject};
 
 /// What both keys of a test pair begin with.
 const TEST_PREFIX: &str = "sandbox_";
@@ -73,13 +73,8 @@ impl crate::Provider for LiqPay {
             Outcome::Accepted | Outcome::Duplicate | Outcome::Told(_) | Outcome::Refused(_) => {
                 Answer::text(200, "OK")
             }
-            Outcome::Rejected(reject) => match reject.kind {
-                RejectKind::Malformed | RejectKind::Unsupported => Answer::text(400, "bad request"),
-                RejectKind::MissingProof
-                | RejectKind::WrongProof
-                | RejectKind::ForeignSource
-                | RejectKind::WrongAccount => Answer::text(403, "forbidden"),
-            },
+            Outcome::Rejected(reject) if reject.kind.is_unreadable() => Answer::text(400, "bad request"),
+            Outcome::Rejected(_) => Answer::text(403, "forbidden"),
             Outcome::Busy => Answer::text(500, "try again later"),
         }
     }

@@ -53,9 +53,7 @@ pub static ABOUT: About = About {
         refund: true,
         partial_refund: true,
         charge: true,
-        cancel_subscription: false,
-        questions: false,
-        attempts_share_reference: false,
+        ..Capabilities::NONE
     },
     limits: Limits { call_gap_ms: 1000, calls_at_once: 1, period_days: 0 },
     setup: &[

@@ -53,9 +53,9 @@ impl Provider for Robokassa {
             }
             Outcome::Refused(_) => Answer::text(409, "refused"),
             Outcome::Rejected(reject) => match reject.kind {
-                RejectKind::Malformed | RejectKind::Unsupported => Answer::text(400, "bad request"),
+                kind if kind.is_unreadable() => Answer::text(400, "bad request"),
                 RejectKind::MissingProof | RejectKind::WrongProof => Answer::text(403, "bad sign"),
-                RejectKind::ForeignSource | RejectKind::WrongAccount => Answer::text(403, "refused"),
+                _ => Answer::text(403, "refused"),
             },
             Outcome::Busy => Answer::text(500, "try again later"),
         }

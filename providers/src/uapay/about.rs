@@ -43,10 +43,9 @@ pub static ABOUT: About = About {
         cancel: true,
         refund: true,
         partial_refund: true,
-        charge: false,
         cancel_subscription: true,
-        questions: false,
         attempts_share_reference: true,
+        ..Capabilities::NONE
     },
     // UAPAY publishes no limit: one call a second of one shop is surely welcome.
     limits: Limits { call_gap_ms: 1000, calls_at_once: 1, period_days: 0 },

@@ -31,7 +31,7 @@ use crate::about::{About, Problem};
 use crate::account::Account;
 use crate::http::{Reply, Request};
 use crate::operation::{Operation, Sample, Step};
-use crate::outcome::{Answer, Outcome, Received, Reject, RejectKind};
+use crate::outcome::{Answer, Outcome, Received, Reject};
 
 /// UAPAY's adapter.
 pub struct Uapay;
@@ -59,13 +59,8 @@ impl crate::Provider for Uapay {
             Outcome::Accepted | Outcome::Duplicate | Outcome::Told(_) | Outcome::Refused(_) => {
                 Answer::text(200, "OK")
             }
-            Outcome::Rejected(reject) => match reject.kind {
-                RejectKind::Malformed | RejectKind::Unsupported => Answer::text(400, "bad request"),
-                RejectKind::MissingProof
-                | RejectKind::WrongProof
-                | RejectKind::ForeignSource
-                | RejectKind::WrongAccount => Answer::text(403, "forbidden"),
-            },
+            Outcome::Rejected(reject) if reject.kind.is_unreadable() => Answer::text(400, "bad request"),
+            Outcome::Rejected(_) => Answer::text(403, "forbidden"),
             Outcome::Busy => Answer::text(503, "try again later"),
         }
     }

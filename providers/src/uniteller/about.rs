@@ -41,9 +41,9 @@ pub static ABOUT: About = About {
         refund: true,
         partial_refund: true,
         charge: true,
-        cancel_subscription: false,
         questions: true,
         attempts_share_reference: true,
+        ..Capabilities::NONE
     },
     limits: Limits { call_gap_ms: CALL_GAP_MS, calls_at_once: 1, period_days: PERIOD_DAYS },
     setup: SETUP,

@@ -39,7 +39,6 @@ pub static ABOUT: About = About {
         hold: true,
         status: true,
         capture: true,
-        partial_capture: false,
         cancel: true,
         refund: true,
         partial_refund: true,
@@ -47,6 +46,7 @@ pub static ABOUT: About = About {
         cancel_subscription: true,
         questions: true,
         attempts_share_reference: true,
+        ..Capabilities::NONE
     },
     limits: Limits { call_gap_ms: 1000, calls_at_once: 1, period_days: 0 },
     setup: SETUP,

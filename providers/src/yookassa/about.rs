@@ -85,9 +85,8 @@ pub static ABOUT: About = About {
         refund: true,
         partial_refund: true,
         charge: true,
-        cancel_subscription: false,
         questions: true,
-        attempts_share_reference: false,
+        ..Capabilities::NONE
     },
     limits: Limits { call_gap_ms: 200, calls_at_once: 5, period_days: 0 },
     setup: &[

@@ -105,20 +105,7 @@ pub static ABOUT: About = About {
         "three deliveries in all: at once, after 10 minutes, after 1 hour",
         "всего три попытки: сразу, через 10 минут, через 1 час",
     ),
-    capabilities: Capabilities {
-        create: true,
-        hold: false,
-        status: true,
-        capture: false,
-        partial_capture: false,
-        cancel: false,
-        refund: false,
-        partial_refund: false,
-        charge: false,
-        cancel_subscription: false,
-        questions: false,
-        attempts_share_reference: false,
-    },
+    capabilities: Capabilities { create: true, status: true, ..Capabilities::NONE },
     limits: Limits { call_gap_ms: 1000, calls_at_once: 1, period_days: 0 },
     setup: &[
         Text::new(
