@@ -33,6 +33,11 @@ pub struct AttemptView {
     remote_ip: Option<String>,
     /// Whether a person asked for it.
     replay: bool,
+    /// It failed, but not by the endpoint's fault (the forward proxy's, for example): it does not count against the
+    /// endpoint, nor in the growing intervals.
+    excused: bool,
+    /// The kept-alive connection died before a byte of the answer came, and it was sent again on a fresh one.
+    sent_again: bool,
 }
 
 impl From<Attempt> for AttemptView {
@@ -46,6 +51,8 @@ impl From<Attempt> for AttemptView {
             response_excerpt: attempt.response_excerpt,
             remote_ip: attempt.remote_ip,
             replay: attempt.replay,
+            excused: attempt.excused,
+            sent_again: attempt.sent_again,
         }
     }
 }

@@ -91,7 +91,7 @@ impl Url {
 impl<'de> Deserialize<'de> for Url {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Url, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let url = reqwest::Url::parse(&text)
+        let url = url::Url::parse(&text)
             .map_err(|error| D::Error::custom(format!("{text:?} is no URL: {error}")))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(D::Error::custom(format!("{text:?} must start with https:// or http://")));

@@ -189,6 +189,9 @@ impl Worker {
         metrics::counter!("kassir_delivery_attempts_total", "outcome" => verdict.word).increment(1);
         metrics::histogram!("kassir_delivery_attempt_seconds")
             .record(f64::from(verdict.duration_ms) / 1000.0);
+        if verdict.sent_again {
+            metrics::counter!("kassir_delivery_sent_again_total").increment(1);
+        }
         let since = |at: i64| at.saturating_sub(event.created_at).max(0) as f64 / 1000.0;
         if delivery.attempts == 0 {
             metrics::histogram!("kassir_event_to_first_attempt_seconds").record(since(verdict.at));

@@ -39,6 +39,9 @@ pub struct Verdict {
     /// Not the endpoint's fault (the forward proxy's, for example): it counts neither against the endpoint nor in the
     /// delivery's schedule.
     pub excused: bool,
+    /// It was sent a second time, on a fresh connection: the one that had been kept open died before a byte of the
+    /// answer came.
+    pub sent_again: bool,
     /// A word for the metrics: `success`, the status's class, or the kind of failure.
     pub word: &'static str,
 }
@@ -68,13 +71,14 @@ pub fn judge(outcome: &Outcome, rule: Success, at: i64) -> Verdict {
         at,
         duration_ms: outcome.duration_ms,
         status: outcome.status,
-        error: if success { None } else { Some(words(outcome)) },
+        error: if success { None } else { Some(told(outcome)) },
         excerpt: excerpt(outcome),
         remote_ip: outcome.remote_ip.map(|ip| ip.to_string()),
         not_before: if success { None } else { retry_after(outcome, ended_at) },
         slow_down: matches!(outcome.status, Some(429 | 503)),
         stop: stop(success, outcome),
         excused: outcome.status.is_none() && outcome.failure.as_ref().is_some_and(Failure::is_excused),
+        sent_again: outcome.sent_again,
         word: metric_word(success, outcome),
     }
 }
@@ -87,6 +91,11 @@ fn stop(success: bool, outcome: &Outcome) -> Option<Stop> {
         (_, Some("abort-message")) if !success => Some(Stop::Message),
         _ => None,
     }
+}
+
+fn told(outcome: &Outcome) -> String {
+    let words = words(outcome);
+    if outcome.sent_again { format!("{words} (sent again on a fresh connection)") } else { words }
 }
 
 fn words(outcome: &Outcome) -> String {

@@ -75,7 +75,7 @@ pub async fn attempt(
     now: i64,
 ) -> Verdict {
     let outcome = match request(view, delivery, event, now) {
-        Ok(request) => outbound.send_as(request, view.identity.as_ref()).await,
+        Ok(request) => outbound.deliver(request, view.identity.as_ref()).await,
         Err(failure) => Outcome { failure: Some(failure), ..Outcome::default() },
     };
     judge(&outcome, view.endpoint.success, now)

@@ -44,6 +44,7 @@ pub fn settle(
         remote_ip: verdict.remote_ip.clone(),
         replay: claimed.replay.is_some(),
         excused: verdict.excused,
+        sent_again: verdict.sent_again,
     };
     let mut delivery = current;
     delivery.attempts = attempt.number;

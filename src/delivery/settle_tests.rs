@@ -47,6 +47,7 @@ fn verdict(success: bool, at: i64) -> Verdict {
         slow_down: false,
         stop: None,
         excused: false,
+        sent_again: false,
         word: "x",
     }
 }

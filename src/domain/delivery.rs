@@ -137,4 +137,8 @@ pub struct Attempt {
     /// It failed, but not by the endpoint's fault: it says nothing of the endpoint's health.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub excused: bool,
+    /// It was sent a second time, on a fresh connection, because the one that had been kept open died before a byte of
+    /// the answer came.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sent_again: bool,
 }

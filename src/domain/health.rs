@@ -92,6 +92,7 @@ mod tests {
             remote_ip: None,
             replay: false,
             excused: false,
+            sent_again: false,
         };
         Health { last_failure_at: 1_000 + ms, ..Health::after(&attempt).unwrap() }
     }

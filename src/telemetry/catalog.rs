@@ -182,6 +182,11 @@ pub const SECTIONS: &[Section] = &[
                 &[("outcome", Values::Given(ATTEMPT_OUTCOMES))],
                 "Attempts: success, the class of the status that is no success to the endpoint, or what kept an answer from coming.",
             ),
+            counter(
+                "kassir_delivery_sent_again_total",
+                &[],
+                "Attempts that were sent a second time, on a fresh connection: the one that had been kept open died before a byte of the answer came.",
+            ),
             seconds(
                 "kassir_delivery_attempt_seconds",
                 &[],

@@ -41,6 +41,36 @@ impl Authority {
         self.signed(CertificateParams::new(vec![name.to_owned()]).unwrap())
     }
 
+    /// The same, but with so many certificates beside its own.
+    pub fn server_with_chain(
+        &self,
+        name: &str,
+        beside: usize,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let own = params.signed_by(&key, &self.issuer).unwrap().der().clone();
+        let chain = std::iter::once(own).chain(std::iter::repeat_n(self.issuer.der().clone(), beside));
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let building = ServerConfig::builder_with_protocol_versions(versions).with_no_client_auth();
+        Arc::new(building.with_single_cert(chain.collect(), key).unwrap())
+    }
+
+    /// A server's side that asks for a client certificate, and goes on without one.
+    pub fn asking(&self, name: &str, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated();
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let chain = vec![params.signed_by(&key, &self.issuer).unwrap().der().clone()];
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let building = ServerConfig::builder_with_protocol_versions(versions);
+        let building = building.with_client_cert_verifier(verifier.build().unwrap());
+        Arc::new(building.with_single_cert(chain, key).unwrap())
+    }
+
     /// The same as text: certificate and key, for servers that are no part of this process.
     pub fn server_pem(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().unwrap();

@@ -34,7 +34,7 @@ async fn post(outbound: &Outbound, url: &str, identity: Option<&ClientIdentity>)
         timeout: None,
         response_max: 1_000,
     };
-    outbound.send_as(request, identity).await
+    outbound.deliver(request, identity).await
 }
 
 fn identity(authority: &Authority, from: i32, to: i32) -> ClientIdentity {

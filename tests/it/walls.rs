@@ -93,9 +93,9 @@ const WALLS: &[Wall] = &[
     },
     Wall {
         inside: "src",
-        never: &["reqwest::"],
-        but: &["src/delivery/outbound", "src/config/types.rs"],
-        why: "only outbound names the HTTP client (config reads URLs with its parser)",
+        never: &["hyper::", "hyper_util::", "reqwest::"],
+        but: &["src/delivery/outbound"],
+        why: "only outbound names the HTTP client",
     },
     Wall {
         inside: "src",

@@ -1,23 +1,31 @@
 //! The client itself: one deadline over everything, a bounded read of the answer, nothing followed or inflated.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::{ACCEPT, HeaderName, HeaderValue};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::client::legacy::{Client, Error as ClientError};
 use ipnet::IpNet;
 use kassir_providers::Method;
-use reqwest::header::{HeaderName, HeaderValue};
 
 use super::Url;
-use super::clients::Clients;
-use super::failure::{Failure, FailureKind, seconds};
+use super::clients::{Clients, Pair};
+use super::connector::Connector;
+use super::failure::{ClientCertificate, Failure, FailureKind, is_unprocessed, seconds};
 use super::guard::{Guard, UrlRefusal};
 use super::identity::ClientIdentity;
 use super::proxy::Proxy;
-use super::proxy::finding::{Finding, Followed};
-use super::proxy::relay::Relay;
-use super::resolver::{DIALLED, Dialled, GuardedResolver, Lookup, SystemLookup, note_dialled};
+use super::proxy::tunnel::Tunnels;
+use super::resolver::{DIALLED, Dialled, GuardedResolver, Lookup, SystemLookup, note_dialled, waits_for};
+use super::wire::{Content, Way, Wire};
 use crate::clock::Stopwatch;
 
 /// Header lines of an answer that are read.
@@ -71,9 +79,6 @@ pub enum BuildError {
         /// Why.
         why: String,
     },
-    /// The relay to the forward proxy can't be started.
-    #[error("outbound.proxy: the relay to it can't be started: {0}")]
-    Relay(String),
     /// The client can't be made, for example because this machine has no CA certificates at all.
     #[error(
         "no HTTPS client: {0}. Install the system's CA certificates (package ca-certificates) or set outbound.ca_file"
@@ -113,6 +118,9 @@ pub struct Outcome {
     pub failure: Option<Failure>,
     /// The address that was connected to, or that a connection was tried to, where it is known.
     pub remote_ip: Option<IpAddr>,
+    /// Whether it was sent a second time, on a fresh connection, because the one that had been kept open died before a
+    /// byte of the answer came. The rest tells of the second time.
+    pub sent_again: bool,
     /// How long it took.
     pub duration_ms: u32,
 }
@@ -126,6 +134,7 @@ impl std::fmt::Debug for Outcome {
             .field("body_bytes", &self.body.len())
             .field("truncated", &self.truncated)
             .field("remote_ip", &self.remote_ip)
+            .field("sent_again", &self.sent_again)
             .field("duration_ms", &self.duration_ms)
             .finish_non_exhaustive()
     }
@@ -144,7 +153,7 @@ impl Outcome {
 pub struct Outbound {
     clients: Arc<Clients>,
     resolver: GuardedResolver,
-    relay: Option<Arc<Relay>>,
+    tunnels: Option<Arc<Tunnels>>,
     timeout: Duration,
     connect_timeout: Duration,
 }
@@ -167,21 +176,10 @@ impl Outbound {
         let guard = Guard { allow_networks: config.allow_networks.clone(), allow_http: config.allow_http };
         let resolver = GuardedResolver { guard: Arc::new(guard), lookup };
         let (timeout, connect_timeout) = (config.timeout, config.connect_timeout);
-        let relay = match config.proxy.clone() {
-            None => None,
-            Some(proxy) => {
-                let relay = Relay::start(proxy, resolver.clone(), connect_timeout);
-                Some(Arc::new(relay.map_err(|error| BuildError::Relay(error.to_string()))?))
-            }
-        };
-        let clients = Arc::new(Clients::build(config, resolver.clone(), relay.clone())?);
-        Ok(Outbound { clients, resolver, relay, timeout, connect_timeout })
-    }
-
-    /// Where the relay to the forward proxy listens, if there is one: only for this process, which knows its token.
-    #[must_use]
-    pub fn relay_address(&self) -> Option<std::net::SocketAddr> {
-        self.relay.as_ref().map(|relay| relay.address())
+        let tunnels = config.proxy.clone();
+        let tunnels = tunnels.map(|proxy| Arc::new(Tunnels::new(proxy, resolver.clone(), connect_timeout)));
+        let clients = Arc::new(Clients::build(config, resolver.clone(), tunnels.clone())?);
+        Ok(Outbound { clients, resolver, tunnels, timeout, connect_timeout })
     }
 
     /// Connects to the forward proxy, if there is one, without asking it for anything; gives what it is for people.
@@ -189,7 +187,7 @@ impl Outbound {
     /// # Errors
     /// Why it can't be reached.
     pub async fn check_proxy(&self) -> Option<Result<String, Failure>> {
-        let proxy = self.relay.as_ref()?.proxy();
+        let proxy = self.tunnels.as_ref()?.proxy();
         let place = proxy.place();
         let why = match tokio::time::timeout(self.connect_timeout, proxy.dial()).await {
             Ok(Ok(_)) => return Some(Ok(place)),
@@ -239,35 +237,51 @@ impl Outbound {
 
     /// Sends a request once. All that happens is in the outcome.
     pub async fn send(&self, request: OutboundRequest) -> Outcome {
-        self.send_as(request, None).await
+        self.run(request, None, false).await
     }
 
-    /// Sends a request once, to a server that may ask for a client certificate. All that happens is in the outcome.
-    pub async fn send_as(&self, request: OutboundRequest, identity: Option<&ClientIdentity>) -> Outcome {
+    /// Sends a request, to a server that may ask for a client certificate, once; or twice, when the first time went
+    /// over a connection that had been kept open and died before a byte of the answer came: the other side had most
+    /// likely closed it for having been idle. Only for what may come twice. All that happens is in the outcome.
+    pub async fn deliver(&self, request: OutboundRequest, identity: Option<&ClientIdentity>) -> Outcome {
+        self.run(request, identity, true).await
+    }
+
+    async fn run(&self, request: OutboundRequest, identity: Option<&ClientIdentity>, twice: bool) -> Outcome {
         let watch = Stopwatch::start();
         let timeout = request.timeout.unwrap_or(self.timeout);
         let max = request.response_max;
         let mut outcome = Outcome::default();
         let asking = DIALLED.scope(Dialled::default(), async {
-            let answer = self.head(request, identity, timeout).await;
-            (answer, DIALLED.with(|dialled| dialled.address.get()))
+            let ways = [Arc::default(), Arc::default()];
+            let head = self.head(request, identity, &ways, twice.then_some(&mut outcome.sent_again));
+            let answer = match tokio::time::timeout(timeout, head).await {
+                Ok(answer) => answer,
+                Err(_) => Err(match waits_for() {
+                    Some(words) => Failure::new(FailureKind::Proxy, words),
+                    None => Failure::no_answer(timeout),
+                }),
+            };
+            let [first, second] = &ways;
+            let went = second.remote().or_else(|| first.remote());
+            (answer, went.or_else(|| DIALLED.with(|dialled| dialled.address.get())))
         });
-        match asking.await {
-            (Ok((response, remote)), _) => {
+        let (answer, remote) = asking.await;
+        outcome.remote_ip = remote;
+        match answer {
+            Ok(response) => {
                 outcome.status = Some(response.status().as_u16());
-                outcome.remote_ip = remote;
                 outcome.headers = headers_of(&response);
                 let left = timeout.saturating_sub(watch.elapsed());
-                let read = read_body(response, max, &mut outcome);
+                let read = read_body(response.into_body(), max, &mut outcome);
                 if tokio::time::timeout(left, read).await.is_err() {
                     outcome.failure = Some(Failure::body_timeout(timeout));
                 }
             }
-            (Err(failure), dialled) => {
+            Err(failure) => {
                 if failure.kind == FailureKind::Proxy {
                     metrics::counter!("kassir_forward_proxy_failures_total").increment(1);
                 }
-                outcome.remote_ip = dialled;
                 outcome.failure = Some(failure);
             }
         }
@@ -275,99 +289,107 @@ impl Outbound {
         outcome
     }
 
-    /// Up to the answer's headers; beside them, the address that was connected to.
+    /// Up to the answer's headers. `sent_again`: there when it may be sent twice.
     async fn head(
         &self,
         request: OutboundRequest,
         identity: Option<&ClientIdentity>,
-        timeout: Duration,
-    ) -> Result<(reqwest::Response, Option<IpAddr>), Failure> {
+        ways: &[Arc<Way>; 2],
+        sent_again: Option<&mut bool>,
+    ) -> Result<http::Response<Incoming>, Failure> {
         // Addresses in a URL never reach the resolver.
         let url = self.check_url(&request.url).map_err(|refusal| Failure::refused(&refusal))?;
-        if let Some(address) = super::guard::literal(url.host_str().unwrap_or_default()) {
+        let host = url.host_str().unwrap_or_default();
+        if let Some(tunnels) = &self.tunnels
+            && url.scheme() != "https"
+            && tunnels.is_for(host)
+        {
+            let text = "through outbound.proxy goes only https; outbound.no_proxy can except a host";
+            return Err(Failure::new(FailureKind::Forbidden, text));
+        }
+        if let Some(address) = super::guard::literal(host) {
             note_dialled(address);
         }
-        let followed = self.follow(&url)?;
-        let client = self.clients.get(identity);
-        let client = client.map_err(|error| Failure::new(FailureKind::Request, error.to_string()))?;
-        let building = building(&client, url, request)?;
-        let failure = match tokio::time::timeout(timeout, building.send()).await {
-            Ok(Ok(response)) => {
-                let remote = match followed.map(|followed| followed.finding()) {
-                    None => response.remote_addr().map(|address| address.ip().to_canonical()),
-                    Some(Finding::Open(address)) => Some(address),
-                    // A tunnel of an earlier request was used again.
-                    Some(_) => None,
-                };
-                return Ok((response, remote));
-            }
-            Ok(Err(error)) => Failure::of(&error, self.connect_timeout, identity.is_some()),
-            Err(_) => Failure::no_answer(timeout),
+        let pair = self.clients.get(identity);
+        let Pair { kept, fresh } =
+            pair.map_err(|error| Failure::new(FailureKind::Request, error.to_string()))?;
+        let asking = Asking::read(&url, request)?;
+        let [first, second] = ways;
+        let error = match asking.send(&kept, first).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
         };
-        Err(match followed.map(|followed| followed.finding()) {
-            None => failure,
-            Some(finding) => through_proxy(finding, failure),
-        })
-    }
-
-    /// Follows the tunnel of a request that goes through the forward proxy.
-    fn follow(&self, url: &Url) -> Result<Option<Followed>, Failure> {
-        let Some(relay) = &self.relay else { return Ok(None) };
-        let followed = relay.follow(url.host_str().unwrap_or_default());
-        if let Some(followed) = &followed {
-            if url.scheme() != "https" {
-                let text = "through outbound.proxy goes only https; outbound.no_proxy can except a host";
-                return Err(Failure::new(FailureKind::Forbidden, text));
+        let shown = ClientCertificate::of(identity.is_some());
+        let failure = Failure::of(&error, self.connect_timeout, shown);
+        match sent_again {
+            Some(sent_again) if failure.kind == FailureKind::Closed && first.died_kept_and_silent() => {
+                *sent_again = true;
             }
-            let _ = DIALLED.try_with(|dialled| dialled.number.set(followed.number));
+            _ if is_unprocessed(&error) => {}
+            _ => return Err(failure),
         }
-        Ok(followed)
+        let error = |error: ClientError| Failure::of(&error, self.connect_timeout, shown);
+        asking.send(&fresh, second).await.map_err(error)
     }
 }
 
-/// Whose fault a failure is: until the tunnel is open, the proxy's, but for a name that leads nowhere good.
-fn through_proxy(finding: Finding, failure: Failure) -> Failure {
-    match finding {
-        Finding::Failed(why) => why,
-        Finding::Waiting(words) => Failure::new(FailureKind::Proxy, words),
-        Finding::Open(address) => {
-            note_dialled(address);
-            failure
-        }
-        Finding::Unasked if matches!(failure.kind, FailureKind::Connect | FailureKind::ConnectTimeout) => {
-            Failure::new(FailureKind::Proxy, "Kassir's own relay to the forward proxy can't be reached")
-        }
-        Finding::Unasked => failure,
-    }
+/// A request, ready to be sent as often as may be.
+struct Asking {
+    method: http::Method,
+    uri: http::Uri,
+    headers: http::HeaderMap,
+    body: Bytes,
 }
 
-fn building(
-    client: &reqwest::Client,
-    url: Url,
-    request: OutboundRequest,
-) -> Result<reqwest::RequestBuilder, Failure> {
-    let method = match request.method {
-        Method::Get => reqwest::Method::GET,
-        Method::Post => reqwest::Method::POST,
-        Method::Put => reqwest::Method::PUT,
-        Method::Patch => reqwest::Method::PATCH,
-        Method::Delete => reqwest::Method::DELETE,
-    };
-    let mut building = client.request(method, url).body(request.body);
-    for (name, value) in &request.headers {
-        let wrong = |_| Failure::new(FailureKind::Request, format!("the header {name} can't be sent"));
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong(error.to_string()))?;
-        let value = HeaderValue::from_str(value).map_err(|error| wrong(error.to_string()))?;
-        building = building.header(name, value);
+impl Asking {
+    fn read(url: &Url, request: OutboundRequest) -> Result<Asking, Failure> {
+        let method = match request.method {
+            Method::Get => http::Method::GET,
+            Method::Post => http::Method::POST,
+            Method::Put => http::Method::PUT,
+            Method::Patch => http::Method::PATCH,
+            Method::Delete => http::Method::DELETE,
+        };
+        let uri = url.as_str().parse::<http::Uri>();
+        let uri = uri.map_err(|error| Failure::new(FailureKind::Request, format!("the URL: {error}")))?;
+        let mut headers = http::HeaderMap::with_capacity(request.headers.len().saturating_add(3));
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        for (name, value) in &request.headers {
+            let wrong = |_| Failure::new(FailureKind::Request, format!("the header {name} can't be sent"));
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+            let value = HeaderValue::from_str(value).map_err(|error| wrong(error.to_string()))?;
+            if name == ACCEPT {
+                headers.insert(name, value);
+            } else {
+                headers.append(name, value);
+            }
+        }
+        Ok(Asking { method, uri, headers, body: Bytes::from(request.body) })
     }
-    Ok(building)
+
+    async fn send(
+        &self,
+        client: &Client<Connector, Content>,
+        way: &Arc<Way>,
+    ) -> Result<http::Response<Incoming>, ClientError> {
+        let mut request = http::Request::new(Content::new(self.body.clone(), Arc::clone(way)));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        way.follow(capture_connection(&mut request));
+        let response = client.request(request).await?;
+        if let Some(wire) = response.extensions().get::<Wire>() {
+            wire.note_answer();
+        }
+        Ok(response)
+    }
 }
 
 /// Reads at most `max` bytes; dropping the rest closes the connection.
-async fn read_body(mut response: reqwest::Response, max: usize, outcome: &mut Outcome) {
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) => {
+async fn read_body(mut body: Incoming, max: usize, outcome: &mut Outcome) {
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(chunk)) => {
                 let room = max.saturating_sub(outcome.body.len());
                 outcome.body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
                 if chunk.len() > room {
@@ -375,7 +397,8 @@ async fn read_body(mut response: reqwest::Response, max: usize, outcome: &mut Ou
                     return;
                 }
             }
-            Ok(None) => return,
+            // Trailers.
+            Ok(Err(_)) => {}
             Err(error) => {
                 outcome.failure = Some(Failure::body(&error));
                 return;
@@ -384,7 +407,7 @@ async fn read_body(mut response: reqwest::Response, max: usize, outcome: &mut Ou
     }
 }
 
-fn headers_of(response: &reqwest::Response) -> Vec<(String, String)> {
+fn headers_of(response: &http::Response<Incoming>) -> Vec<(String, String)> {
     let harmless = |value: &HeaderValue| super::excerpt::harmless(value.as_bytes(), HEADER_VALUE_MAX);
     response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), harmless(value))).collect()
 }

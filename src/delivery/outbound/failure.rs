@@ -4,7 +4,8 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use rustls::{AlertDescription, CertificateError, Error as TlsError};
+use hyper_util::client::legacy::Error as ClientError;
+use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage, PeerIncompatible};
 
 use super::excerpt::harmless;
 use super::guard::UrlRefusal;
@@ -116,70 +117,118 @@ impl Failure {
         Failure::new(FailureKind::BodyTimeout, text)
     }
 
-    pub(super) fn body(error: &reqwest::Error) -> Failure {
+    pub(super) fn body(error: &hyper::Error) -> Failure {
         Failure::new(FailureKind::Body, format!("the answer's body broke off: {}", innermost(error)))
     }
 
-    /// Says what a client's error before the answer means. `identified`: a client certificate was ready to be shown.
-    pub(super) fn of(error: &reqwest::Error, connect_timeout: Duration, identified: bool) -> Failure {
+    pub(super) fn connect_timeout(timeout: Duration) -> Failure {
+        Failure::new(FailureKind::ConnectTimeout, format!("no connection within {}", seconds(timeout)))
+    }
+
+    pub(super) fn handshake_timeout(timeout: Duration) -> Failure {
+        let text = format!("TLS: the handshake did not end within {} of connecting", seconds(timeout));
+        Failure::new(FailureKind::ConnectTimeout, text)
+    }
+
+    /// Says what an error while a connection was made means.
+    pub(super) fn connecting(
+        error: &(dyn StdError + 'static),
+        timeout: Duration,
+        shown: ClientCertificate,
+    ) -> Failure {
         if let Some(refusal) = find::<UrlRefusal>(error) {
             return Failure::refused(refusal);
         }
-        if error.is_timeout() && error.is_connect() {
-            let text = format!("no connection within {}", seconds(connect_timeout));
-            return Failure::new(FailureKind::ConnectTimeout, text);
-        }
-        if error.is_timeout() {
-            return Failure::new(FailureKind::AnswerTimeout, "no answer in time");
-        }
         if let Some(tls) = find::<TlsError>(error) {
-            return Failure::new(FailureKind::Tls, tls_words(tls, identified));
+            return Failure::new(FailureKind::Tls, tls_words(tls, shown));
         }
-        let system = find::<io::Error>(error);
+        match find::<io::Error>(error).map(io::Error::kind) {
+            Some(io::ErrorKind::TimedOut) => Failure::connect_timeout(timeout),
+            kind => Failure::new(FailureKind::Connect, connect_words(kind, error)),
+        }
+    }
+
+    /// Says what a client's error before the answer means.
+    pub(super) fn of(error: &ClientError, connect_timeout: Duration, shown: ClientCertificate) -> Failure {
+        if let Some(failure) = find::<Failure>(error) {
+            return failure.clone();
+        }
         if error.is_connect() {
-            return Failure::new(FailureKind::Connect, connect_words(system, error));
+            return Failure::connecting(error, connect_timeout, shown);
         }
-        if error.is_builder() {
-            return Failure::new(
-                FailureKind::Request,
-                format!("the request can't be made: {}", innermost(error)),
-            );
+        // A server may refuse the client's certificate as late as when the request is on its way (TLS 1.3).
+        if let Some(tls) = find::<TlsError>(error) {
+            return Failure::new(FailureKind::Tls, tls_words(tls, shown));
         }
-        if system.is_some_and(|error| is_closing(error.kind())) {
+        if find::<io::Error>(error).is_some_and(|error| is_closing(error.kind())) {
             return Failure::new(FailureKind::Closed, "the connection was reset before an answer came");
         }
-        let words = innermost(error);
-        if words.contains("closed before message completed") || words.contains("connection closed") {
+        let hyper = find::<hyper::Error>(error);
+        if hyper
+            .is_some_and(|error| error.is_incomplete_message() || error.is_canceled() || error.is_closed())
+        {
             return Failure::new(FailureKind::Closed, "the connection was closed before an answer came");
         }
+        let words = innermost(error);
         Failure::new(FailureKind::Protocol, format!("what came is not a proper HTTP answer: {words}"))
     }
 }
 
-fn is_closing(kind: io::ErrorKind) -> bool {
+/// Whether an HTTP/2 server said of a request that it was not processed, so that it may be sent again without a doubt
+/// (RFC 9113, section 8.7): it takes no more requests on this connection, or refused this one.
+pub(super) fn is_unprocessed(error: &ClientError) -> bool {
+    find::<h2::Error>(error).filter(|error| error.is_remote()).is_some_and(|error| {
+        let (leaves, refuses) = (Some(h2::Reason::NO_ERROR), Some(h2::Reason::REFUSED_STREAM));
+        (error.is_go_away() && error.reason() == leaves) || (error.is_reset() && error.reason() == refuses)
+    })
+}
+
+pub(super) fn is_closing(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
     matches!(kind, ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected)
 }
 
-fn connect_words(system: Option<&io::Error>, error: &reqwest::Error) -> String {
+fn connect_words(kind: Option<io::ErrorKind>, error: &(dyn StdError + 'static)) -> String {
     use io::ErrorKind;
-    match system.map(io::Error::kind) {
+    match kind {
         Some(ErrorKind::ConnectionRefused) => "the connection was refused".to_owned(),
         Some(ErrorKind::HostUnreachable) => "the host can't be reached".to_owned(),
         Some(ErrorKind::NetworkUnreachable) => "the network can't be reached".to_owned(),
-        Some(ErrorKind::TimedOut) => "the connection timed out".to_owned(),
         Some(kind) if is_closing(kind) => "the connection was closed while it was being made".to_owned(),
         _ => format!("no connection: {}", innermost(error)),
     }
 }
 
+/// How it stands with a client certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientCertificate {
+    /// One is ready to be shown.
+    Ready,
+    /// There is none, and the server asked for one while the connection was made.
+    AskedInVain,
+    /// There is none, and nobody asked so far.
+    None,
+}
+
+impl ClientCertificate {
+    /// `identified`: one is ready to be shown.
+    pub fn of(identified: bool) -> ClientCertificate {
+        if identified { ClientCertificate::Ready } else { ClientCertificate::None }
+    }
+}
+
+const TOO_OLD: &str = "TLS: the server speaks only versions older than 1.2";
+
 /// What a TLS error means for the owner of the other side.
-fn tls_words(error: &TlsError, identified: bool) -> String {
+fn tls_words(error: &TlsError, shown: ClientCertificate) -> String {
+    let identified = shown == ClientCertificate::Ready;
     match error {
         TlsError::InvalidCertificate(why) => format!("TLS: {}", certificate_words(why)),
-        TlsError::AlertReceived(AlertDescription::ProtocolVersion) => {
-            "TLS: the server speaks only versions older than 1.2".to_owned()
-        }
+        TlsError::AlertReceived(AlertDescription::ProtocolVersion) => TOO_OLD.to_owned(),
+        TlsError::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+        ) => TOO_OLD.to_owned(),
         TlsError::AlertReceived(AlertDescription::CertificateRequired) => no_certificate(identified),
         TlsError::AlertReceived(
             alert @ (AlertDescription::UnknownCA
@@ -191,10 +240,22 @@ fn tls_words(error: &TlsError, identified: bool) -> String {
             | AlertDescription::CertificateUnknown
             | AlertDescription::AccessDenied),
         ) if identified => format!("TLS: the server refused our client certificate ({alert:?})"),
+        // What some servers say instead of "certificate required", above all with TLS 1.2.
+        TlsError::AlertReceived(
+            AlertDescription::HandshakeFailure
+            | AlertDescription::BadCertificate
+            | AlertDescription::NoCertificate
+            | AlertDescription::AccessDenied,
+        ) if shown == ClientCertificate::AskedInVain => no_certificate(identified),
         TlsError::AlertReceived(alert) => format!("TLS: the server refused the handshake ({alert:?})"),
         TlsError::PeerIncompatible(why) => {
             format!("TLS: no version or cipher in common with the server ({why:?})")
         }
+        TlsError::InvalidMessage(
+            InvalidMessage::CertificatePayloadTooLarge
+            | InvalidMessage::HandshakePayloadTooLarge
+            | InvalidMessage::MessageTooLarge,
+        ) => "TLS: the server's certificate chain is too large: more than 64 KiB".to_owned(),
         TlsError::InvalidMessage(_) => "TLS: the server does not speak TLS on this port".to_owned(),
         TlsError::NoCertificatesPresented => "TLS: the server shows no certificate".to_owned(),
         other => format!("TLS: {other}"),

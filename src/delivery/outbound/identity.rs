@@ -51,8 +51,7 @@ impl IdentityError {
 /// A client certificate, read and checked. It has no `Debug`; cheap to clone.
 #[derive(Clone)]
 pub struct ClientIdentity {
-    /// Certificates and key, PEM.
-    pem: Arc<Secret>,
+    key: Arc<CertifiedKey>,
     fingerprint: String,
     pool_key: String,
     validity: Validity,
@@ -75,14 +74,14 @@ impl ClientIdentity {
         let key = PrivateKeyDer::from_pem_slice(private_key.expose().as_bytes())
             .map_err(|_| IdentityError::NoKey)?;
         let provider = rustls::crypto::ring::default_provider();
-        let pem = Secret::new(pem(&chain, &key));
-        CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+        let parts: Vec<&[u8]> = chain.iter().map(|one| one.as_ref()).chain([key.secret_der()]).collect();
+        let pool_key = digest::Hash::Sha256.hex(&zeroize::Zeroizing::new(parts.concat()));
+        let key = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
             TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => IdentityError::Mismatch,
             TlsError::InvalidCertificate(_) => IdentityError::Certificate,
             _ => IdentityError::Key,
         })?;
-        let pool_key = digest::Hash::Sha256.hex(pem.expose().as_bytes());
-        Ok(ClientIdentity { pem: Arc::new(pem), fingerprint, pool_key, validity })
+        Ok(ClientIdentity { key: Arc::new(key), fingerprint, pool_key, validity })
     }
 
     /// SHA-256 of the certificate, hex: how people tell it from others.
@@ -97,30 +96,15 @@ impl ClientIdentity {
         self.validity
     }
 
-    /// Certificates and key together, PEM.
-    pub(super) fn pem(&self) -> &Secret {
-        &self.pem
+    /// Certificates and key, for handshakes.
+    pub(super) fn key(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.key)
     }
 
     /// What tells its clients from others: of the certificates and the key.
     pub(super) fn pool_key(&self) -> &str {
         &self.pool_key
     }
-}
-
-/// Nothing but the certificates and the key: what else the texts held is gone.
-fn pem(chain: &[CertificateDer<'_>], key: &PrivateKeyDer<'_>) -> String {
-    let label = match key {
-        PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
-        PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
-        _ => "PRIVATE KEY",
-    };
-    let block = |label: &str, der: &[u8]| {
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", digest::base64(der))
-    };
-    let mut text: String = chain.iter().map(|certificate| block("CERTIFICATE", certificate)).collect();
-    text.push_str(&block(label, key.secret_der()));
-    text
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 pub mod address;
 mod client;
 mod clients;
+mod connector;
 mod excerpt;
 mod failure;
 mod guard;
@@ -14,6 +15,7 @@ mod identity;
 mod proxy;
 mod resolver;
 mod validity;
+mod wire;
 
 pub use client::{BuildError, Outbound, OutboundConfig, OutboundRequest, Outcome};
 pub use clients::IDENTITIES_MAX;
@@ -22,6 +24,6 @@ pub use failure::{Failure, FailureKind};
 pub use guard::{DnsFailure, ForbiddenName, Guard, URL_MAX, UrlRefusal};
 pub use identity::{CERTIFICATE_MAX, ClientIdentity, IdentityError, PRIVATE_KEY_MAX};
 pub use proxy::{Proxy, ProxyError};
-pub use reqwest::Url;
 pub use resolver::{Lookup, SystemLookup};
+pub use url::Url;
 pub use validity::Validity;

@@ -43,6 +43,7 @@ impl Manager {
             remote_ip: verdict.remote_ip,
             replay: false,
             excused: verdict.excused,
+            sent_again: verdict.sent_again,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Delivery from the queue to scripted subscribers, over the embedded store.
 
+mod again;
 mod answers;
 mod attempts;
 mod fairness;

@@ -170,6 +170,7 @@ async fn check(shop: &Shop, text: &str) {
         remote_ip,
         replay: true,
         excused: true,
+        sent_again: true,
     };
     let over = Box::new(Delivery { next_attempt_at: None, ..given.clone() });
     let end = SettleEnd::Delivery { delivery: over, attempt: Some(attempt.clone()) };

@@ -394,5 +394,6 @@ pub fn attempt(number: u32) -> Attempt {
         remote_ip: Some("192.0.2.7".to_owned()),
         replay: false,
         excused: false,
+        sent_again: false,
     }
 }

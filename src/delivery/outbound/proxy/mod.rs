@@ -4,13 +4,9 @@
 //! (`CONNECT 203.0.113.7:443`), never the name, so that it can't look up another one. TLS goes through the tunnel to
 //! the server itself, with its name, and is checked as without a proxy.
 //!
-//! The HTTP client can only tell a proxy names. So it talks to a relay inside this process ([`relay`]), which does the
-//! above and knows exactly how far a tunnel came: all that goes wrong before it is open is the proxy's fault, not that
-//! of where the request goes.
+//! All that goes wrong before a tunnel is open is the proxy's fault, not that of where the request goes.
 
-mod ask;
-pub(super) mod finding;
-pub(super) mod relay;
+pub(super) mod tunnel;
 
 use std::net::IpAddr;
 
