@@ -3,6 +3,7 @@
 mod again;
 mod answers;
 mod attempts;
+mod changes;
 mod fairness;
 pub mod flaky;
 mod proxied;
