@@ -4,11 +4,12 @@ use kassir_providers::Secret;
 use serde_json::{Map, Value};
 
 use super::import::{Made, Planned, required_id};
-use super::slot::{Timed, changes, timed};
+use super::slot::{Pair, Timed, change, changes, timed};
 use crate::delivery::signature::SigningKey;
-use crate::domain::Endpoint;
+use crate::delivery::{BASIC_AUTH, CLIENT_KEY};
 use crate::domain::config::{MerchantConfig, SigningSecret};
 use crate::domain::ids::EndpointId;
+use crate::domain::{Endpoint, Sealed};
 use crate::limits;
 use crate::manage::endpoints::blank;
 use crate::manage::{InputError, ManageError, Manager, Members, Result};
@@ -31,7 +32,10 @@ impl Manager {
             let owner = endpoint_owner(id.unwrap_or(EndpointId(uuid::Uuid::nil())), name);
             there.push((name.clone(), self.vault.open(&owner, sealed)?));
         }
-        let errors = changes(&mut map, "headers", &there);
+        let mut errors = changes(&mut map, "headers", &there);
+        let (basic, certificate) = self.pairs(present)?;
+        errors.extend(change(&mut map, "basic_auth", "password", basic.as_ref()));
+        errors.extend(change(&mut map, "client_certificate", "private_key", certificate.as_ref()));
         let mut body = Members::of(map, String::new());
         errors.into_iter().for_each(|error| body.error(error));
 
@@ -61,6 +65,27 @@ impl Manager {
         let after = super::export::endpoint(&endpoint, true, now);
         let made = fresh.map(|secret| Made::Secret(secret.expose().to_owned()));
         Ok(Planned::of("endpoint", id, endpoint.url.clone(), (before, after), made, endpoint))
+    }
+
+    /// User name with password, and client certificate with private key, as they are there.
+    fn pairs(&self, present: Option<&Endpoint>) -> Result<(Option<Pair>, Option<Pair>)> {
+        let Some(present) = present else { return Ok((None, None)) };
+        let open = |what: &str, sealed: &Sealed| self.vault.open(&endpoint_owner(present.id, what), sealed);
+        let basic = match &present.basic_auth {
+            None => None,
+            Some(basic) => {
+                let secret = open(BASIC_AUTH, &basic.password.sealed)?;
+                Some(Pair { text: ("username", basic.username.clone()), secret })
+            }
+        };
+        let certificate = match &present.client_certificate {
+            None => None,
+            Some(stored) => {
+                let secret = open(CLIENT_KEY, &stored.key)?;
+                Some(Pair { text: ("certificate", stored.certificate.clone()), secret })
+            }
+        };
+        Ok((basic, certificate))
     }
 
     /// The signing secrets, and the current one if it was made just now.

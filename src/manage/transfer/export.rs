@@ -83,6 +83,12 @@ pub(super) fn endpoint(endpoint: &Endpoint, with_secrets: bool, now: i64) -> Val
         "providers": endpoint.providers,
         "integration_ids": integrations,
         "headers": headers,
+        "basic_auth": endpoint.basic_auth.as_ref().map(|basic| {
+            json!({ "username": basic.username, "password": shown(&basic.password.sealed, with_secrets) })
+        }),
+        "client_certificate": endpoint.client_certificate.as_ref().map(|stored| {
+            json!({ "certificate": stored.certificate, "private_key": shown(&stored.key, with_secrets) })
+        }),
         "success": match endpoint.success {
             Success::Exactly200 => "200",
             Success::Any2xx => "2xx",

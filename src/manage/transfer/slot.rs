@@ -3,11 +3,15 @@
 use kassir_providers::Secret;
 use serde_json::{Map, Value, json};
 
+use crate::delivery::{BASIC_AUTH, CLIENT_KEY};
 use crate::domain::Sealed;
 use crate::manage::{InputError, Members, kind};
 
 /// The member that holds a sealed secret.
 const SEALED: &str = "sealed";
+/// Of an endpoint: the member, its secret, and what that is sealed for within the endpoint.
+const OF_PAIRS: [(&str, &str, &str); 2] =
+    [("basic_auth", "password", BASIC_AUTH), ("client_certificate", "private_key", CLIENT_KEY)];
 /// The member that says that a secret was left out.
 const LEFT_OUT: &str = "left_out";
 
@@ -74,6 +78,45 @@ pub(super) fn changes(
     }
     map.insert(name.to_owned(), Value::Object(changed));
     errors
+}
+
+/// A pair of a text and a secret that belong together, as it is there.
+pub(super) struct Pair {
+    /// The member of the text, and the text.
+    pub text: (&'static str, String),
+    /// The secret.
+    pub secret: Secret,
+}
+
+/// Turns the object at `name` (a user name with its password, a certificate with its key) into a change of what is
+/// there: what is the same is left away, and a secret that was left out is the one that is there. `secret`: the member
+/// that is the secret.
+pub(super) fn change(
+    map: &mut Map<String, Value>,
+    name: &'static str,
+    secret: &'static str,
+    present: Option<&Pair>,
+) -> Option<InputError> {
+    let object = map.get_mut(name)?.as_object_mut()?;
+    let place = object.get_mut(secret)?;
+    let at = || format!("/{name}/{secret}");
+    let text = match (given(std::mem::take(place)), present) {
+        (Ok(Given::Text(text)), _) => text,
+        (Ok(Given::LeftOut), Some(present)) => present.secret.clone(),
+        (Ok(Given::LeftOut), None) => return Some(InputError::at(at(), MISSING)),
+        (Err(detail), _) => return Some(InputError::at(at(), detail)),
+    };
+    *place = Value::String(text.expose().to_owned());
+    let is_same = |present: &Pair| {
+        let (member, there) = &present.text;
+        object.len() == 2
+            && present.secret.same(text.expose())
+            && object.get(*member).and_then(Value::as_str) == Some(there.as_str())
+    };
+    if present.is_some_and(is_same) {
+        map.remove(name);
+    }
+    None
 }
 
 /// A secret of a list in which old ones live on for a while: inbound tokens, signing secrets.
@@ -168,6 +211,11 @@ pub fn each_secret(
             for (name, place) in record.get_mut(named).and_then(Value::as_object_mut).into_iter().flatten() {
                 let key = name.replace('~', "~0").replace('/', "~1");
                 visit(format!("{id}/{name}"), format!("/{list}/{index}/{named}/{key}"), place);
+            }
+            for (name, secret, owner) in OF_PAIRS {
+                if let Some(place) = record.get_mut(name).and_then(|pair| pair.get_mut(secret)) {
+                    visit(format!("{id}/{owner}"), format!("/{list}/{index}/{name}/{secret}"), place);
+                }
             }
             for (inner, item) in items(record, secrets) {
                 if let Some(place) = item.get_mut(member) {

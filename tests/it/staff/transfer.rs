@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
+use crate::authority::Authority;
 use crate::process::{ADMIN, Plan};
 
 const PASSPHRASE: &str = "correct horse battery staple\n";
@@ -45,6 +46,7 @@ fn id(made: &Value) -> String {
 /// Two merchants with a bit of everything. Gives the path of an inbound URL and a signing secret.
 async fn set_up(plan: &Plan) -> (String, String) {
     let client = plan.client();
+    let (certificate, key) = Authority::new().client(2024, 2090);
     let body = json!({ "name": "Лавка", "first_payment": 700, "alert_url": "http://127.0.0.1:8090/alerts" });
     let merchant = client.post("/merchants", &body).await.unwrap();
     let at = format!("/merchants/{}", id(&merchant));
@@ -60,6 +62,8 @@ async fn set_up(plan: &Plan) -> (String, String) {
         "url": "http://127.0.0.1:8090/hook?key=1", "states": ["succeeded", "refunded"], "providers": ["robokassa"],
         "integration_ids": [id(&shop)], "headers": { "X-Key": "header-secret" }, "success": "2xx", "timeout_s": 7,
         "rate_per_s": 3, "ordered": true, "enabled": false, "description": "бот",
+        "basic_auth": { "username": "kassir", "password": "basic-secret" },
+        "client_certificate": { "certificate": certificate, "private_key": key.expose() },
     });
     let endpoint = client.post(&format!("{at}/endpoints"), &body).await.unwrap();
     client.post(&format!("{at}/endpoints"), &json!({ "url": "http://127.0.0.1:8090/other" })).await.unwrap();
@@ -82,9 +86,15 @@ async fn what_is_set_up_survives_its_store() {
     assert_eq!(run(&plan, 1, &["export", "--out", "plain.json"]).matches("can't write").count(), 1);
     for file in ["plain.json", "sealed.json"] {
         let text = std::fs::read_to_string(plan.folder.join(file)).unwrap();
-        for hidden in
-            ["secret-one-1", "secret-two-2", "header-secret", "whsec_", url.split_once('/').unwrap().1]
-        {
+        for hidden in [
+            "secret-one-1",
+            "secret-two-2",
+            "header-secret",
+            "basic-secret",
+            "PRIVATE KEY",
+            "whsec_",
+            url.split_once('/').unwrap().1,
+        ] {
             assert!(!text.contains(hidden), "{file} holds {hidden}");
         }
         assert!(text.contains("\"merchant_login\": \"shop\""), "what is no secret is there: {text}");
@@ -115,6 +125,9 @@ async fn what_is_set_up_survives_its_store() {
     let refused = run(&plan, 2, &["import", "plain.json"]);
     assert!(refused.contains("/merchants/0/integrations/0/credentials/password1: was left out"), "{refused}");
     assert!(refused.contains("/merchants/0/endpoints/0/headers/x-key: was left out"), "{refused}");
+    assert!(refused.contains("/merchants/0/endpoints/0/basic_auth/password: was left out"), "{refused}");
+    let key = "/merchants/0/endpoints/0/client_certificate/private_key: was left out";
+    assert!(refused.contains(key), "{refused}");
     let client = plan.client();
     assert_eq!(client.get("/merchants").await.unwrap()["data"], json!([]), "nothing was written so far");
 
@@ -131,6 +144,26 @@ async fn what_is_set_up_survives_its_store() {
     write(&plan.folder, "known.json", &document);
     let same = run(&plan, 0, &["import", "known.json", "--dry-run"]);
     assert!(same.contains("5 records are as in the file"), "{same}");
+    document["merchants"][0]["endpoints"][0]["basic_auth"]["password"] = json!("basic-secret");
+    write(&plan.folder, "known.json", &document);
+    let same = run(&plan, 0, &["import", "known.json", "--dry-run"]);
+    assert!(same.contains("5 records are as in the file"), "{same}");
+    // Of a pair one part may change and the other stay as it is; null takes it away.
+    let mut renamed = read(&plan.folder, "plain.json");
+    renamed["merchants"][0]["endpoints"][0]["basic_auth"]["username"] = json!("cashier");
+    write(&plan.folder, "renamed.json", &renamed);
+    assert!(run(&plan, 0, &["import", "renamed.json"]).contains("1 records were written"));
+    let at = format!("/merchants/{merchant}/endpoints/{}", id(&renamed["merchants"][0]["endpoints"][0]));
+    let shown = client.get(&at).await.unwrap();
+    assert_eq!(shown["basic_auth"]["username"], "cashier");
+    document["merchants"][0]["endpoints"][0]["client_certificate"] = Value::Null;
+    write(&plan.folder, "without.json", &document);
+    assert!(run(&plan, 0, &["import", "without.json"]).contains("1 records were written"));
+    let shown = client.get(&at).await.unwrap();
+    assert_eq!(
+        (&shown["client_certificate"], &shown["basic_auth"]["username"]),
+        (&Value::Null, &json!("kassir"))
+    );
     // A change shows as one, a dry run writes nothing, and it is written once.
     document["merchants"][0]["endpoints"][0]["timeout_s"] = json!(9);
     document["merchants"][0]["integrations"][0]["credentials"]["password2"] = json!("secret-three");
