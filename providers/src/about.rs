@@ -120,6 +120,10 @@ pub struct Capabilities {
     pub refund: bool,
     /// … in part.
     pub partial_refund: bool,
+    /// Capturing takes receipt data (54-FZ) in the provider's own form.
+    pub capture_receipt: bool,
+    /// Giving money back takes receipt data (54-FZ) in the provider's own form.
+    pub refund_receipt: bool,
     /// A saved method can be charged.
     pub charge: bool,
     /// A subscription that the provider runs can be ended.
@@ -141,6 +145,8 @@ impl Capabilities {
         cancel: false,
         refund: false,
         partial_refund: false,
+        capture_receipt: false,
+        refund_receipt: false,
         charge: false,
         cancel_subscription: false,
         questions: false,

@@ -149,14 +149,19 @@ fn kinds(out: &mut String, about: &About) {
 fn can(out: &mut String, about: &About) {
     let can = about.capabilities;
     let _ = writeln!(out, "\n## What can be done\n");
-    let in_part = |can: bool| if can { ", also in part" } else { "" };
+    let more = |in_part: bool, receipt: bool| match (in_part, receipt) {
+        (true, true) => ", also in part, with a `receipt` of your own",
+        (true, false) => ", also in part",
+        (false, true) => ", with a `receipt` of your own",
+        (false, false) => "",
+    };
     let list = [
         (can.create, "create a payment with a link to pay at".to_owned()),
         (can.hold, "hold the money and capture it later".to_owned()),
         (can.status, "ask for the state".to_owned()),
-        (can.capture, format!("capture{}", in_part(can.partial_capture))),
+        (can.capture, format!("capture{}", more(can.partial_capture, can.capture_receipt))),
         (can.cancel, "cancel".to_owned()),
-        (can.refund, format!("refund{}", in_part(can.partial_refund))),
+        (can.refund, format!("refund{}", more(can.partial_refund, can.refund_receipt))),
         (can.charge, "charge a saved method".to_owned()),
         (can.cancel_subscription, "end a subscription that the provider runs".to_owned()),
         (can.questions, "answer the provider's question before the payer pays".to_owned()),

@@ -335,6 +335,9 @@ pub struct PaymentInput {
 pub struct AmountInput {
     /// Minor units; all by default.
     pub amount: Option<i64>,
+    /// Receipt data (54-FZ) in the provider's own form, where the provider takes it: see `capabilities` of
+    /// `GET /providers`.
+    pub receipt: Option<Value>,
 }
 
 /// Nothing, or an empty object.

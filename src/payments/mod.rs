@@ -25,7 +25,7 @@ use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
 use crate::secrets::{Vault, new_token};
 use crate::store::{Commit, Conflict, PaymentWrite, StoreError, Tally};
 
-use rules::{check, describe, part, wrong_state};
+use rules::{check, check_receipt, describe, wrong_state};
 
 /// A payment to be created.
 #[derive(Clone, Debug)]
@@ -54,6 +54,15 @@ pub struct NewPayment {
     pub save_method: bool,
     /// Charge this saved method instead of asking the payer.
     pub saved_method: Option<String>,
+}
+
+/// How much of a payment, for a capture or a refund.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// Minor units; `None` is all (that is left).
+    pub amount: Option<i64>,
+    /// Receipt data in the provider's own form, where the provider takes it.
+    pub receipt: Option<Value>,
 }
 
 /// Why an operation did not work.
@@ -150,14 +159,14 @@ impl Payments {
         &self,
         merchant: MerchantId,
         number: u32,
-        amount: Option<i64>,
+        part: Part,
     ) -> Result<Payment, PaymentError> {
         let payment = self.load(merchant, number).await?;
         if payment.state != State::WaitingForCapture {
             return Err(wrong_state("captured", &payment, "only one that is waiting_for_capture can be"));
         }
-        let amount = part(&payment, amount, payment.amount.minor)?;
-        let wish = Wish::Capture { payment: target(&payment), amount, receipt: None };
+        let amount = rules::part(&payment, part.amount, payment.amount.minor)?;
+        let wish = Wish::Capture { payment: target(&payment), amount, receipt: part.receipt };
         self.operate(payment, wish, "capture", amount).await
     }
 
@@ -182,17 +191,18 @@ impl Payments {
         &self,
         merchant: MerchantId,
         number: u32,
-        amount: Option<i64>,
+        part: Part,
     ) -> Result<Payment, PaymentError> {
         let payment = self.load(merchant, number).await?;
         if payment.state != State::Succeeded {
             return Err(wrong_state("refunded", &payment, "only one that succeeded can be"));
         }
         let left = payment.refundable();
-        let amount = part(&payment, amount, left)?.unwrap_or(Money::new(left, payment.amount.currency));
+        let amount =
+            rules::part(&payment, part.amount, left)?.unwrap_or(Money::new(left, payment.amount.currency));
         // Providers see better than a sum that all goes back: whether that was done before, what a fee took.
         let amount = (amount != payment.amount).then_some(amount);
-        let wish = Wish::Refund { payment: target(&payment), amount, reason: None, receipt: None };
+        let wish = Wish::Refund { payment: target(&payment), amount, reason: None, receipt: part.receipt };
         self.operate(payment, wish, "refund", amount).await
     }
 
@@ -207,9 +217,14 @@ impl Payments {
         let (integration, account) =
             view.integration(payment.integration).ok_or(PaymentError::NotFound("integration"))?;
         let provider = Registry::provider(integration).ok_or(PaymentError::NotFound("provider"))?;
+        let receipt = check_receipt(provider, &wish)?;
         // The same request again, before anything changed, is the same operation at the provider.
         let suffix = amount.map_or(0, |amount| amount.minor);
-        let what = format!("{what}-{suffix}-{}", payment.refunds.len());
+        let mut what = format!("{what}-{suffix}-{}", payment.refunds.len());
+        if let Some(receipt) = receipt {
+            // One whose receipt was put right after a refusal is another.
+            what.push_str(&format!("-{}", crate::secrets::token_hash(&receipt.to_string())));
+        }
         let context = self.context(payment.merchant, &payment, &what);
         let done = self
             .operations

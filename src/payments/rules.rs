@@ -1,6 +1,8 @@
 //! What may be asked of a provider: checked before anything is written or sent.
 
+use kassir_providers::operation::Wish;
 use kassir_providers::{Failure, Fault, Money, Provider};
+use serde_json::Value;
 
 use super::{NewPayment, PaymentError};
 use crate::domain::payment::Payment;
@@ -37,6 +39,21 @@ pub(super) fn check(provider: &dyn Provider, new: &NewPayment, hold: bool) -> Re
         return invalid("/currency", format!("the minor unit of {code} is not known"));
     }
     Ok(())
+}
+
+/// The receipt of a capture or a refund, where the provider takes one: it must not be lost silently.
+pub(super) fn check_receipt(provider: &dyn Provider, wish: &Wish) -> Result<Option<Value>, PaymentError> {
+    let can = provider.about().capabilities;
+    let (receipt, taken, what) = match wish {
+        Wish::Capture { receipt, .. } => (receipt, can.capture_receipt, "a capture"),
+        Wish::Refund { receipt, .. } => (receipt, can.refund_receipt, "a refund"),
+        _ => return Ok(None),
+    };
+    if receipt.is_some() && !taken {
+        let detail = format!("{} takes no receipt with {what}", provider.about().title.en);
+        return Err(PaymentError::Invalid { pointer: "/receipt", detail });
+    }
+    Ok(receipt.clone())
 }
 
 /// The refusal of an operation that the payment's state does not allow.

@@ -41,6 +41,7 @@ pub static ABOUT: About = About {
         cancel: true,
         refund: true,
         partial_refund: true,
+        capture_receipt: true,
         charge: true,
         cancel_subscription: true,
         ..Capabilities::NONE

@@ -52,6 +52,8 @@ pub static ABOUT: About = About {
         cancel: true,
         refund: true,
         partial_refund: true,
+        capture_receipt: true,
+        refund_receipt: true,
         charge: true,
         ..Capabilities::NONE
     },

@@ -42,6 +42,7 @@ pub static ABOUT: About = About {
         cancel: true,
         refund: true,
         partial_refund: true,
+        refund_receipt: true,
         charge: true,
         cancel_subscription: true,
         questions: true,

@@ -47,7 +47,7 @@ pub(super) fn read(body: &mut Members) -> Option<NewPayment> {
         body.wrong("email", "is no e-mail address");
     }
     // All are read before the first `?`: what is not read counts as unknown.
-    let receipt = small(body, "receipt");
+    let receipt = receipt(body);
     let save_method = body.switch("save_method").unwrap_or(false);
     let saved_method = body.text("saved_method", WORDS_MAX);
     Some(NewPayment {
@@ -77,6 +77,11 @@ fn required<T>(
     body.cleared(name);
     body.wrong(name, "is required");
     None
+}
+
+/// Receipt data in the provider's own form.
+pub(super) fn receipt(body: &mut Members) -> Option<Value> {
+    small(body, "receipt")
 }
 
 fn small(body: &mut Members, name: &'static str) -> Option<Value> {

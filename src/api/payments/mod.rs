@@ -20,7 +20,7 @@ use crate::domain::ids::MerchantId;
 use crate::ledger::LedgerError;
 use crate::limits;
 use crate::manage::Members;
-use crate::payments::PaymentError;
+use crate::payments::{Part, PaymentError};
 use crate::store::list::PAGE_MAX;
 use crate::store::{DeliveryFilter, EventFilter, NotificationFilter, Page, PaymentFilter};
 
@@ -165,8 +165,13 @@ impl Deed {
     }
 }
 
-fn read_amount(members: &mut Members, deed: Deed) -> Option<i64> {
-    if matches!(deed, Deed::Cancel) { None } else { members.integer("amount", 1..=i64::MAX) }
+fn read_part(members: &mut Members, deed: Deed) -> Part {
+    match deed {
+        Deed::Cancel => Part::default(),
+        Deed::Capture | Deed::Refund => {
+            Part { amount: members.integer("amount", 1..=i64::MAX), receipt: input::receipt(members) }
+        }
+    }
 }
 
 async fn operate(context: Context, body: Body, deed: Deed) -> Result<Reply> {
@@ -177,17 +182,17 @@ async fn operate(context: Context, body: Body, deed: Deed) -> Result<Reply> {
         return Err(Problem::not_found("payment", context.part("id")));
     }
     let mut members = body.members()?;
-    let amount = read_amount(&mut members, deed);
+    let part = read_part(&mut members, deed);
     members.finish()?;
     let inner = context.clone();
     once(&context, &body, async move {
-        let detail = amount.map_or_else(|| "all".to_owned(), |amount| format!("{amount} minor units"));
+        let detail = part.amount.map_or_else(|| "all".to_owned(), |amount| format!("{amount} minor units"));
         inner.manage().note(&inner.caller.actor, Some(merchant), deed.action(), number, detail).await?;
         let payments = &inner.state.payments;
         let payment = match deed {
-            Deed::Capture => payments.capture(merchant, number, amount).await?,
+            Deed::Capture => payments.capture(merchant, number, part).await?,
             Deed::Cancel => payments.cancel(merchant, number).await?,
-            Deed::Refund => payments.refund(merchant, number, amount).await?,
+            Deed::Refund => payments.refund(merchant, number, part).await?,
         };
         Ok(Reply::ok(&PaymentView::from(payment)))
     })

@@ -164,7 +164,21 @@ impl Till {
 
     /// capture, cancel or refund.
     pub async fn act(&self, number: u32, deed: &str, amount: Option<i64>) -> Told {
-        let body = amount.map_or_else(|| json!({}), |amount| json!({ "amount": amount }));
+        self.act_with(number, deed, amount, None).await
+    }
+
+    /// The same with receipt data.
+    pub async fn act_with(
+        &self,
+        number: u32,
+        deed: &str,
+        amount: Option<i64>,
+        receipt: Option<Value>,
+    ) -> Told {
+        let mut body = Map::new();
+        body.extend(amount.map(|amount| ("amount".to_owned(), amount.into())));
+        body.extend(receipt.map(|receipt| ("receipt".to_owned(), receipt)));
+        let body = Value::Object(body);
         self.call(Method::Post, &format!("/payments/{number}/{deed}"), Some(body)).await
     }
 
