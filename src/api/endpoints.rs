@@ -15,8 +15,9 @@ use super::reply::{List, Reply};
 use super::schema::{EmptyInput, EndpointInput, MerchantPath, PageQuery, RecordPath, RotationInput};
 use crate::domain::config::{ClientCertificate, Success};
 use crate::domain::ids::{EndpointId, MerchantId};
-use crate::domain::{Endpoint, Health};
+use crate::domain::{Endpoint, Health, Lane};
 use crate::manage::time;
+use crate::store::Held;
 
 /// A client certificate's end is warned of so many days before.
 const CERTIFICATE_WARNED_DAYS: i64 = 30;
@@ -42,6 +43,35 @@ pub struct HealthView {
     last_error: String,
     /// RFC 3339: when it is turned off, should it fail until then; null when that never happens.
     disables_at: Option<String>,
+}
+
+/// Whether an endpoint is left alone because it does not work, or asked for it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BreakerView {
+    /// `closed`: it gets what is due. `open`: it is left alone. `probing`: one delivery is tried now, or as soon as one
+    /// is due.
+    state: &'static str,
+    /// RFC 3339: since when it is not `closed`.
+    since: Option<String>,
+    /// RFC 3339: when one delivery is tried, while it is `open`.
+    next_try_at: Option<String>,
+    /// Deliveries that wait meanwhile; at most 10000 are counted.
+    waiting: Option<u64>,
+}
+
+impl BreakerView {
+    fn of(held: Option<&Held>, now: i64) -> BreakerView {
+        let Some(held) = held else {
+            return BreakerView { state: "closed", since: None, next_try_at: None, waiting: None };
+        };
+        let is_open = now < held.until && !held.is_tried(now);
+        BreakerView {
+            state: if is_open { "open" } else { "probing" },
+            since: Some(time::show(held.since)),
+            next_try_at: is_open.then(|| time::show(held.until)),
+            waiting: Some(held.waiting),
+        }
+    }
 }
 
 /// A public key that checks signatures of the scheme `v1a`.
@@ -108,6 +138,8 @@ pub struct EndpointView {
     disabled_reason: Option<String>,
     /// How it fails; null when its last attempt succeeded, or none was made.
     health: Option<HealthView>,
+    /// Whether it is left alone for a while.
+    breaker: BreakerView,
     /// With which schemes it is signed: `v1`, `v1a` or `both`.
     signing: &'static str,
     /// The public keys of `v1a`, the present one first; empty before it was first asked for.
@@ -131,20 +163,23 @@ pub struct EndpointView {
 struct Beside {
     now: i64,
     failing: HashMap<EndpointId, Health>,
+    held: HashMap<Lane, Held>,
     limit_ms: Option<i64>,
 }
 
 impl Beside {
-    async fn of(context: &Context, merchant: MerchantId) -> Result<Beside> {
+    async fn of(context: &Context, merchant: MerchantId, shown: &[EndpointId]) -> Result<Beside> {
+        let lanes: Vec<Lane> = shown.iter().copied().map(Lane::Endpoint).collect();
+        let held = context.store().holds(merchant, &lanes).await?;
         let rows = context.store().failing(Some(merchant)).await?;
         let failing = rows.into_iter().map(|row| (row.endpoint, row.health)).collect();
-        Ok(Beside { failing, ..Beside::nothing(context) })
+        Ok(Beside { failing, held, ..Beside::nothing(context) })
     }
 
     fn nothing(context: &Context) -> Beside {
         let manage = context.manage();
         let limit_ms = manage.config.delivery.disable_after.ms();
-        Beside { now: manage.clock.now(), failing: HashMap::new(), limit_ms }
+        Beside { now: manage.clock.now(), failing: HashMap::new(), held: HashMap::new(), limit_ms }
     }
 
     fn health(&self, endpoint: &Endpoint) -> Option<HealthView> {
@@ -183,6 +218,7 @@ fn view(endpoint: &Endpoint, beside: &Beside) -> EndpointView {
         enabled: endpoint.enabled,
         disabled_reason: endpoint.disabled_reason.clone(),
         health: beside.health(endpoint),
+        breaker: BreakerView::of(beside.held.get(&Lane::Endpoint(endpoint.id)), now),
         signing: endpoint.signing.word(),
         public_keys: public_keys(endpoint, now),
         basic_auth: endpoint.basic_auth.as_ref().map(|basic| BasicAuthView {
@@ -257,8 +293,9 @@ pub async fn list(context: Context) -> Result<Reply> {
     let mut params = context.params()?;
     let page = params.page::<EndpointId>();
     params.finish()?;
-    let beside = Beside::of(&context, merchant.config.merchant.id).await?;
     let listed = page_of(&merchant.config.endpoints, &page, |row| row.id.to_string());
+    let shown: Vec<EndpointId> = listed.rows.iter().map(|row| row.id).collect();
+    let beside = Beside::of(&context, merchant.config.merchant.id, &shown).await?;
     Ok(Reply::list(listed, |row| view(&row, &beside)))
 }
 
@@ -273,7 +310,7 @@ pub async fn show(context: Context) -> Result<Reply> {
     context.no_params()?;
     let found = merchant.config.endpoint(context.id("endpoint")?);
     let found = found.ok_or_else(|| Problem::not_found("endpoint", context.part("id")))?;
-    Ok(Reply::ok(&view(found, &Beside::of(&context, found.merchant).await?)))
+    Ok(Reply::ok(&view(found, &Beside::of(&context, found.merchant, &[found.id]).await?)))
 }
 
 /// Changes an endpoint.
@@ -289,7 +326,7 @@ pub async fn update(context: Context, body: Body) -> Result<Reply> {
     let id = context.id("endpoint")?;
     let manage = context.manage();
     let changed = manage.update_endpoint(&context.caller.actor, merchant, id, body.members()?).await?;
-    Ok(Reply::ok(&view(&changed, &Beside::of(&context, merchant).await?)))
+    Ok(Reply::ok(&view(&changed, &Beside::of(&context, merchant, &[id]).await?)))
 }
 
 /// Deletes an endpoint; its deliveries stay in the record, those that wait are canceled.
@@ -323,7 +360,7 @@ pub async fn rotate_secret(context: Context, body: Body) -> Result<Reply> {
         let manage = inner.manage();
         let (changed, secret) = manage.rotate_secret(&inner.caller.actor, merchant, id, members).await?;
         let secret = Some(secret.expose().to_owned());
-        let beside = Beside::of(&inner, merchant).await?;
+        let beside = Beside::of(&inner, merchant, &[id]).await?;
         Ok(Reply::ok(&EndpointView { secret, ..view(&changed, &beside) }))
     })
     .await

@@ -19,6 +19,7 @@ impl Worker {
         let own = Own {
             max_in_flight: view.endpoint.max_in_flight,
             rate_per_s: view.endpoint.rate_per_s,
+            url: view.endpoint.url.clone(),
             host: Url::parse(&view.endpoint.url).ok().and_then(|url| url.host_str().map(str::to_owned)),
         };
         match self.lanes.learn(leased.lane, leased.fence, &own, self.now(leased)) {

@@ -30,8 +30,8 @@ use crate::domain::people::{ApiToken, AuditEntry, Replay};
 
 pub use list::{After, DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter};
 pub use work::{
-    Alive, ClaimAsk, Claimed, Claims, Failing, HealthChange, Holding, LEASE_UNKNOWN_MS, Material,
-    OWNER_GAP_MS, OWNER_SILENT_MS, Settle, SettleEnd,
+    Alive, ClaimAsk, Claimed, Claims, Failing, HELD_COUNTED_MAX, HealthChange, Held, Holding,
+    LEASE_UNKNOWN_MS, Material, OWNER_GAP_MS, OWNER_SILENT_MS, Settle, SettleEnd,
 };
 
 /// What went wrong in a store.
@@ -367,8 +367,8 @@ pub trait Store: Send + Sync + 'static {
     async fn alive(&self, alive: &Alive) -> Result<i64>;
     /// Holds a merchant's lane, or lifts the hold.
     async fn hold(&self, merchant: MerchantId, lane: Lane, holding: Holding) -> Result<()>;
-    /// Those of a merchant's lanes that are held: until when, and the step.
-    async fn holds(&self, merchant: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, (i64, u32)>>;
+    /// Those of a merchant's lanes that are held.
+    async fn holds(&self, merchant: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, Held>>;
     /// How much waits.
     async fn backlog(&self) -> Result<Backlog>;
 

@@ -43,6 +43,32 @@ pub enum Holding {
     Lift,
 }
 
+/// Entries of a held lane that are counted at the most.
+pub const HELD_COUNTED_MAX: u64 = 10_000;
+
+/// A lane that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Until when, Unix milliseconds of the store's clock.
+    pub until: i64,
+    /// How often in a row it was held, as whoever held it last said.
+    pub step: u32,
+    /// Since when it is held without a break, Unix milliseconds.
+    pub since: i64,
+    /// Until when the lease of the last entry that was tried lasts, or lasted, Unix milliseconds.
+    pub tried_until: Option<i64>,
+    /// Entries that wait; at most [`HELD_COUNTED_MAX`] are counted.
+    pub waiting: u64,
+}
+
+impl Held {
+    /// Whether one entry is being tried now: then it is held for as long as that one's lease lasts.
+    #[must_use]
+    pub fn is_tried(&self, now: i64) -> bool {
+        self.tried_until == Some(self.until) && now < self.until
+    }
+}
+
 /// What the claimed work needs.
 #[derive(Debug, Clone)]
 pub enum Material {

@@ -404,6 +404,58 @@ async fn changes_during_a_call(bench: Bench) {
     }
 }
 
+async fn what_is_left_alone_is_shown_and_another_url_lets_it_go(bench: Bench) {
+    let scene = Scene::on(bench).await;
+    let show = kassir::manage::time::show;
+    let closed = json!({ "state": "closed", "since": null, "next_try_at": null, "waiting": null });
+    assert_eq!(scene.endpoint().await["breaker"], closed);
+    scene.subscriber.script(vec![Act::status(500); 100]);
+    let mut ids = Vec::new();
+    for payment in 1..=4 {
+        ids.push(scene.event(payment).await);
+        scene.work().await;
+    }
+    let began = scene.now();
+    let sent = scene.subscriber.seen().len();
+    assert_eq!(sent, 3, "three failures in a row, and the fourth waits");
+    let held = scene.endpoint().await;
+    assert_eq!((&held["breaker"]["state"], &held["breaker"]["since"]), (&json!("open"), &json!(show(began))));
+    assert_eq!(held["breaker"]["waiting"], 4);
+    let next = kassir::manage::time::parse(held["breaker"]["next_try_at"].as_str().unwrap()).unwrap();
+    assert!((4_000..=6_000).contains(&(next - began)), "{held}");
+    let listed = scene.api(Method::Get, "/endpoints", Value::Null).await;
+    assert_eq!(listed["data"][0]["breaker"], held["breaker"]);
+
+    // The time of the one try has come.
+    let probed = Subscriber::http().await;
+    let late =
+        scene.patch(json!({ "url": scene.subscriber.url("/hook?secret=1"), "description": "same" })).await;
+    assert_eq!(late["breaker"], held["breaker"], "the same URL changes nothing");
+    scene.bench.clock.advance(next - began);
+    let due = scene.endpoint().await;
+    assert_eq!((&due["breaker"]["state"], &due["breaker"]["next_try_at"]), (&json!("probing"), &Value::Null));
+
+    // Another URL: what waits and is due goes at once, and what the old one did is forgotten.
+    let moved = scene.patch(json!({ "url": probed.url("/new") })).await;
+    assert_eq!((&moved["breaker"], &moved["health"]), (&closed, &Value::Null));
+    scene.work().await;
+    assert!(probed.seen().iter().any(|seen| seen.header("kassir-delivery") == ids[3].to_string()));
+    assert_eq!(scene.subscriber.seen().len(), sent, "the old URL got nothing more");
+    assert_eq!(scene.status(ids[3]).await, DeliveryStatus::Delivered);
+    // The rest goes by its own schedule, without a hold between.
+    scene.go(60 * 1000).await;
+    for id in ids {
+        assert_eq!(scene.status(id).await, DeliveryStatus::Delivered);
+    }
+    // Two failures of the new URL, which works, are not the old one's third.
+    probed.script([Act::status(500), Act::status(500)]);
+    for payment in 5..=6 {
+        scene.event(payment).await;
+        scene.work().await;
+    }
+    assert_eq!(scene.endpoint().await["breaker"], closed);
+}
+
 /// Makes a test of each property for each store.
 macro_rules! on_every_store {
     ($($property:ident)*) => {
@@ -428,6 +480,7 @@ on_every_store! {
     a_success_ends_it
     headers_that_stop
     changes_during_a_call
+    what_is_left_alone_is_shown_and_another_url_lets_it_go
     one_payments_events_go_one_after_the_other
     what_is_over_blocks_nobody_and_a_replay_is_exempt
 }

@@ -2,7 +2,7 @@
 
 use super::{Finding, Mark};
 use crate::domain::job::Lane;
-use crate::store::{Page, Result, Store};
+use crate::store::{Held, Page, Result, Store};
 
 /// An undelivered event older than this is worth a warning, milliseconds.
 const OLD_MS: i64 = 60 * 60 * 1000;
@@ -85,8 +85,11 @@ async fn count(store: &dyn Store) -> Result<Endpoints> {
             let lanes: Vec<Lane> =
                 config.endpoints.iter().map(|endpoint| Lane::Endpoint(endpoint.id)).collect();
             if !lanes.is_empty() {
+                let now = store.now().await?;
                 let held = store.holds(merchant.id, &lanes).await?;
-                found.held.extend(held.keys().map(ToString::to_string));
+                let ids = config.endpoints.iter().map(|endpoint| endpoint.id);
+                let held = ids.filter_map(|id| Some((id, held.get(&Lane::Endpoint(id))?)));
+                found.held.extend(held.map(|(id, held)| format!("{id} ({})", left_alone(held, now))));
             }
         }
         match listed.next {
@@ -94,6 +97,18 @@ async fn count(store: &dyn Store) -> Result<Endpoints> {
             _ => return Ok(found),
         }
     }
+}
+
+/// How it stands with an endpoint that is left alone.
+fn left_alone(held: &Held, now: i64) -> String {
+    let next = if held.is_tried(now) {
+        "one is tried now".to_owned()
+    } else if now < held.until {
+        format!("one is tried in {}", shown(held.until - now))
+    } else {
+        "the next one that is due is tried".to_owned()
+    };
+    format!("for {}: {} wait, {next}", shown(now.saturating_sub(held.since).max(0)), held.waiting)
 }
 
 fn named(ids: &[String]) -> String {
@@ -119,6 +134,11 @@ mod tests {
     #[test]
     fn words() {
         assert_eq!([59_999, 60_000, 7_200_000, 7_776_000_000].map(shown), ["59 s", "1 min", "2 h", "90 d"]);
+        let held = Held { until: 65_000, step: 1, since: 0, tried_until: None, waiting: 7 };
+        assert_eq!(left_alone(&held, 60_000), "for 1 min: 7 wait, one is tried in 5 s");
+        assert_eq!(left_alone(&held, 65_000), "for 1 min: 7 wait, the next one that is due is tried");
+        let tried = Held { tried_until: Some(65_000), ..held };
+        assert_eq!(left_alone(&tried, 60_000), "for 1 min: 7 wait, one is tried now");
         let ids: Vec<String> = (0..7).map(|n| format!("ep_{n}")).collect();
         assert_eq!(named(&ids), "7 (ep_0, ep_1, ep_2, ep_3, ep_4, …)");
         assert_eq!((named(&ids[..1]), named(&[])), ("1 (ep_0)".to_owned(), "none".to_owned()));

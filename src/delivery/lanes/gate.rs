@@ -20,6 +20,8 @@ pub(super) struct Gate {
     pub own: Option<u32>,
     pub pace: Option<Pace>,
     pub host: Option<Arc<str>>,
+    /// Where its last attempt went; empty before the first.
+    pub url: Box<str>,
     pub breaker: Breaker,
     /// Work of it found no place: new work queues up behind that.
     pub behind: bool,

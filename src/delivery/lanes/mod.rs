@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::breaker::{Heard, Judged};
+use super::breaker::{Breaker, Heard, Judged};
 use super::pace::Pace;
 use crate::domain::ids::{EndpointId, MerchantId};
 use crate::domain::job::Lane;
@@ -69,6 +69,8 @@ pub(super) struct Own {
     pub max_in_flight: Option<u32>,
     pub rate_per_s: Option<u32>,
     pub host: Option<String>,
+    /// Where it goes: what was learnt of another URL does not hold for this one.
+    pub url: String,
 }
 
 /// The places.
@@ -347,6 +349,12 @@ impl State {
             gate.pace = own.rate_per_s.map(Pace::new);
         }
         gate.host.clone_from(&host);
+        if *gate.url != own.url {
+            if !gate.url.is_empty() {
+                gate.breaker = Breaker::default();
+            }
+            gate.url = own.url.as_str().into();
+        }
         let in_pace = paced || gate.pace.as_mut().is_none_or(|pace| pace.take(now));
         let (in_lane, special) = (gate.busy <= gate.limit(per_lane), gate.is_special());
         self.note_special(lane, special);

@@ -34,7 +34,7 @@ fn good(lanes: &Arc<Lanes>, lane: Lane, token: u64) {
 }
 
 fn own(max_in_flight: Option<u32>, rate_per_s: Option<u32>, host: Option<&str>) -> Own {
-    Own { max_in_flight, rate_per_s, host: host.map(str::to_owned) }
+    Own { max_in_flight, rate_per_s, host: host.map(str::to_owned), url: String::new() }
 }
 
 #[test]

@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::{Actor, InputError, ManageError, Manager, Members, Result};
 use crate::delivery::check_custom_header;
-use crate::domain::Endpoint;
 use crate::domain::config::{MerchantConfig, Signing, SigningSecret, Success};
 use crate::domain::ids::{EndpointId, MerchantId};
+use crate::domain::{Endpoint, Lane};
 use crate::limits;
 use crate::registry::{MerchantView, endpoint_owner};
-use crate::store::{ConfigChange, HealthChange};
+use crate::store::{ConfigChange, HealthChange, Holding};
 
 /// Longest URL, characters.
 pub(in crate::manage) const URL_MAX: usize = 2_000;
@@ -63,6 +63,7 @@ impl Manager {
             let view = self.merchant(merchant).await?;
             let mut endpoint = found(&view, id)?;
             let given: Vec<&str> = body.names().collect();
+            let before = endpoint.url.clone();
             self.apply_endpoint(&view.config, &mut endpoint, body.clone()).await?;
             endpoint.updated_at = self.clock.now();
             if attempt == 0 {
@@ -70,9 +71,14 @@ impl Manager {
                 self.note(actor, Some(merchant), "endpoint.update", id, detail).await?;
             }
             if self.put_endpoint(&endpoint, Some(view.config.version)).await? {
-                if endpoint.enabled && given.contains(&"enabled") {
-                    // A person vouches for it: what it did before does not count any more.
+                let moved = endpoint.url != before;
+                if moved || (endpoint.enabled && given.contains(&"enabled")) {
+                    // A person vouches for it: what it, or another URL, did before does not count any more.
                     self.store.change_health(merchant, id, HealthChange::Forget).await?;
+                }
+                if moved {
+                    // Nor does what waits go on waiting because of it.
+                    self.store.hold(merchant, Lane::Endpoint(id), Holding::Lift).await?;
                 }
                 return Ok(endpoint);
             }

@@ -37,8 +37,8 @@ use async_trait::async_trait;
 
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
-    Description, EventFilter, Failing, Fence, Found, HealthChange, Holding, Idempotency, Listed, LookUp,
-    NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
+    Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding, Idempotency, Listed,
+    LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
@@ -200,7 +200,7 @@ impl Store for RedisStore {
         self.hold_lane(merchant, lane, holding).await
     }
 
-    async fn holds(&self, merchant: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, (i64, u32)>> {
+    async fn holds(&self, merchant: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, Held>> {
         self.held_lanes(merchant, lanes).await
     }
 

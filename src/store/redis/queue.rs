@@ -13,8 +13,8 @@ use super::{health, record, scripts};
 use crate::domain::ids::{DeliveryId, EventId, JobId, MerchantId};
 use crate::domain::job::{Lane, WorkId};
 use crate::store::{
-    Alive, Backlog, ClaimAsk, Claimed, Claims, Fence, Holding, Material, Result, Settle, SettleEnd,
-    StoreError,
+    Alive, Backlog, ClaimAsk, Claimed, Claims, Fence, HELD_COUNTED_MAX, Held, Holding, Material, Result,
+    Settle, SettleEnd, StoreError,
 };
 
 /// Rounds of a claim: one over all partitions, then only those that had more.
@@ -202,7 +202,7 @@ impl RedisStore {
         &self,
         merchant: MerchantId,
         lanes: &[Lane],
-    ) -> Result<HashMap<Lane, (i64, u32)>> {
+    ) -> Result<HashMap<Lane, Held>> {
         let mut call = Call::new(&scripts::HOLDS, keys::of_merchant(merchant));
         for lane in lanes {
             call.push(lane.to_string());
@@ -211,7 +211,17 @@ impl RedisStore {
         let mut held = HashMap::new();
         for lane in lanes {
             let (ends, step) = (time_or_nothing(&mut rows)?, rows.item()?.text()?);
-            held.extend(ends.map(|ends| (*lane, (ends, step.parse().unwrap_or(0)))));
+            let (since, tried_until) = (time_or_nothing(&mut rows)?, time_or_nothing(&mut rows)?);
+            let waiting = rows.item()?.text()?.parse().unwrap_or(0);
+            let Some(until) = ends else { continue };
+            let row = Held {
+                until,
+                step: step.parse().unwrap_or(0),
+                since: since.unwrap_or(until),
+                tried_until,
+                waiting: HELD_COUNTED_MAX.min(waiting),
+            };
+            held.insert(*lane, row);
         }
         Ok(held)
     }

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::{Holding, Result};
+use super::super::{HELD_COUNTED_MAX, Held, Holding, Result};
 use super::queue::{self, Entry, lane_changes};
 use super::rows::{all, execute, one, uint};
 use super::writer::Tx;
@@ -18,14 +18,17 @@ pub(super) const DUE: &str = "SELECT lane, step FROM hold WHERE due <= ?1 ORDER 
 pub(super) const FORGET: &str = "DELETE FROM hold WHERE lane IN \
      (SELECT lane FROM hold WHERE due IS NULL AND until < ?1 ORDER BY until LIMIT ?2)";
 
+pub(super) const HELD: &str = "SELECT until, step, since, tried_until, (SELECT count(*) FROM \
+     (SELECT 1 FROM queue WHERE queue.lane = ?1 AND lease_until IS NULL LIMIT ?2)) FROM hold WHERE hold.lane = ?1";
+
 /// Holds a lane, or lifts the hold.
 pub(super) fn set(tx: &Tx<'_>, lane: &str, holding: Holding) -> Result<()> {
     match holding {
         Holding::Until { until, step } => {
             execute(tx.conn, FORGET, params![tx.now.saturating_sub(KEPT_MS), FORGOTTEN_MAX])?;
-            let sql = "INSERT INTO hold (lane, until, step) VALUES (?1, ?2, ?3) \
+            let sql = "INSERT INTO hold (lane, until, step, since) VALUES (?1, ?2, ?3, ?4) \
                        ON CONFLICT (lane) DO UPDATE SET until = excluded.until, step = excluded.step";
-            execute(tx.conn, sql, params![lane, until, step])?;
+            execute(tx.conn, sql, params![lane, until, step, tx.now])?;
             execute(tx.conn, "DELETE FROM lane WHERE lane = ?1", [lane])?;
             lane_changes(tx, lane, None)
         }
@@ -58,7 +61,8 @@ pub(super) fn changes(tx: &Tx<'_>, lane: &str, first: Option<i64>) -> Result<boo
 
 /// The one entry of a held lane was taken: the lane is held as long as its lease lasts.
 pub(super) fn taken(tx: &Tx<'_>, lane: &str, lease_until: i64) -> Result<()> {
-    execute(tx.conn, "UPDATE hold SET until = ?2 WHERE lane = ?1", params![lane, lease_until])?;
+    let sql = "UPDATE hold SET until = ?2, tried_until = ?2 WHERE lane = ?1";
+    execute(tx.conn, sql, params![lane, lease_until])?;
     Ok(())
 }
 
@@ -71,13 +75,22 @@ pub(super) fn given_back(tx: &Tx<'_>, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
-/// Those of some lanes that are held: until when, and the step.
-pub(super) fn of(conn: &Connection, lanes: &[Lane]) -> Result<Vec<(Lane, (i64, u32))>> {
+/// Those of some lanes that are held.
+pub(super) fn of(conn: &Connection, lanes: &[Lane]) -> Result<Vec<(Lane, Held)>> {
+    let most = i64::try_from(HELD_COUNTED_MAX).unwrap_or(i64::MAX);
     let mut found = Vec::new();
     for lane in lanes {
-        let sql = "SELECT until, step FROM hold WHERE lane = ?1";
-        let row = one(conn, sql, [lane.to_string()], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
-        found.extend(row.map(|(until, step)| (*lane, (until, step_of(step)))));
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Held {
+                until: row.get(0)?,
+                step: step_of(row.get(1)?),
+                since: row.get(2)?,
+                tried_until: row.get(3)?,
+                waiting: uint(row.get(4)?),
+            })
+        };
+        let row = one(conn, HELD, params![lane.to_string(), most], read)?;
+        found.extend(row.map(|held| (*lane, held)));
     }
     Ok(found)
 }

@@ -34,8 +34,8 @@ use async_trait::async_trait;
 use super::measure::verb;
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
-    Description, EventFilter, Failing, Fence, Found, HealthChange, Holding, Idempotency, Listed, LookUp,
-    NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
+    Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding, Idempotency, Listed,
+    LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
@@ -233,7 +233,7 @@ impl Store for SqliteStore {
         self.writer.write(verb!("hold"), move |tx| holds::set(tx, &lane.to_string(), holding)).await
     }
 
-    async fn holds(&self, _: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, (i64, u32)>> {
+    async fn holds(&self, _: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, Held>> {
         let lanes = lanes.to_vec();
         self.readers
             .read(verb!("holds"), move |conn| Ok(holds::of(conn, &lanes)?.into_iter().collect()))

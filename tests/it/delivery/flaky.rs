@@ -188,7 +188,7 @@ impl Store for Flaky {
         self.store.hold(merchant, lane, holding).await
     }
 
-    async fn holds(&self, merchant: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, (i64, u32)>> {
+    async fn holds(&self, merchant: MerchantId, lanes: &[Lane]) -> Result<HashMap<Lane, Held>> {
         self.store.holds(merchant, lanes).await
     }
 

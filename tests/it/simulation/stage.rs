@@ -282,7 +282,7 @@ impl Stage {
             Lane::Endpoint(id) => Some(id),
             _ => None,
         };
-        holds.into_iter().filter_map(|(lane, (until, _))| Some((of(lane)?, until))).collect()
+        holds.into_iter().filter_map(|(lane, held)| Some((of(lane)?, held.until))).collect()
     }
 
     /// A person has a delivery sent again.

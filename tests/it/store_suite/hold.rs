@@ -3,7 +3,7 @@
 use kassir::domain::ids::{DeliveryId, EndpointId};
 use kassir::domain::job::WorkId;
 use kassir::domain::{Delivery, Event, Lane};
-use kassir::store::{ClaimAsk, Claimed, Claims, Commit, Holding, Settle, SettleEnd};
+use kassir::store::{ClaimAsk, Claimed, Claims, Commit, Held, Holding, Settle, SettleEnd};
 
 use super::samples::{LEASE_MS, Shop, ask, attempt, delivery_of, id, shop};
 use super::{Bench, START};
@@ -265,6 +265,36 @@ pub async fn only_named_lanes(bench: Bench) {
     assert_eq!(claims.next_due, Some(START));
 }
 
+pub async fn what_is_tried_of_a_held_lane_is_told(bench: Bench) {
+    let shop = shop(&bench).await;
+    three(&shop).await;
+    let told = async || {
+        let held = shop.store.holds(shop.merchant, &[shop.lane()]).await.unwrap();
+        let now = shop.store.now().await.unwrap();
+        held.get(&shop.lane()).map(|held| (held.until - START, held.is_tried(now), held.waiting, held.since))
+    };
+    hold(&shop, until(5_000, 0)).await;
+    assert_eq!(told().await, Some((5_000, false, 3, START)));
+    bench.clock.advance(5_000);
+    assert_eq!(told().await, Some((5_000, false, 3, START)));
+    let probe = shop.claim().await.work.remove(0);
+    assert_eq!(told().await, Some((5_000 + LEASE, true, 2, START)));
+    // It failed: held anew.
+    end(&shop, &probe, Some(90_000), Some(until(15_000, 1))).await;
+    assert_eq!(told().await, Some((15_000, false, 3, START)));
+    bench.clock.advance(10_000);
+    let probe = shop.claim().await.work.remove(0);
+    assert!(told().await.unwrap().1);
+    shop.store.release(&[(shop.merchant, probe.fence)]).await.unwrap();
+    assert_eq!(told().await, Some((15_000, false, 3, START)), "given back untried");
+    let probe = shop.claim().await.work.remove(0);
+    end(&shop, &probe, None, Some(Holding::Lift)).await;
+    assert_eq!(told().await, None);
+    bench.clock.advance(1_000);
+    hold(&shop, until(20_000, 0)).await;
+    assert_eq!(told().await, Some((20_000, false, 2, START + 16_000)), "another time");
+}
+
 pub async fn what_is_held_is_told(bench: Bench) {
     let shop = shop(&bench).await;
     let free = Lane::Endpoint(EndpointId(id()));
@@ -272,9 +302,12 @@ pub async fn what_is_held_is_told(bench: Bench) {
     let told = async || shop.store.holds(shop.merchant, &lanes).await.unwrap();
     assert!(told().await.is_empty());
     hold(&shop, until(5_000, 3)).await;
-    assert_eq!(told().await, [(shop.lane(), (START + 5_000, 3))].into());
+    let held = Held { until: START + 5_000, step: 3, since: START, tried_until: None, waiting: 0 };
+    assert_eq!(told().await, [(shop.lane(), held)].into());
+    bench.clock.advance(100);
     hold(&shop, until(2_000, 4)).await;
-    assert_eq!(told().await, [(shop.lane(), (START + 2_000, 4))].into(), "the newest word holds");
+    let held = Held { until: START + 2_000, step: 4, ..held };
+    assert_eq!(told().await, [(shop.lane(), held)].into(), "the newest word holds, and since when stays");
     hold(&shop, Holding::Lift).await;
     assert!(told().await.is_empty());
     // A hold that ran out a day ago, and that nothing waits for, is forgotten when the next one is set.

@@ -140,6 +140,7 @@ macro_rules! store_suite {
                 an_empty_lane_is_held_too
                 only_named_lanes
                 what_is_held_is_told
+                what_is_tried_of_a_held_lane_is_told
             }
             delivery {
                 an_attempt_is_kept_and_the_next_is_queued

@@ -129,6 +129,7 @@ local function held_lanes(taken)
       count = count + 1
       local step = redis.call('HGET', key('hs'), lane) or '0'
       redis.call('ZADD', key('h'), now + lease_ms, lane)
+      note_hold_life(lane, whole(now + lease_ms))
       local due = tonumber(work[2])
       taken[#taken + 1] = { work[1], lease(work[1], lane, due, owner, now + lease_ms), lane, due, step }
     end

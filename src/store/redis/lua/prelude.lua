@@ -182,7 +182,7 @@ end
 -- `q`: lanes by their earliest due time or, when they are due, by their turn; `q:<lane>`: the lane's work by due time; `w`: what each work is
 -- (lane, merchant, number, and of a job its record and the notification that it is about); `wn`: notifications that a
 -- job is about; `t`: token|due|owner of its last lease; `z`: leases by their end; `h` and `hs`: lanes that are held, by
--- the end of the hold, and the hold's step; `qh`: those of them in which work waits, by when the next of it may be tried.
+-- the end of the hold, and the hold's step; `hi`: since when, and the end of the lease of what was tried last; `qh`: those of them in which work waits, by when the next of it may be tried.
 local function lane_key(lane)
   return key('q:' .. lane)
 end
@@ -223,6 +223,13 @@ local function lane_served(lane)
     redis.call('ZADD', key('q'), now + place / 4096, lane)
   end
 end
+-- Since when a lane is held, and until when the lease of what was tried last lasts or lasted; as texts.
+local function hold_life(lane)
+  return string.match(redis.call('HGET', key('hi'), lane) or '', '^(%d+)|(%d*)$')
+end
+local function note_hold_life(lane, tried)
+  redis.call('HSET', key('hi'), lane, (hold_life(lane) or whole(now)) .. '|' .. tried)
+end
 -- A hold that ran out so long ago, and in whose lane nothing waits, is forgotten; so many at once.
 local HOLD_KEPT_MS, HOLDS_FORGOTTEN_MAX = 86400000, 10
 -- `ends`: empty leaves the hold on a lane as it is, `lift` lifts it.
@@ -235,6 +242,7 @@ local function hold_lane(lane, ends, step)
       return
     end
     redis.call('HDEL', key('hs'), lane)
+    redis.call('HDEL', key('hi'), lane)
     redis.call('ZREM', key('qh'), lane)
   else
     local old = redis.call('ZRANGEBYSCORE', key('h'), '-inf', whole(now - HOLD_KEPT_MS), 'LIMIT', 0, HOLDS_FORGOTTEN_MAX)
@@ -242,10 +250,12 @@ local function hold_lane(lane, ends, step)
       if not redis.call('ZSCORE', key('qh'), gone) then
         redis.call('ZREM', key('h'), gone)
         redis.call('HDEL', key('hs'), gone)
+        redis.call('HDEL', key('hi'), gone)
       end
     end
     redis.call('ZADD', key('h'), ends, lane)
     redis.call('HSET', key('hs'), lane, step)
+    note_hold_life(lane, '')
   end
   lane_touch(lane)
 end

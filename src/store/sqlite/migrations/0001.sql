@@ -178,12 +178,15 @@ CREATE INDEX lane_by_turn ON lane (turn, due) WHERE turn IS NOT NULL;
 CREATE INDEX lane_idle ON lane (due) WHERE turn IS NULL;
 
 -- Lanes that are held: none of them is in `lane`. `step` is the router's count of holds in a row; `due` is when the next
--- entry may be tried (the later of `until` and its due time), null while none waits.
+-- entry may be tried (the later of `until` and its due time), null while none waits; `tried_until` is the end of the
+-- lease of what was tried last.
 CREATE TABLE hold (
-  lane  TEXT PRIMARY KEY,
-  until INTEGER NOT NULL,
-  step  INTEGER NOT NULL,
-  due   INTEGER
+  lane        TEXT PRIMARY KEY,
+  until       INTEGER NOT NULL,
+  step        INTEGER NOT NULL,
+  since       INTEGER NOT NULL,
+  tried_until INTEGER,
+  due         INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX hold_by_due ON hold (due) WHERE due IS NOT NULL;
 CREATE INDEX hold_left ON hold (until) WHERE due IS NULL;
