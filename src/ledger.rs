@@ -1,7 +1,8 @@
 //! From a believed fact to one durable step: look the payment up, decide, write; decide again when something changed
-//! meanwhile. Intake, the confirming job and our own operations all go through here.
+//! meanwhile. What decides is handed to the store, which may ask it where nothing can come in between. Intake, the confirming job and our own operations all go through here.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kassir_providers::{Fact, Provider};
 use serde_json::value::RawValue;
@@ -19,7 +20,8 @@ use crate::fail_point::{Point, pass};
 use crate::limits::CONFLICT_RETRIES_MAX;
 use crate::registry::{MerchantView, Registry, RegistryError};
 use crate::store::{
-    Claimed, Commit, Committed, Conflict, Fence, Found, LookUp, PaymentWrite, Store, StoreError, Tally,
+    Claimed, Commit, Committed, Conflict, Decide, Fence, Found, LookUp, PaymentWrite, Store, StoreError,
+    Tally,
 };
 
 /// Where new deliveries go that a commit leased to this process. An optimisation that may be lost: what nobody sends
@@ -91,22 +93,22 @@ impl From<StoreError> for LedgerError {
 }
 
 /// Gives a notification's record its outcome before it is written: the answer depends on the verdict.
-pub type Finisher<'a> = dyn Fn(&Decision) -> Notification + Send + Sync + 'a;
+pub type Finisher = Box<dyn Fn(&Decision) -> Notification + Send + Sync>;
 
 /// A fact to be entered.
-pub struct Entry<'a> {
+pub struct Entry {
     /// Whose.
     pub merchant: MerchantId,
     /// Through which integration.
     pub integration: IntegrationId,
     /// The fact.
-    pub fact: &'a Fact,
+    pub fact: Fact,
     /// How it was proved.
     pub proven: Proven,
     /// The provider's body as JSON.
-    pub payload: Option<&'a RawValue>,
+    pub payload: Option<Arc<RawValue>>,
     /// Makes the inbound log's record; `None` when there is none, or another fact of the notification carries it.
-    pub notification: Option<&'a Finisher<'a>>,
+    pub notification: Option<Finisher>,
     /// The job that this finishes.
     pub finish: Option<Fence>,
 }
@@ -135,68 +137,61 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Enters a fact: one look-up and one durable write, again from the start when something changed meanwhile.
+    /// Enters a fact: looked up, decided and written in one step of the store, again from the start when something
+    /// changed meanwhile.
     ///
     /// # Errors
     /// [`LedgerError`]; nothing is known to be written then, and entering the same fact again is safe.
-    pub async fn enter(&self, entry: &Entry<'_>) -> Result<Entered, LedgerError> {
+    pub async fn enter(&self, entry: Entry) -> Result<Entered, LedgerError> {
         let mut view = self.registry.merchant_at_hand(entry.merchant).await?.ok_or(LedgerError::Gone)?;
+        let entry = Arc::new(entry);
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let found = self.store.look_up(&look_up(entry)).await?;
-            if found.config_version != view.config.version {
-                view = self.registry.reload(entry.merchant).await?.ok_or(LedgerError::Gone)?;
-                continue;
-            }
-            match self.try_enter(entry, &view, &found).await {
-                Err(LedgerError::Registry(RegistryError::Store(StoreError::Conflict(_)))) => {}
-                result => return result,
+            let (decided, decide) = self.decide(&entry, &view);
+            pass(Point::BeforeCommit);
+            let written = self.store.enter(look_up(&entry), decide).await;
+            pass(Point::AfterCommit);
+            let committed = match written {
+                Ok(committed) => committed,
+                Err(StoreError::Conflict(conflict)) if conflict != Conflict::Lease => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let made = decided.lock().unwrap_or_else(PoisonError::into_inner).take();
+            match made {
+                None => {}
+                Some(Decided::Stale) => {
+                    view = self.registry.reload(entry.merchant).await?.ok_or(LedgerError::Gone)?;
+                }
+                Some(Decided::Gone) => return Err(LedgerError::Gone),
+                Some(Decided::Made { mut entered, to_send, job_now }) => {
+                    if let Some(mut committed) = committed {
+                        self.pass_on(&mut committed, to_send, job_now);
+                        entered.payment = committed.payment.map(|(number, _)| number).or(entered.payment);
+                    }
+                    return Ok(entered);
+                }
             }
         }
         Err(StoreError::Unavailable("the payment keeps changing; try again".to_owned()).into())
     }
 
-    async fn try_enter(
-        &self,
-        entry: &Entry<'_>,
-        view: &MerchantView,
-        found: &Found,
-    ) -> Result<Entered, LedgerError> {
-        let (integration, _) = view.integration(entry.integration).ok_or(LedgerError::Gone)?;
-        let provider = Registry::provider(integration).ok_or(LedgerError::Gone)?;
-        let rules = rules(integration, provider, self.clock.now());
-        let payment = chosen(&rules, entry.fact, found);
-        let mut decision = apply::apply(&rules, payment, entry.fact);
-        if let (Some(change), Some(payload)) = (&mut decision.change, entry.payload)
-            && change.is_new
-        {
-            fanout::fill_from_payload(integration, payload, &mut change.payment);
-        }
-        if decision.wait && entry.finish.is_some() {
-            // The job that asked goes on asking: nothing is written.
-            return Ok(Entered { decision, payment: payment.map(|payment| payment.number), event: None });
-        }
-        let mut commit = Commit::of(entry.merchant);
-        commit.config_version = Some(view.config.version);
-        commit.finish = entry.finish;
-        let mut notification = entry.notification.map(|finish| finish(&decision));
-        let event =
-            self.write_change(&decision, &mut commit, view, integration, entry, notification.as_ref());
-        if let Some(notification) = &mut notification {
-            notification.payment = number(payment, &decision).or(notification.payment);
-            notification.event = event.or(notification.event);
-            let key = format!("notification.{}.{}", notification.outcome.word(), notification.provider);
-            commit.tallies.push(Tally { key, by: 1 });
-            if decision.wait {
-                commit.jobs.push((self.waiting_job(entry, notification), 0));
-            }
-        }
-        commit.notification = notification;
-        let number = payment.map(|payment| payment.number);
-        if is_empty(&commit) {
-            return Ok(Entered { decision, payment: number, event });
-        }
-        let committed = self.write(commit).await?;
-        Ok(Entered { decision, payment: committed.payment.map(|(number, _)| number).or(number), event })
+    /// What the store asks once it has looked, and where the answer is found afterwards.
+    fn decide(&self, entry: &Arc<Entry>, view: &Arc<MerchantView>) -> (Arc<Mutex<Option<Decided>>>, Decide) {
+        let deciding = Deciding {
+            entry: Arc::clone(entry),
+            view: Arc::clone(view),
+            clock: Arc::clone(&self.clock),
+            hand_over: Arc::clone(&self.hand_over),
+        };
+        let decided = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&decided);
+        let decide = move |found: &Found| {
+            // It may run in the store's own thread, which others need too.
+            let made = catch_unwind(AssertUnwindSafe(|| deciding.decide(found)));
+            let (made, commit) = made.map_or((None, None), |(made, commit)| (Some(made), commit));
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = made;
+            commit
+        };
+        (decided, Box::new(decide))
     }
 
     /// Writes a step; new deliveries that it leased are handed over, and what is queued is looked at soon.
@@ -204,11 +199,15 @@ impl Ledger {
     /// # Errors
     /// [`StoreError`]; nothing is known to be written then.
     pub async fn write(&self, commit: Commit) -> Result<Committed, StoreError> {
-        let to_send = commit.deliveries.iter().filter(|delivery| delivery.next_attempt_at.is_some()).count();
-        let job_now = commit.jobs.iter().any(|(_, in_ms)| *in_ms == 0);
+        let (to_send, job_now) = to_do(&commit);
         pass(Point::BeforeCommit);
         let mut committed = self.store.commit(commit).await?;
         pass(Point::AfterCommit);
+        self.pass_on(&mut committed, to_send, job_now);
+        Ok(committed)
+    }
+
+    fn pass_on(&self, committed: &mut Committed, to_send: usize, job_now: bool) {
         let leased = std::mem::take(&mut committed.leased);
         if job_now || leased.len() < to_send {
             self.hand_over.wake();
@@ -216,25 +215,95 @@ impl Ledger {
         if !leased.is_empty() {
             self.hand_over.hand_over(leased, committed.now);
         }
-        Ok(committed)
+    }
+}
+
+/// What is decided with.
+struct Deciding {
+    entry: Arc<Entry>,
+    view: Arc<MerchantView>,
+    clock: SharedClock,
+    hand_over: Arc<dyn HandOver>,
+}
+
+/// What was decided.
+enum Decided {
+    /// Nothing: the configuration at hand is not the current one.
+    Stale,
+    /// Nothing: the integration is no more.
+    Gone,
+    /// This, and what the step leaves to be done.
+    Made { entered: Entered, to_send: usize, job_now: bool },
+}
+
+impl Deciding {
+    fn decide(&self, found: &Found) -> (Decided, Option<Commit>) {
+        let (entry, view) = (&*self.entry, &*self.view);
+        if found.config_version != view.config.version {
+            return (Decided::Stale, None);
+        }
+        let Some((integration, _)) = view.integration(entry.integration) else {
+            return (Decided::Gone, None);
+        };
+        let Some(provider) = Registry::provider(integration) else { return (Decided::Gone, None) };
+        let rules = rules(integration, provider, self.clock.now());
+        let payment = chosen(&rules, &entry.fact, found);
+        let mut decision = apply::apply(&rules, payment, &entry.fact);
+        if let (Some(change), Some(payload)) = (&mut decision.change, &entry.payload)
+            && change.is_new
+        {
+            fanout::fill_from_payload(integration, payload, &mut change.payment);
+        }
+        // The job that asked goes on asking: nothing is written.
+        let nothing = decision.wait && entry.finish.is_some();
+        let mut commit = Commit::of(entry.merchant);
+        let event = if nothing { None } else { self.fill(&mut commit, &decision, payment, integration) };
+        let (to_send, job_now) = to_do(&commit);
+        let number = payment.map(|payment| payment.number);
+        let commit = Some(commit).filter(|commit| !nothing && !is_empty(commit));
+        (Decided::Made { entered: Entered { decision, payment: number, event }, to_send, job_now }, commit)
+    }
+
+    /// Fills the step; gives the event's id.
+    fn fill(
+        &self,
+        commit: &mut Commit,
+        decision: &Decision,
+        payment: Option<&Payment>,
+        integration: &Integration,
+    ) -> Option<EventId> {
+        let entry = &*self.entry;
+        commit.config_version = Some(self.view.config.version);
+        commit.finish = entry.finish;
+        let mut notification = entry.notification.as_ref().map(|finish| finish(decision));
+        let event = self.write_change(decision, commit, integration, notification.as_ref());
+        if let Some(notification) = &mut notification {
+            notification.payment = number(payment, decision).or(notification.payment);
+            notification.event = event.or(notification.event);
+            let key = format!("notification.{}.{}", notification.outcome.word(), notification.provider);
+            commit.tallies.push(Tally { key, by: 1 });
+            if decision.wait {
+                commit.jobs.push((self.waiting_job(notification), 0));
+            }
+        }
+        commit.notification = notification;
+        event
     }
 
     fn write_change(
         &self,
         decision: &Decision,
         commit: &mut Commit,
-        view: &MerchantView,
         integration: &Integration,
-        entry: &Entry<'_>,
         notification: Option<&Notification>,
     ) -> Option<EventId> {
         let change = decision.change.as_ref()?;
         let making = Making {
-            config: &view.config,
+            config: &self.view.config,
             integration,
-            proven: entry.proven,
+            proven: self.entry.proven,
             notification: notification.map(|notification| notification.id),
-            payload: entry.payload,
+            payload: self.entry.payload.as_deref(),
             at: self.clock.now(),
         };
         let event = decision.happened.as_ref().map(|happened| {
@@ -258,8 +327,10 @@ impl Ledger {
         id
     }
 
-    fn waiting_job(&self, entry: &Entry<'_>, notification: &Notification) -> Job {
-        let payload = entry.payload.map_or_else(|| "null".to_owned(), |payload| payload.get().to_owned());
+    fn waiting_job(&self, notification: &Notification) -> Job {
+        let entry = &*self.entry;
+        let payload = entry.payload.as_ref();
+        let payload = payload.map_or_else(|| "null".to_owned(), |payload| payload.get().to_owned());
         Job {
             id: JobId(self.clock.id()),
             merchant: entry.merchant,
@@ -282,6 +353,12 @@ fn number(payment: Option<&Payment>, decision: &Decision) -> Option<u32> {
     payment.map(|payment| payment.number).or(is_new.then_some(0))
 }
 
+/// How many new deliveries of a step are to be sent, and whether a job of it is due at once.
+fn to_do(commit: &Commit) -> (usize, bool) {
+    let to_send = commit.deliveries.iter().filter(|delivery| delivery.next_attempt_at.is_some()).count();
+    (to_send, commit.jobs.iter().any(|(_, in_ms)| *in_ms == 0))
+}
+
 fn is_empty(commit: &Commit) -> bool {
     commit.notification.is_none()
         && commit.payment.is_none()
@@ -290,7 +367,7 @@ fn is_empty(commit: &Commit) -> bool {
         && commit.finish.is_none()
 }
 
-fn look_up(entry: &Entry<'_>) -> LookUp {
+fn look_up(entry: &Entry) -> LookUp {
     let reference = entry.fact.payment();
     LookUp {
         merchant: entry.merchant,

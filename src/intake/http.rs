@@ -69,7 +69,7 @@ async fn receive(state: web::Data<InboundState>, http: HttpRequest, payload: web
         received_at: state.clock.now(),
     };
     pass(Point::Read);
-    let response = state.intake.receive(slug, token, &request).await;
+    let response = state.intake.receive(slug, token, request).await;
     pass(Point::BeforeAnswer);
     pass_later(Point::AfterAnswer);
     match response {

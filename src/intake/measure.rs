@@ -3,12 +3,11 @@
 use kassir_providers::RejectKind;
 
 use crate::clock::Stopwatch;
-use crate::domain::ids::EventId;
-use crate::domain::notification::Notification;
+use crate::domain::ids::{EventId, IntegrationId, NotificationId};
 
-pub(super) fn tell(kept: &Notification, event: Option<EventId>) {
+pub(super) fn tell(notification: NotificationId, integration: IntegrationId, event: Option<EventId>) {
     let event = event.map(tracing::field::display);
-    tracing::debug!(notification = %kept.id, integration = %kept.integration, event, "a notification was kept");
+    tracing::debug!(%notification, %integration, event, "a notification was kept");
 }
 
 pub(super) fn measure(provider: &'static str, outcome: &'static str, watch: Stopwatch) {

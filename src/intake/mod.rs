@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use kassir_providers::account::Confirm;
 use kassir_providers::{Account, Answer, Fact, Outcome, Proof, Provider, Received, Reject, Request, generic};
+use serde_json::value::RawValue;
 
 use self::measure::{measure, reason_word, tell};
 use crate::clock::Stopwatch;
@@ -23,7 +24,7 @@ use crate::domain::ids::{IntegrationId, JobId, MerchantId, NotificationId};
 use crate::domain::job::{Job, Lane, Task};
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::fail_point::{Point, pass};
-use crate::ledger::{self, Entry, Ledger, LedgerError};
+use crate::ledger::{self, Entry, Finisher, Ledger, LedgerError};
 use crate::quiet::LogGate;
 use crate::registry::{MerchantView, Registry, RegistryError};
 use crate::store::{Commit, StoreError, Tally};
@@ -59,11 +60,12 @@ pub struct Intake {
 }
 
 /// A request whose URL is known.
-struct Arrival<'a> {
+#[derive(Clone)]
+struct Arrival {
     view: Arc<MerchantView>,
     integration: IntegrationId,
     provider: &'static dyn Provider,
-    request: &'a Request,
+    request: Arc<Request>,
 }
 
 /// An answer, and in a word what came of the notification.
@@ -72,7 +74,7 @@ struct Taken {
     outcome: &'static str,
 }
 
-impl Arrival<'_> {
+impl Arrival {
     fn slug(&self) -> &'static str {
         self.provider.about().slug
     }
@@ -83,7 +85,7 @@ impl Arrival<'_> {
 
     fn answer(&self, outcome: &Outcome<'_>) -> Answer {
         match self.account() {
-            Some((_, account)) => self.provider.answer(self.request, outcome, account),
+            Some((_, account)) => self.provider.answer(&self.request, outcome, account),
             None => Answer::text(404, "no such integration"),
         }
     }
@@ -105,10 +107,11 @@ impl Intake {
     }
 
     /// Receives a request to `/webhooks/{slug}/{token}`.
-    pub async fn receive(&self, slug: &str, token: &str, request: &Request) -> Response {
+    pub async fn receive(&self, slug: &str, token: &str, request: Request) -> Response {
         let watch = Stopwatch::start();
         let hash = crate::secrets::token_hash(token);
-        let arrival = match self.in_time(self.find(slug, &hash, request)).await {
+        let request = Arc::new(request);
+        let arrival = match self.in_time(self.find(slug, &hash, &request)).await {
             Ok(Some(arrival)) => arrival,
             Ok(None) => {
                 metrics::counter!("kassir_notifications_total", "provider" => "none", "outcome" => "unknown_address")
@@ -147,12 +150,12 @@ impl Intake {
         tokio::time::timeout(self.answer_within, work).await.unwrap_or_else(|_| Err(late().into()))
     }
 
-    async fn find<'a>(
+    async fn find(
         &self,
         slug: &str,
         hash: &str,
-        request: &'a Request,
-    ) -> Result<Option<Arrival<'a>>, RegistryError> {
+        request: &Arc<Request>,
+    ) -> Result<Option<Arrival>, RegistryError> {
         let registry = &self.ledger.registry;
         let Some((merchant, integration)) = registry.find_token(hash).await? else { return Ok(None) };
         let Some(view) = registry.merchant_at_hand(merchant).await? else { return Ok(None) };
@@ -164,14 +167,14 @@ impl Intake {
         Ok(self.arrive(view, integration, slug, hash, request))
     }
 
-    fn arrive<'a>(
+    fn arrive(
         &self,
         view: Arc<MerchantView>,
         id: IntegrationId,
         slug: &str,
         hash: &str,
-        request: &'a Request,
-    ) -> Option<Arrival<'a>> {
+        request: &Arc<Request>,
+    ) -> Option<Arrival> {
         let (integration, _) = view.integration(id)?;
         let provider = Registry::provider(integration)?;
         let now = self.ledger.clock.now();
@@ -179,13 +182,18 @@ impl Intake {
         let token_lives =
             integration.tokens.iter().any(|token| token.hash == hash && lives(token.expires_at));
         let right_slug = slug == provider.about().slug || slug == integration.event_provider;
-        (token_lives && right_slug).then_some(Arrival { view, integration: id, provider, request })
+        (token_lives && right_slug).then(|| Arrival {
+            view: Arc::clone(&view),
+            integration: id,
+            provider,
+            request: Arc::clone(request),
+        })
     }
 
     /// Proves, decides and keeps; a refusal is proved once more with the newest credentials before it is believed.
-    async fn take(&self, arrival: &Arrival<'_>) -> Result<Taken, LedgerError> {
+    async fn take(&self, arrival: &Arrival) -> Result<Taken, LedgerError> {
         let (integration, account) = arrival.account().ok_or(LedgerError::Gone)?;
-        let received = arrival.provider.receive(arrival.request, account);
+        let received = arrival.provider.receive(&arrival.request, account);
         pass(Point::Parsed);
         match received {
             Ok(received) => self.keep(arrival, integration, received).await,
@@ -195,7 +203,7 @@ impl Intake {
                 let newer = current.filter(|current| current.config.version != arrival.view.config.version);
                 if let Some((integration, account)) =
                     newer.as_ref().and_then(|view| view.integration(arrival.integration))
-                    && let Ok(received) = arrival.provider.receive(arrival.request, account)
+                    && let Ok(received) = arrival.provider.receive(&arrival.request, account)
                 {
                     return self.keep(arrival, integration, received).await;
                 }
@@ -206,7 +214,7 @@ impl Intake {
 
     async fn keep(
         &self,
-        arrival: &Arrival<'_>,
+        arrival: &Arrival,
         integration: &Integration,
         received: Received,
     ) -> Result<Taken, LedgerError> {
@@ -216,7 +224,7 @@ impl Intake {
             let outcome = NotificationOutcome::Ignored.word();
             return Ok(Taken { answer: arrival.answer(&Outcome::Accepted), outcome });
         }
-        let mut template = record::record(NotificationId(clock.id()), integration, arrival.request);
+        let mut template = record::record(NotificationId(clock.id()), integration, &arrival.request);
         template.warnings.clone_from(&received.warnings);
         let has_effect = received.facts.iter().any(|fact| matches!(fact, Fact::Payment(_) | Fact::Refund(_)));
         let proven = match believe(arrival.provider, integration, &received.proof) {
@@ -227,48 +235,42 @@ impl Intake {
             Belief::No(why) => return self.keep_unproven(arrival, template, received, &why, false).await,
         };
         template.proof = Some(proof_word(&received.proof, proven).to_owned());
-        self.enter_all(arrival, template, &received, proven).await
+        self.enter_all(arrival, template, received, proven).await
     }
 
     async fn enter_all(
         &self,
-        arrival: &Arrival<'_>,
+        arrival: &Arrival,
         template: Notification,
-        received: &Received,
+        received: Received,
         proven: Proven,
     ) -> Result<Taken, LedgerError> {
-        let Some((last, first)) = received.facts.split_last() else {
-            return self.keep_empty(arrival, template).await;
-        };
+        let Received { mut facts, payload, .. } = received;
+        let Some(last) = facts.pop() else { return self.keep_empty(arrival, template).await };
+        let (merchant, integration, id) = (template.merchant, template.integration, template.id);
+        let payload: Arc<RawValue> = Arc::from(payload);
         let entry = |fact| Entry {
-            merchant: template.merchant,
-            integration: template.integration,
+            merchant,
+            integration,
             fact,
             proven,
-            payload: Some(&received.payload),
+            payload: Some(Arc::clone(&payload)),
             notification: None,
             finish: None,
         };
         let mut earlier = Vec::new();
-        for fact in first {
-            earlier.push(self.ledger.enter(&entry(fact)).await?.decision);
+        for fact in facts {
+            earlier.push(self.ledger.enter(entry(fact)).await?.decision);
         }
-        let finish = |decision: &Decision| {
-            let mut notification = template.clone();
-            notification.outcome = weightiest(&earlier, decision);
-            let reasons = earlier.iter().chain([decision]).map(|decision| decision.reason.as_str());
-            notification.reason = reasons.collect::<Vec<_>>().join("; ");
-            notification.answer =
-                record::given(&arrival.answer(&ledger::outcome(verdict(&earlier, decision))));
-            notification
-        };
-        let entered = self.ledger.enter(&Entry { notification: Some(&finish), ..entry(last) }).await?;
+        let earlier = Arc::new(earlier);
+        let finisher = finisher(arrival.clone(), template, Arc::clone(&earlier));
+        let entered = self.ledger.enter(Entry { notification: Some(finisher), ..entry(last) }).await?;
         let answer = arrival.answer(&ledger::outcome(verdict(&earlier, &entered.decision)));
-        tell(&template, entered.event);
+        tell(id, integration, entered.event);
         Ok(Taken { answer, outcome: weightiest(&earlier, &entered.decision).word() })
     }
 
-    async fn keep_empty(&self, arrival: &Arrival<'_>, template: Notification) -> Result<Taken, LedgerError> {
+    async fn keep_empty(&self, arrival: &Arrival, template: Notification) -> Result<Taken, LedgerError> {
         let answer = arrival.answer(&Outcome::Accepted);
         let reason = "it says nothing about a payment".to_owned();
         let notification = Notification { reason, answer: record::given(&answer), ..template };
@@ -280,7 +282,7 @@ impl Intake {
     /// Keeps what proves nothing by itself, with a job that asks the provider's API, unless that can't be asked.
     async fn keep_unproven(
         &self,
-        arrival: &Arrival<'_>,
+        arrival: &Arrival,
         template: Notification,
         received: Received,
         why: &str,
@@ -318,7 +320,7 @@ impl Intake {
     }
 
     /// Keeps a refused notification as far as the budget goes; the answer does not depend on that.
-    async fn refuse(&self, arrival: &Arrival<'_>, integration: &Integration, reject: &Reject) -> Taken {
+    async fn refuse(&self, arrival: &Arrival, integration: &Integration, reject: &Reject) -> Taken {
         let (answer, outcome) =
             (arrival.answer(&Outcome::Rejected(reject)), NotificationOutcome::Rejected.word());
         metrics::counter!("kassir_notifications_refused_total", "provider" => arrival.slug(), "reason" => reason_word(reject.kind))
@@ -328,7 +330,7 @@ impl Intake {
             metrics::counter!("kassir_intake_flood_total", "kind" => "refused").increment(1);
             return Taken { answer, outcome };
         }
-        let mut notification = record::record(NotificationId(clock.id()), integration, arrival.request);
+        let mut notification = record::record(NotificationId(clock.id()), integration, &arrival.request);
         record::shorten(&mut notification);
         notification.outcome = NotificationOutcome::Rejected;
         notification.reason.clone_from(&reject.reason);
@@ -355,6 +357,18 @@ impl Intake {
     pub async fn view(&self, merchant: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
         self.ledger.registry.merchant(merchant).await
     }
+}
+
+/// Completes a notification's record once it is decided what comes of its last fact.
+fn finisher(arrival: Arrival, template: Notification, earlier: Arc<Vec<Decision>>) -> Finisher {
+    Box::new(move |decision| {
+        let mut notification = template.clone();
+        notification.outcome = weightiest(&earlier, decision);
+        let reasons = earlier.iter().chain([decision]).map(|decision| decision.reason.as_str());
+        notification.reason = reasons.collect::<Vec<_>>().join("; ");
+        notification.answer = record::given(&arrival.answer(&ledger::outcome(verdict(&earlier, decision))));
+        notification
+    })
 }
 
 /// Whether a request is only kept to be looked at: anybody who knows the URL could have sent it.

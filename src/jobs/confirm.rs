@@ -174,9 +174,9 @@ impl Confirm {
             };
             return self.again(job, notification, fence, why, None).await;
         }
-        let payload =
-            serde_json::from_str::<&RawValue>(&asked.payload).ok().filter(|raw| raw.get() != "null");
-        let Some(((last, last_proven), first)) = to_enter.split_last() else {
+        let payload = serde_json::from_str::<Box<RawValue>>(&asked.payload).ok();
+        let payload: Option<Arc<RawValue>> = payload.filter(|raw| raw.get() != "null").map(Arc::from);
+        let Some((last, last_proven)) = to_enter.pop() else {
             return self
                 .give_up(job, notification, fence, "the provider's API says nothing of the payment")
                 .await;
@@ -186,19 +186,19 @@ impl Confirm {
             integration,
             fact,
             proven,
-            payload,
+            payload: payload.clone(),
             notification: None,
             finish: None,
         };
         let mut earlier: Vec<Decision> = Vec::new();
-        for (fact, proven) in first {
-            earlier.push(self.ledger.enter(&entry(fact, *proven)).await?.decision);
+        for (fact, proven) in to_enter {
+            earlier.push(self.ledger.enter(entry(fact, proven)).await?.decision);
         }
-        let finisher =
-            notification.as_ref().map(|record| |decision: &Decision| finished(record, &earlier, decision));
-        let finisher = finisher.as_ref().map(|finisher| finisher as &Finisher<'_>);
-        let last = Entry { notification: finisher, finish: Some(fence), ..entry(last, *last_proven) };
-        match self.ledger.enter(&last).await {
+        let finisher = notification
+            .clone()
+            .map(|record| -> Finisher { Box::new(move |decision| finished(&record, &earlier, decision)) });
+        let last = Entry { notification: finisher, finish: Some(fence), ..entry(last, last_proven) };
+        match self.ledger.enter(last).await {
             Ok(entered) if entered.decision.wait => {
                 self.again(job, notification, fence, entered.decision.reason, None).await
             }

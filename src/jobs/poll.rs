@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kassir_providers::operation::{Context, Wish};
 use kassir_providers::{Fact, Retry, State};
+use serde_json::value::RawValue;
 
 use crate::domain::event::Proven;
 use crate::domain::job::Job;
@@ -64,17 +65,18 @@ impl Poll {
                 return Ok(Polled::Open(after));
             }
         };
+        let payload: Option<Arc<RawValue>> = done.payload.map(Arc::from);
         for fact in done.facts.iter().filter(|fact| tells_more(fact, &payment)) {
             let entry = Entry {
                 merchant: job.merchant,
                 integration: payment.integration,
-                fact,
+                fact: fact.clone(),
                 proven: Proven::Confirmed,
-                payload: done.payload.as_deref(),
+                payload: payload.clone(),
                 notification: None,
                 finish: None,
             };
-            self.ledger.enter(&entry).await?;
+            self.ledger.enter(entry).await?;
         }
         Ok(Polled::Open(None))
     }

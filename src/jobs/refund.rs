@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kassir_providers::operation::{Context, Wish};
 use kassir_providers::{Fact, Retry};
+use serde_json::value::RawValue;
 
 use super::poll::Polled;
 use crate::domain::event::Proven;
@@ -59,19 +60,20 @@ impl Refunds {
             }
         };
         let mut known = done.refund_id.is_none();
+        let payload: Option<Arc<RawValue>> = done.payload.map(Arc::from);
         for fact in &done.facts {
             let fact = addressed(fact, &payment);
             known |= matches!(fact, Fact::Refund(_));
             let entry = Entry {
                 merchant: job.merchant,
                 integration: payment.integration,
-                fact: &fact,
+                fact,
                 proven: Proven::Confirmed,
-                payload: done.payload.as_deref(),
+                payload: payload.clone(),
                 notification: None,
                 finish: None,
             };
-            self.ledger.enter(&entry).await?;
+            self.ledger.enter(entry).await?;
         }
         Ok(if known { Polled::Done } else { Polled::Open(None) })
     }

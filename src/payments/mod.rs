@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use kassir_providers::operation::{Contact, Context, Create, OrderLine, Wish};
 use kassir_providers::{Done, Fact, Failure, Link, Mode, Money, Retry, State};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::domain::apply::Happened;
@@ -445,6 +446,7 @@ impl Payments {
 
     /// Enters what the provider's answer says beyond `pending`.
     async fn enter_facts(&self, payment: &Payment, done: &Done) -> Result<(), PaymentError> {
+        let payload: Option<Arc<RawValue>> = done.payload.clone().map(Arc::from);
         for fact in &done.facts {
             if matches!(fact, Fact::Payment(fact) if fact.state == State::Pending) {
                 continue;
@@ -453,13 +455,13 @@ impl Payments {
             let entry = Entry {
                 merchant: payment.merchant,
                 integration: payment.integration,
-                fact: &fact,
+                fact,
                 proven: Proven::Confirmed,
-                payload: done.payload.as_deref(),
+                payload: payload.clone(),
                 notification: None,
                 finish: None,
             };
-            self.ledger.enter(&entry).await?;
+            self.ledger.enter(entry).await?;
         }
         Ok(())
     }

@@ -236,6 +236,10 @@ impl Commit {
     }
 }
 
+/// Decides on what was found and gives the step to be written, if any. It may be asked more than once, each time anew,
+/// and does not wait for anything: others wait for it.
+pub type Decide = Box<dyn FnMut(&Found) -> Option<Commit> + Send>;
+
 /// What a commit gave.
 #[derive(Debug, Clone, Default)]
 pub struct Committed {
@@ -351,6 +355,17 @@ pub trait Store: Send + Sync + 'static {
     async fn look_up(&self, ask: &LookUp) -> Result<Found>;
     /// One atomic, durable step; [`StoreError::NotFound`] when there is no such merchant. One round trip.
     async fn commit(&self, commit: Commit) -> Result<Committed>;
+    /// [`Store::look_up`], then what `decide` makes of that, then [`Store::commit`] of the step that it gives; `None`
+    /// when it gives none. A store whose writes come one after the other does all three as one of them: then nothing
+    /// changes in between, and there is no conflict but for the configuration and leases. Elsewhere it is two round
+    /// trips, and after a conflict to be called again.
+    async fn enter(&self, ask: LookUp, mut decide: Decide) -> Result<Option<Committed>> {
+        let found = self.look_up(&ask).await?;
+        match decide(&found) {
+            Some(commit) => self.commit(commit).await.map(Some),
+            None => Ok(None),
+        }
+    }
     /// Takes due work under a lease; work whose lease ran out is due again.
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims>;
     /// Ends a lease with its result. One round trip.

@@ -6,7 +6,8 @@ use kassir_providers::State;
 use rusqlite::{Connection, params};
 
 use super::super::{
-    Claimed, Commit, Committed, Conflict, Fence, Found, LookUp, Material, PaymentWrite, Result, StoreError,
+    Claimed, Commit, Committed, Conflict, Decide, Fence, Found, LookUp, Material, PaymentWrite, Result,
+    StoreError,
 };
 use super::queue::{self, Lease, NewEntry};
 use super::rows::{execute, from_text, int, one, record, to_text};
@@ -48,6 +49,11 @@ pub(super) fn look_up(conn: &Connection, ask: &LookUp) -> Result<Found> {
         }
     }
     Ok(found)
+}
+
+pub(super) fn enter(tx: &Tx<'_>, ask: &LookUp, decide: &mut Decide) -> Result<Option<Committed>> {
+    let found = look_up(tx.conn, ask)?;
+    decide(&found).map(|step| commit(tx, step)).transpose()
 }
 
 pub(super) fn commit(tx: &Tx<'_>, mut commit: Commit) -> Result<Committed> {

@@ -33,9 +33,9 @@ use async_trait::async_trait;
 
 use super::measure::verb;
 use super::{
-    After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
-    Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding, Idempotency, Listed,
-    LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
+    After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, Decide,
+    DeliveryFilter, Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding, Idempotency,
+    Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
@@ -196,6 +196,10 @@ impl Store for SqliteStore {
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         self.writer.write(verb!("commit"), move |tx| commit::commit(tx, commit.clone())).await
+    }
+
+    async fn enter(&self, ask: LookUp, mut decide: Decide) -> Result<Option<Committed>> {
+        self.writer.write(verb!("enter"), move |tx| commit::enter(tx, &ask, &mut decide)).await
     }
 
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims> {

@@ -231,7 +231,7 @@ impl Stage {
     /// Sends it to a router, at one of the tokens; `None` when there is no such URL, else whether it was accepted.
     pub async fn send(&self, router: usize, token: usize, request: &Request) -> Option<bool> {
         let token = self.tokens[token].0.expose();
-        match self.routers[router].intake.receive("cloudpayments", token, request).await {
+        match self.routers[router].intake.receive("cloudpayments", token, request.clone()).await {
             Response::Answer(answer) => Some(answer.status == 200 && answer.body == r#"{"code":0}"#),
             Response::Unavailable => Some(false),
             Response::NotFound => None,
