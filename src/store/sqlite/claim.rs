@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use rusqlite::params;
 
 use super::super::{ClaimAsk, Claimed, Claims, Fence, Material, Result, StoreError};
-use super::queue::{self, end_lease, lane_changes, take_tokens};
+use super::batch::{last_token, take_tokens};
+use super::queue::{self, end_lease, lane_changes};
 use super::rows::{all, execute, int, one, parse};
 use super::writer::Tx;
 use super::{commit, holds, lists};
@@ -52,7 +53,7 @@ struct Taken {
 
 pub(super) fn claim(tx: &Tx<'_>, ask: &ClaimAsk) -> Result<Claims> {
     expire(tx)?;
-    execute(tx.conn, PROMOTE, params![queue::last_token(tx)?, tx.now])?;
+    execute(tx.conn, PROMOTE, params![int(last_token(tx)?), tx.now])?;
     let mut picks = if ask.per_lane == 0 { named(tx, ask)? } else { choose(tx, ask)? };
     fill(tx, &mut picks, ask.max.min(CLAIM_MAX))?;
     picks.extend(probes(tx, ask)?);
@@ -182,7 +183,7 @@ fn lease(tx: &Tx<'_>, ask: &ClaimAsk, picks: Vec<Pick>) -> Result<Vec<Claimed>> 
             token = token.saturating_add(1);
         }
     }
-    let turn = queue::last_token(tx)?;
+    let turn = int(last_token(tx)?);
     for (name, probe) in names {
         if probe {
             holds::taken(tx, &name, tx.now.saturating_add(int(ask.lease_ms)))?;

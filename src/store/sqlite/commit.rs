@@ -12,7 +12,7 @@ use super::super::{
 use super::queue::{self, Lease, NewEntry};
 use super::rows::{execute, from_text, int, one, record, to_text};
 use super::writer::Tx;
-use super::{config, holds, lists};
+use super::{batch, config, holds, lists};
 use crate::domain::delivery::Delivery;
 use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
@@ -53,12 +53,23 @@ pub(super) fn look_up(conn: &Connection, ask: &LookUp) -> Result<Found> {
 
 pub(super) fn enter(tx: &Tx<'_>, ask: &LookUp, decide: &mut Decide) -> Result<Option<Committed>> {
     let found = look_up(tx.conn, ask)?;
-    decide(&found).map(|step| commit(tx, step)).transpose()
+    let Some(step) = decide(&found) else { return Ok(None) };
+    let version = if step.merchant == ask.merchant {
+        found.config_version
+    } else {
+        config::version(tx.conn, step.merchant)?
+    };
+    write(tx, step, version).map(Some)
 }
 
-pub(super) fn commit(tx: &Tx<'_>, mut commit: Commit) -> Result<Committed> {
+pub(super) fn commit(tx: &Tx<'_>, commit: Commit) -> Result<Committed> {
+    let version = config::version(tx.conn, commit.merchant)?;
+    write(tx, commit, version)
+}
+
+/// `version`: that of the merchant's configuration now.
+fn write(tx: &Tx<'_>, mut commit: Commit, version: u64) -> Result<Committed> {
     let merchant = commit.merchant;
-    let version = config::version(tx.conn, merchant)?;
     if commit.config_version.is_some_and(|expected| expected != version) {
         return Err(StoreError::Conflict(Conflict::Config));
     }
@@ -105,15 +116,13 @@ fn write_payment(tx: &Tx<'_>, merchant: MerchantId, write: PaymentWrite) -> Resu
 }
 
 fn next_number(tx: &Tx<'_>, merchant: MerchantId) -> Result<u32> {
-    let sql = "UPDATE merchant SET last_payment = max(last_payment + 1, first_payment, 1) WHERE id = ?1 \
-               RETURNING last_payment";
-    let number: i64 = one(tx.conn, sql, [merchant.to_string()], |row| row.get(0))?
-        .ok_or(StoreError::NotFound("merchant"))?;
-    u32::try_from(number).ok().filter(|number| *number <= PAYMENT_NUMBER_MAX).ok_or_else(|| {
-        StoreError::Limit(format!(
+    let number = batch::next_number(tx, merchant)?;
+    if number > PAYMENT_NUMBER_MAX {
+        return Err(StoreError::Limit(format!(
             "the merchant has used up its payment numbers: the last is {PAYMENT_NUMBER_MAX}"
-        ))
-    })
+        )));
+    }
+    Ok(number)
 }
 
 fn insert_payment(tx: &Tx<'_>, merchant: MerchantId, payment: &Payment) -> Result<()> {
@@ -161,18 +170,14 @@ fn update_payment(tx: &Tx<'_>, merchant: MerchantId, mut payment: Box<Payment>) 
 
 fn insert_link(tx: &Tx<'_>, merchant: MerchantId, payment: &mut Payment, link: &str) -> Result<()> {
     let (merchant, integration) = (merchant.to_string(), payment.integration.to_string());
+    let sql = "INSERT INTO payment_link (merchant, integration, provider_id, number) VALUES (?1, ?2, ?3, ?4) \
+               ON CONFLICT DO NOTHING";
+    if execute(tx.conn, sql, params![merchant, integration, link, payment.number])? > 0 {
+        return Ok(());
+    }
     let sql = "SELECT number FROM payment_link WHERE merchant = ?1 AND integration = ?2 AND provider_id = ?3";
     let taken: Option<u32> = one(tx.conn, sql, params![merchant, integration, link], |row| row.get(0))?;
-    match taken {
-        Some(number) if number == payment.number => Ok(()),
-        Some(_) => Err(StoreError::Conflict(Conflict::PaymentExists)),
-        None => {
-            let sql = "INSERT INTO payment_link (merchant, integration, provider_id, number) \
-                       VALUES (?1, ?2, ?3, ?4)";
-            execute(tx.conn, sql, params![merchant, integration, link, payment.number])?;
-            Ok(())
-        }
-    }
+    if taken == Some(payment.number) { Ok(()) } else { Err(StoreError::Conflict(Conflict::PaymentExists)) }
 }
 
 /// The word of a payment's state in its column.
@@ -270,7 +275,7 @@ fn insert_deliveries(tx: &Tx<'_>, commit: &mut Commit) -> Result<Vec<Claimed>> {
             queue::insert(tx, &entry, None)?;
             continue;
         };
-        let token = queue::take_tokens(tx, 1)?;
+        let token = batch::take_tokens(tx, 1)?;
         let until = tx.now.saturating_add(int(*lease_ms));
         queue::insert(tx, &entry, Some(&Lease { owner, until, token }))?;
         leased.push(Claimed {

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::super::{ConfigChange, Conflict, Result, StoreError};
+use super::batch;
 use super::rows::{all, execute, from_text, int, one, parse, record, to_text, uint};
 use super::writer::Tx;
 use crate::domain::config::{Endpoint, Integration, Merchant, MerchantConfig};
@@ -31,6 +32,7 @@ pub(super) fn change(
     if expected.is_some_and(|expected| expected != version) {
         return Err(StoreError::Conflict(Conflict::Config));
     }
+    batch::forget_number(tx, merchant)?;
     apply(tx, merchant, change)?;
     let next = version.saturating_add(1);
     let sql = "UPDATE merchant SET version = ?2 WHERE id = ?1";

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::super::{Failing, HealthChange, Result};
+use super::batch;
 use super::rows::{all, execute, parse};
 use super::writer::Tx;
 use crate::domain::delivery::Attempt;
@@ -28,10 +29,14 @@ pub(super) fn note(tx: &Tx<'_>, merchant: MerchantId, endpoint: EndpointId, atte
             health.last_error,
         ],
     )?;
+    batch::note_failing(tx);
     Ok(())
 }
 
 fn forget(tx: &Tx<'_>, merchant: MerchantId, endpoint: EndpointId) -> Result<()> {
+    if !batch::any_failing(tx)? {
+        return Ok(());
+    }
     let sql = "DELETE FROM health WHERE merchant = ?1 AND endpoint = ?2";
     execute(tx.conn, sql, [merchant.to_string(), endpoint.to_string()])?;
     Ok(())

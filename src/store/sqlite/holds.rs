@@ -4,8 +4,9 @@
 use rusqlite::{Connection, params};
 
 use super::super::{HELD_COUNTED_MAX, Held, Holding, Result};
+use super::batch;
 use super::queue::{self, Entry, lane_changes};
-use super::rows::{all, execute, one, uint};
+use super::rows::{all, execute, int, one, uint};
 use super::writer::Tx;
 use crate::domain::job::Lane;
 
@@ -29,6 +30,7 @@ pub(super) fn set(tx: &Tx<'_>, lane: &str, holding: Holding) -> Result<()> {
             let sql = "INSERT INTO hold (lane, until, step, since) VALUES (?1, ?2, ?3, ?4) \
                        ON CONFLICT (lane) DO UPDATE SET until = excluded.until, step = excluded.step";
             execute(tx.conn, sql, params![lane, until, step, tx.now])?;
+            batch::note_hold(tx);
             execute(tx.conn, "DELETE FROM lane WHERE lane = ?1", [lane])?;
             lane_changes(tx, lane, None)
         }
@@ -36,25 +38,34 @@ pub(super) fn set(tx: &Tx<'_>, lane: &str, holding: Holding) -> Result<()> {
             if execute(tx.conn, "DELETE FROM hold WHERE lane = ?1", [lane])? == 0 {
                 return Ok(());
             }
-            lane_changes(tx, lane, Some(queue::last_token(tx)?))
+            lane_changes(tx, lane, Some(int(batch::last_token(tx)?)))
         }
     }
 }
 
 /// Whether a lane is held.
 pub(super) fn held(tx: &Tx<'_>, lane: &str) -> Result<bool> {
+    if !batch::any_hold(tx)? {
+        return Ok(false);
+    }
     let found: Option<i64> = one(tx.conn, "SELECT 1 FROM hold WHERE lane = ?1", [lane], |row| row.get(0))?;
     Ok(found.is_some())
 }
 
 /// An entry that waits has come into a lane; gives whether that is held.
 pub(super) fn gains(tx: &Tx<'_>, lane: &str, due: i64) -> Result<bool> {
+    if !batch::any_hold(tx)? {
+        return Ok(false);
+    }
     let sql = "UPDATE hold SET due = min(coalesce(due, ?3), max(until, ?2)) WHERE lane = ?1";
     Ok(execute(tx.conn, sql, params![lane, due, i64::MAX])? > 0)
 }
 
 /// The first entry that waits in a lane has another due time; gives whether that is held.
 pub(super) fn changes(tx: &Tx<'_>, lane: &str, first: Option<i64>) -> Result<bool> {
+    if !batch::any_hold(tx)? {
+        return Ok(false);
+    }
     let sql = "UPDATE hold SET due = max(until, ?2) WHERE lane = ?1";
     Ok(execute(tx.conn, sql, params![lane, first])? > 0)
 }

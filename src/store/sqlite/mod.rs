@@ -4,6 +4,7 @@
 //! A verb is a function over a transaction ([`writer::Tx`]); this file only hands it over. Writes that wait together
 //! share one transaction and one fsync. Another process is kept out by a lock beside the file.
 
+mod batch;
 mod claim;
 mod commit;
 mod config;

@@ -37,21 +37,6 @@ pub(super) struct NewEntry<'a> {
     pub(super) job: Option<(&'a Job, String)>,
 }
 
-/// Takes the numbers of so many leases; gives the first of them.
-pub(super) fn take_tokens(tx: &Tx<'_>, count: usize) -> Result<u64> {
-    let count = int(u64::try_from(count).unwrap_or(u64::MAX));
-    let sql = "UPDATE counter SET value = value + ?1 WHERE name = 'fence' RETURNING value";
-    let last = one(tx.conn, sql, [count], |row| row.get::<_, i64>(0))?
-        .ok_or_else(|| StoreError::Corrupt("the counter of leases is gone".to_owned()))?;
-    Ok(uint(last.saturating_sub(count).saturating_add(1)))
-}
-
-/// The number of the last lease.
-pub(super) fn last_token(tx: &Tx<'_>) -> Result<i64> {
-    let sql = "SELECT value FROM counter WHERE name = 'fence'";
-    Ok(one(tx.conn, sql, [], |row| row.get(0))?.unwrap_or(0))
-}
-
 /// Adds an entry. A job that is in the queue already stays as it is; a delivery must not be there.
 pub(super) fn insert(tx: &Tx<'_>, entry: &NewEntry<'_>, lease: Option<&Lease<'_>>) -> Result<()> {
     let lane = entry.lane.to_string();
@@ -153,6 +138,15 @@ pub(super) fn end_lease(tx: &Tx<'_>, work: WorkId, lane: &str, due: Option<i64>)
         Some(due) => wait(tx, work, lane, due),
         None => remove(tx, work),
     }
+}
+
+/// Takes a delivery's entry out of the queue by its lease alone; gives whether that is still the lease of its holder,
+/// as [`leased`] does.
+pub(super) fn finish(tx: &Tx<'_>, merchant: MerchantId, fence: Fence) -> Result<bool> {
+    let sql =
+        "DELETE FROM queue WHERE work = ?1 AND merchant = ?2 AND token = ?3 AND lease_until IS NOT NULL";
+    let key = params![fence.work.to_string(), merchant.to_string(), int(fence.token)];
+    Ok(execute(tx.conn, sql, key)? > 0)
 }
 
 /// Gives leased work back; leases that are lost are passed over.

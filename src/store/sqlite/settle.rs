@@ -19,6 +19,25 @@ pub(super) fn settle(tx: &Tx<'_>, settle: Settle) -> Result<()> {
     if about != settle.fence.work {
         return Err(StoreError::Conflict(Conflict::Lease));
     }
+    match settle.end {
+        SettleEnd::Delivery { delivery, attempt }
+            if settle.hold.is_none() && delivery.next_attempt_at.is_none() =>
+        {
+            // The usual end needs nothing of the entry but that it is ours.
+            if !queue::finish(tx, settle.merchant, settle.fence)? {
+                return Err(StoreError::Conflict(Conflict::Lease));
+            }
+            note_attempt(tx, settle.merchant, &delivery, attempt.as_ref())?;
+            write_delivery(tx, settle.merchant, *delivery)?;
+            tx.tally(settle.merchant, &settle.tallies);
+            Ok(())
+        }
+        end => settle_entry(tx, Settle { end, ..settle }),
+    }
+}
+
+fn settle_entry(tx: &Tx<'_>, settle: Settle) -> Result<()> {
+    let about = settle.fence.work;
     let entry = queue::leased(tx, settle.merchant, settle.fence)?;
     if let Some(holding) = settle.hold {
         holds::set(tx, &entry.lane, holding)?;
@@ -27,12 +46,7 @@ pub(super) fn settle(tx: &Tx<'_>, settle: Settle) -> Result<()> {
         SettleEnd::Delivery { delivery, attempt } => {
             let next = delivery.next_attempt_at;
             let lane = Lane::Endpoint(delivery.endpoint).to_string();
-            if let Some(attempt) = attempt {
-                put_attempt(tx, settle.merchant, delivery.id, &attempt)?;
-                if !attempt.excused {
-                    health::note(tx, settle.merchant, delivery.endpoint, &attempt)?;
-                }
-            }
+            note_attempt(tx, settle.merchant, &delivery, attempt.as_ref())?;
             write_delivery(tx, settle.merchant, *delivery)?;
             queue::end_lease(tx, about, &lane, next)?;
         }
@@ -44,6 +58,17 @@ pub(super) fn settle(tx: &Tx<'_>, settle: Settle) -> Result<()> {
     }
     tx.tally(settle.merchant, &settle.tallies);
     Ok(())
+}
+
+fn note_attempt(
+    tx: &Tx<'_>,
+    merchant: MerchantId,
+    delivery: &Delivery,
+    attempt: Option<&Attempt>,
+) -> Result<()> {
+    let Some(attempt) = attempt else { return Ok(()) };
+    put_attempt(tx, merchant, delivery.id, attempt)?;
+    if attempt.excused { Ok(()) } else { health::note(tx, merchant, delivery.endpoint, attempt) }
 }
 
 fn keep_job(tx: &Tx<'_>, job: &Job) -> Result<()> {

@@ -7,7 +7,6 @@
 //! with them. Verbs can therefore run twice: they borrow what they write.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
@@ -16,9 +15,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::super::measure::Meter;
 use super::super::{Result, StoreError, Tally};
+use super::batch::Batch;
 use super::error::{from_sqlite, is_lasting};
 use super::file::{FileLock, open_writer};
-use super::tally::{self, Bucket};
+use super::tally::Bucket;
 use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::ids::MerchantId;
 
@@ -32,7 +32,9 @@ pub(super) struct Tx<'a> {
     pub(super) conn: &'a Connection,
     /// The store's clock, Unix milliseconds.
     pub(super) now: i64,
-    /// Counters to be moved: written once for the whole batch.
+    /// What the batch reads once and writes once.
+    pub(super) batch: &'a Batch,
+    /// Counters to be moved.
     tallies: RefCell<Vec<(Bucket, i64)>>,
 }
 
@@ -287,12 +289,12 @@ fn run_batch(conn: &Connection, clock: &SharedClock, batch: &mut [Box<dyn Job>])
         }
         ran => ran,
     };
-    let (trust, tallies) = match ran {
+    let (trust, batch) = match ran {
         Ok(ran) => ran,
         Err(Halt::File(error)) => return Err(error),
         Err(Halt::Dirty) => return Err(rusqlite::Error::InvalidQuery),
     };
-    tally::write(conn, &tallies)?;
+    batch.write(conn)?;
     run(conn, "COMMIT")?;
     Ok(trust)
 }
@@ -301,24 +303,22 @@ fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
     conn.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-type Tallies = HashMap<Bucket, i64>;
-
 /// Without savepoints: ends when a verb failed that had written.
 fn run_plainly(
     conn: &Connection,
     clock: &SharedClock,
     batch: &mut [Box<dyn Job>],
-) -> std::result::Result<(Trust, Tallies), Halt> {
-    let mut tallies = Tallies::new();
+) -> std::result::Result<(Trust, Batch), Halt> {
+    let shared = Batch::default();
     for job in batch.iter_mut() {
-        let before = conn.total_changes();
-        match run_one(conn, clock, job, &mut tallies) {
+        let before = (conn.total_changes(), shared.taken());
+        match run_one(conn, clock, job, &shared) {
             Ran::Well => {}
-            Ran::Refused if conn.total_changes() == before => {}
+            Ran::Refused if (conn.total_changes(), shared.taken()) == before => {}
             Ran::Refused | Ran::Failed => return Err(Halt::Dirty),
         }
     }
-    Ok((Trust::Kept, tallies))
+    Ok((Trust::Kept, shared))
 }
 
 /// Each verb in a savepoint of its own.
@@ -326,31 +326,30 @@ fn run_guarded(
     conn: &Connection,
     clock: &SharedClock,
     batch: &mut [Box<dyn Job>],
-) -> std::result::Result<(Trust, Tallies), Halt> {
-    let (mut trust, mut tallies) = (Trust::Kept, Tallies::new());
+) -> std::result::Result<(Trust, Batch), Halt> {
+    let (mut trust, shared) = (Trust::Kept, Batch::default());
     for job in batch.iter_mut() {
         run(conn, "SAVEPOINT verb")?;
-        let ran = run_one(conn, clock, job, &mut tallies);
+        let before = shared.snapshot();
+        let ran = run_one(conn, clock, job, &shared);
         if let Ran::Failed = ran {
             trust = Trust::Lost;
         }
         if !matches!(ran, Ran::Well) {
             // SQLite ends the whole transaction by itself after some errors; then this fails, and with it the batch.
             run(conn, "ROLLBACK TO verb")?;
+            shared.restore(before);
         }
         run(conn, "RELEASE verb")?;
     }
-    Ok((trust, tallies))
+    Ok((trust, shared))
 }
 
-fn run_one(conn: &Connection, clock: &SharedClock, job: &mut Box<dyn Job>, tallies: &mut Tallies) -> Ran {
-    let tx = Tx { conn, now: clock.now(), tallies: RefCell::default() };
+fn run_one(conn: &Connection, clock: &SharedClock, job: &mut Box<dyn Job>, batch: &Batch) -> Ran {
+    let tx = Tx { conn, now: clock.now(), batch, tallies: RefCell::default() };
     let ran = job.run(&tx);
     if let Ran::Well = ran {
-        for (bucket, by) in tx.tallies.into_inner() {
-            let value = tallies.entry(bucket).or_default();
-            *value = value.saturating_add(by);
-        }
+        batch.tally(tx.tallies.into_inner());
     }
     ran
 }
