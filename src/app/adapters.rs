@@ -144,7 +144,8 @@ impl WorkerHandOver {
 impl HandOver for WorkerHandOver {
     fn hand_over(&self, work: Vec<Claimed>, now: i64) {
         if let Some((worker, handle)) = self.worker() {
-            handle.spawn(async move { worker.hand_over(work, now) });
+            let _on_its_runtime = handle.enter();
+            worker.hand_over(work, now);
         }
     }
 

@@ -24,7 +24,7 @@ use crate::domain::ids::{IntegrationId, JobId, MerchantId, NotificationId};
 use crate::domain::job::{Job, Lane, Task};
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::fail_point::{Point, pass};
-use crate::ledger::{self, Entry, Finisher, Ledger, LedgerError};
+use crate::ledger::{self, Entry, Ledger, LedgerError};
 use crate::quiet::LogGate;
 use crate::registry::{MerchantView, Registry, RegistryError};
 use crate::store::{Commit, StoreError, Tally};
@@ -224,34 +224,44 @@ impl Intake {
             let outcome = NotificationOutcome::Ignored.word();
             return Ok(Taken { answer: arrival.answer(&Outcome::Accepted), outcome });
         }
-        let mut template = record::record(NotificationId(clock.id()), integration, &arrival.request);
-        template.warnings.clone_from(&received.warnings);
+        let id = NotificationId(clock.id());
         let has_effect = received.facts.iter().any(|fact| matches!(fact, Fact::Payment(_) | Fact::Refund(_)));
         let proven = match believe(arrival.provider, integration, &received.proof) {
             Belief::Proven(proven) => proven,
             // What has no effect needs no proof beyond what there is.
             Belief::Ask(_) | Belief::No(_) if !has_effect => Proven::Sourced,
-            Belief::Ask(why) => return self.keep_unproven(arrival, template, received, &why, true).await,
-            Belief::No(why) => return self.keep_unproven(arrival, template, received, &why, false).await,
+            Belief::Ask(why) => {
+                let template = template(arrival, id, &received.warnings);
+                return self.keep_unproven(arrival, template, received, &why, true).await;
+            }
+            Belief::No(why) => {
+                let template = template(arrival, id, &received.warnings);
+                return self.keep_unproven(arrival, template, received, &why, false).await;
+            }
         };
-        template.proof = Some(proof_word(&received.proof, proven).to_owned());
-        self.enter_all(arrival, template, received, proven).await
+        self.enter_all(arrival, integration, id, received, proven).await
     }
 
     async fn enter_all(
         &self,
         arrival: &Arrival,
-        template: Notification,
+        integration: &Integration,
+        id: NotificationId,
         received: Received,
         proven: Proven,
     ) -> Result<Taken, LedgerError> {
-        let Received { mut facts, payload, .. } = received;
-        let Some(last) = facts.pop() else { return self.keep_empty(arrival, template).await };
-        let (merchant, integration, id) = (template.merchant, template.integration, template.id);
+        let Received { mut facts, payload, warnings, proof, .. } = received;
+        let proof = proof_word(&proof, proven);
+        let Some(last) = facts.pop() else {
+            let template = template(arrival, id, &warnings);
+            return self
+                .keep_empty(arrival, Notification { proof: Some(proof.to_owned()), ..template })
+                .await;
+        };
         let payload: Arc<RawValue> = Arc::from(payload);
         let entry = |fact| Entry {
-            merchant,
-            integration,
+            merchant: integration.merchant,
+            integration: integration.id,
             fact,
             proven,
             payload: Some(Arc::clone(&payload)),
@@ -263,10 +273,13 @@ impl Intake {
             earlier.push(self.ledger.enter(entry(fact)).await?.decision);
         }
         let earlier = Arc::new(earlier);
-        let finisher = finisher(arrival.clone(), template, Arc::clone(&earlier));
+        let finisher = {
+            let (arrival, earlier) = (arrival.clone(), Arc::clone(&earlier));
+            Box::new(move |decision: &Decision| finish(&arrival, id, &warnings, proof, &earlier, decision))
+        };
         let entered = self.ledger.enter(Entry { notification: Some(finisher), ..entry(last) }).await?;
         let answer = arrival.answer(&ledger::outcome(verdict(&earlier, &entered.decision)));
-        tell(id, integration, entered.event);
+        tell(id, integration.id, entered.event);
         Ok(Taken { answer, outcome: weightiest(&earlier, &entered.decision).word() })
     }
 
@@ -330,7 +343,7 @@ impl Intake {
             metrics::counter!("kassir_intake_flood_total", "kind" => "refused").increment(1);
             return Taken { answer, outcome };
         }
-        let mut notification = record::record(NotificationId(clock.id()), integration, &arrival.request);
+        let mut notification = template(arrival, NotificationId(clock.id()), &[]);
         record::shorten(&mut notification);
         notification.outcome = NotificationOutcome::Rejected;
         notification.reason.clone_from(&reject.reason);
@@ -359,16 +372,30 @@ impl Intake {
     }
 }
 
-/// Completes a notification's record once it is decided what comes of its last fact.
-fn finisher(arrival: Arrival, template: Notification, earlier: Arc<Vec<Decision>>) -> Finisher {
-    Box::new(move |decision| {
-        let mut notification = template.clone();
-        notification.outcome = weightiest(&earlier, decision);
-        let reasons = earlier.iter().chain([decision]).map(|decision| decision.reason.as_str());
-        notification.reason = reasons.collect::<Vec<_>>().join("; ");
-        notification.answer = record::given(&arrival.answer(&ledger::outcome(verdict(&earlier, decision))));
-        notification
-    })
+/// A notification's record, yet without an outcome.
+fn template(arrival: &Arrival, id: NotificationId, warnings: &[String]) -> Notification {
+    let merchant = arrival.view.config.merchant.id;
+    let record = record::record(id, merchant, arrival.integration, arrival.slug(), &arrival.request);
+    Notification { warnings: warnings.to_vec(), ..record }
+}
+
+/// A notification's record once it is decided what comes of its last fact.
+fn finish(
+    arrival: &Arrival,
+    id: NotificationId,
+    warnings: &[String],
+    proof: &str,
+    earlier: &[Decision],
+    decision: &Decision,
+) -> Notification {
+    let reasons = earlier.iter().chain([decision]).map(|decision| decision.reason.as_str());
+    Notification {
+        outcome: weightiest(earlier, decision),
+        reason: reasons.collect::<Vec<_>>().join("; "),
+        proof: Some(proof.to_owned()),
+        answer: record::given(&arrival.answer(&ledger::outcome(verdict(earlier, decision)))),
+        ..template(arrival, id, warnings)
+    }
 }
 
 /// Whether a request is only kept to be looked at: anybody who knows the URL could have sent it.

@@ -3,8 +3,7 @@
 use base64::Engine as _;
 use kassir_providers::{Answer, Request};
 
-use crate::domain::config::Integration;
-use crate::domain::ids::NotificationId;
+use crate::domain::ids::{IntegrationId, MerchantId, NotificationId};
 use crate::domain::notification::{GivenAnswer, Notification, NotificationOutcome};
 use crate::limits::{INBOUND_HEADER_VALUE_MAX, INBOUND_HEADERS_KEPT, REFUSED_BODY_KEPT};
 
@@ -17,16 +16,22 @@ const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 
 /// A record of a request, yet without an outcome.
 #[must_use]
-pub fn record(id: NotificationId, integration: &Integration, request: &Request) -> Notification {
+pub fn record(
+    id: NotificationId,
+    merchant: MerchantId,
+    integration: IntegrationId,
+    provider: &str,
+    request: &Request,
+) -> Notification {
     let (body, body_is_base64) = match request.text() {
         Some(text) => (mask_cards(text), false),
         None => (base64::engine::general_purpose::STANDARD.encode(&request.body), true),
     };
     Notification {
         id,
-        merchant: integration.merchant,
-        integration: integration.id,
-        provider: integration.provider.clone(),
+        merchant,
+        integration,
+        provider: provider.to_owned(),
         kind: request.kind.clone(),
         outcome: NotificationOutcome::Ignored,
         reason: String::new(),

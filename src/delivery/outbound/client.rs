@@ -32,8 +32,9 @@ use crate::clock::Stopwatch;
 pub const ANSWER_HEADERS_MAX: usize = 100;
 /// Bytes of the header lines of an HTTP/2 answer that are read.
 pub const ANSWER_HEAD_MAX: u32 = 64 * 1024;
-/// Idle connections that are kept to one host.
-pub(super) const IDLE_MAX: usize = 8;
+/// Idle connections that are kept to one host: as many as are usually under way to it at once, so that a burst does not
+/// connect anew for each of its requests.
+pub(super) const IDLE_MAX: usize = 64;
 /// How long an idle connection is kept. Shorter than what common servers allow (5 s), so that we rarely write just as
 /// the other side closes.
 pub(super) const IDLE_FOR: Duration = Duration::from_secs(4);

@@ -87,7 +87,7 @@ fn write(tx: &Tx<'_>, mut commit: Commit, version: u64) -> Result<Committed> {
     if let Some(notification) = &commit.notification {
         put_notification(tx, notification)?;
     }
-    for event in &commit.events {
+    for event in &mut commit.events {
         insert_event(tx, event)?;
     }
     let leased = insert_deliveries(tx, &mut commit)?;
@@ -230,9 +230,11 @@ fn put_notification(tx: &Tx<'_>, notification: &Notification) -> Result<()> {
     Ok(())
 }
 
-fn insert_event(tx: &Tx<'_>, event: &Event) -> Result<()> {
+fn insert_event(tx: &Tx<'_>, event: &mut Event) -> Result<()> {
     // The tail has a column of its own: the body must come back to the byte, and people should find it.
-    let record = to_text(&Event { tail: String::new(), ..event.clone() })?;
+    let tail = std::mem::take(&mut event.tail);
+    let record = to_text(event)?;
+    event.tail = tail;
     let sql = "INSERT INTO event (merchant, id, integration, payment, state, created_at, record, tail) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     execute(
