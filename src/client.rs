@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::delivery::outbound::{Outbound, OutboundConfig, OutboundRequest, Outcome};
 
 /// Longest wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest answer that is read, bytes.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
 

@@ -12,43 +12,41 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Plan;
+use super::figures::FloorFigures;
 use super::load::Load;
-use super::post;
-use super::subscriber::Subscriber;
+use super::{Stage, post};
 use crate::delivery::outbound::Outbound;
 
 /// Writes that wait, and that share one commit, at the most: as in the embedded store.
 const WAITING_MAX: usize = 1024;
 const BATCH_MAX: usize = 256;
+/// Writes of the measurement with a commit for each, at the most: it is slow.
+const PLAIN_MAX: usize = 5_000;
 
-/// The two floors, answers and arrivals per second.
-pub(super) struct Floors {
-    /// One durable write.
-    pub intake: f64,
-    /// One durable write, then one request to the subscriber.
-    pub end_to_end: f64,
-}
-
-pub(super) async fn measure(plan: &Plan, folder: &Path, wire: &Outbound) -> anyhow::Result<Floors> {
-    let sink = match &plan.store {
-        None => Sink::sqlite(&folder.join("floor.db"))?,
-        Some(url) => Sink::redis(url).await?,
-    };
-    let (url, server) = serve(Handler { sink: sink.clone(), forward: None })?;
-    let elapsed = Load::new(wire, &url, 1).all(plan.count, plan.senders).await?;
-    server.stop(false).await;
-    let intake = super::per_second(plan.count, elapsed);
-    let subscriber = Subscriber::start()?;
-    let forward = Some((wire.clone(), subscriber.url()));
-    let (url, server) = serve(Handler { sink, forward })?;
+pub(super) async fn measure(stage: &Stage<'_>) -> anyhow::Result<FloorFigures> {
+    let Stage { plan, wire, .. } = stage;
+    let shared = Sink::open(stage, true).await?;
+    let own = Sink::open(stage, false).await?;
+    let intake_per_s = answers(stage, shared.clone(), plan.count).await?;
+    let plain_per_s = answers(stage, own, plan.count.min(PLAIN_MAX)).await?;
+    let subscriber = stage.subscriber()?;
+    let forward = Some(((*wire).clone(), subscriber.url().to_owned()));
+    let (url, server) = serve(Handler { sink: shared, forward })?;
     let watch = crate::clock::Stopwatch::start();
-    Load::new(wire, &url, 1).all(plan.count, plan.senders).await?;
+    Load::new(wire, vec![url], 1).all(plan.count, plan.senders).await?;
     subscriber.wait_for(plan.count).await?;
-    let end_to_end = super::per_second(plan.count, watch.elapsed());
+    let end_to_end_per_s = super::per_second(plan.count, watch.elapsed());
     server.stop(false).await;
     subscriber.stop().await;
-    Ok(Floors { intake, end_to_end })
+    Ok(FloorFigures { intake_per_s, end_to_end_per_s, plain_per_s })
+}
+
+/// Answers per second of a handler that only keeps.
+async fn answers(stage: &Stage<'_>, sink: Sink, count: usize) -> anyhow::Result<f64> {
+    let (url, server) = serve(Handler { sink, forward: None })?;
+    let elapsed = Load::new(stage.wire, vec![url], 1).all(count, stage.plan.senders).await?;
+    server.stop(false).await;
+    Ok(super::per_second(count, elapsed))
 }
 
 struct Handler {
@@ -92,7 +90,17 @@ enum Sink {
 }
 
 impl Sink {
-    fn sqlite(path: &Path) -> anyhow::Result<Sink> {
+    /// `shared`: writes that wait share one commit. Redis has its own way: it syncs once for all commands that it read
+    /// at once.
+    async fn open(stage: &Stage<'_>, shared: bool) -> anyhow::Result<Sink> {
+        match &stage.plan.store {
+            None if shared => Sink::sqlite(&stage.folder.join("floor.db"), BATCH_MAX),
+            None => Sink::sqlite(&stage.folder.join("floor-plain.db"), 1),
+            Some(url) => Sink::redis(url).await,
+        }
+    }
+
+    fn sqlite(path: &Path, batch_max: usize) -> anyhow::Result<Sink> {
         let conn = rusqlite::Connection::open(path)?;
         let _: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         conn.pragma_update(None, "synchronous", "FULL")?;
@@ -100,7 +108,7 @@ impl Sink {
         let (to, from) = mpsc::channel(WAITING_MAX);
         std::thread::Builder::new()
             .name("floor-writer".to_owned())
-            .spawn(move || group_commit(&conn, from))?;
+            .spawn(move || group_commit(&conn, from, batch_max))?;
         Ok(Sink::Sqlite(to))
     }
 
@@ -129,10 +137,14 @@ impl Sink {
     }
 }
 
-fn group_commit(conn: &rusqlite::Connection, mut from: mpsc::Receiver<(Vec<u8>, oneshot::Sender<()>)>) {
+fn group_commit(
+    conn: &rusqlite::Connection,
+    mut from: mpsc::Receiver<(Vec<u8>, oneshot::Sender<()>)>,
+    batch_max: usize,
+) {
     while let Some(first) = from.blocking_recv() {
         let mut batch = vec![first];
-        while batch.len() < BATCH_MAX
+        while batch.len() < batch_max
             && let Ok(next) = from.try_recv()
         {
             batch.push(next);

@@ -17,17 +17,21 @@ use crate::delivery::outbound::Outbound;
 pub(super) const CREDENTIALS: [(&str, &str); 3] =
     [("merchant_login", "bench"), ("password1", "bench-password-1"), ("password2", "bench-password-2")];
 
-/// Senders for one inbound URL.
+/// Senders for some inbound URLs, which take turns.
 pub(super) struct Load {
     wire: Outbound,
-    url: String,
+    urls: Arc<Vec<String>>,
     first: usize,
 }
 
 impl Load {
     /// Orders are numbered from `first` on.
-    pub(super) fn new(wire: &Outbound, url: &str, first: usize) -> Load {
-        Load { wire: wire.clone(), url: url.to_owned(), first }
+    pub(super) fn new(wire: &Outbound, urls: Vec<String>, first: usize) -> Load {
+        Load { wire: wire.clone(), urls: Arc::new(urls), first }
+    }
+
+    fn url(&self, index: usize) -> String {
+        self.urls.get(index % self.urls.len().max(1)).cloned().unwrap_or_default()
     }
 
     /// Sends so many as fast as so many senders can; how long that took.
@@ -36,7 +40,7 @@ impl Load {
         let notices: anyhow::Result<Vec<Request>> = (0..count).map(|index| self.notice(index)).collect();
         let notices = Arc::new(notices?);
         drive(count, senders, |index| {
-            let (wire, url, notices) = (self.wire.clone(), self.url.clone(), Arc::clone(&notices));
+            let (wire, url, notices) = (self.wire.clone(), self.url(index), Arc::clone(&notices));
             async move {
                 let Some(notice) = notices.get(index) else { return false };
                 post(&wire, &url, &notice.headers, notice.body.clone()).await == Some(200)
@@ -51,6 +55,7 @@ impl Load {
         rate: u32,
         how_long: Duration,
         subscriber: &Subscriber,
+        sent_one: &(dyn Fn() + Sync),
     ) -> anyhow::Result<Vec<Duration>> {
         let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate.max(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
@@ -60,9 +65,10 @@ impl Load {
         while watch.elapsed() < how_long {
             ticks.tick().await;
             let notice = self.notice(index)?;
-            let (wire, url) = (self.wire.clone(), self.url.clone());
+            let (wire, url) = (self.wire.clone(), self.url(index));
             let order = self.first.saturating_add(index);
             index = index.saturating_add(1);
+            sent_one();
             sent.push(tokio::spawn(async move {
                 let accepted = post(&wire, &url, &notice.headers, notice.body.clone()).await == Some(200);
                 (order, accepted.then(|| watch.elapsed()))

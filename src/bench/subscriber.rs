@@ -24,7 +24,7 @@ struct Inside {
 
 pub(super) struct Subscriber {
     inside: Arc<Inside>,
-    port: u16,
+    url: String,
     server: ServerHandle,
 }
 
@@ -40,7 +40,8 @@ struct Payload {
 }
 
 impl Subscriber {
-    pub(super) fn start() -> anyhow::Result<Subscriber> {
+    /// Starts one; with a certificate for `localhost` it speaks TLS.
+    pub(super) fn start(tls: Option<&rustls::ServerConfig>) -> anyhow::Result<Subscriber> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
         let inside = Arc::new(Inside::default());
@@ -48,16 +49,33 @@ impl Subscriber {
         let server =
             HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(take)))
                 .workers(1)
-                .disable_signals()
-                .listen(listener)?
-                .run();
+                .disable_signals();
+        let (server, url) = match tls {
+            None => (server.listen(listener)?, format!("http://127.0.0.1:{port}/events")),
+            Some(tls) => (
+                server.listen_rustls_0_23(listener, tls.clone())?,
+                format!("https://localhost:{port}/events"),
+            ),
+        };
+        let server = server.run();
         let handle = server.handle();
         tokio::spawn(server);
-        Ok(Subscriber { inside, port, server: handle })
+        Ok(Subscriber { inside, url, server: handle })
     }
 
-    pub(super) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/events", self.port)
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Forgets what came.
+    pub(super) fn forget(&self) {
+        self.inside.arrived.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// How long ago each order's event arrived.
+    pub(super) fn ages(&self, orders: std::ops::Range<usize>) -> Vec<Duration> {
+        let arrived = self.inside.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.filter_map(|order| arrived.get(&order)).map(Stopwatch::elapsed).collect()
     }
 
     /// Waits until events of so many orders came.
@@ -92,7 +110,7 @@ impl Subscriber {
         Ok(tokio::time::timeout(PATIENCE, waiting).await?)
     }
 
-    pub(super) async fn stop(self) {
+    pub(super) async fn stop(&self) {
         self.server.stop(false).await;
     }
 }

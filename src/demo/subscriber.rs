@@ -8,8 +8,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use anyhow::Context as _;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::sync::{Mutex, OnceCell, mpsc};
 
 use super::PATIENCE;
@@ -46,7 +44,7 @@ pub(super) struct Subscriber {
 
 impl Subscriber {
     pub(super) fn start(folder: &Path) -> anyhow::Result<Subscriber> {
-        let tls = tls(folder)?;
+        let tls = crate::tls::for_localhost(&folder.join("ca.pem"))?;
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -133,18 +131,4 @@ async fn take(inside: web::Data<Inside>, request: HttpRequest, body: web::Bytes)
         401 => HttpResponse::Unauthorized().finish(),
         _ => HttpResponse::InternalServerError().body("the shop's database is restarting"),
     }
-}
-
-/// A CA, and a certificate for localhost signed by it; the CA goes into `ca.pem`.
-fn tls(folder: &Path) -> anyhow::Result<rustls::ServerConfig> {
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    std::fs::write(folder.join("ca.pem"), ca.pem())?;
-    let key = KeyPair::generate()?;
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names)?.signed_by(&key, &ca)?;
-    let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-    let private = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
-    Ok(rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(chain, private)?)
 }

@@ -6,6 +6,7 @@ mod store_suite;
 mod abuse;
 mod api;
 mod authority;
+mod bench;
 mod cli;
 mod crash;
 mod crashes;

@@ -1,0 +1,117 @@
+//! `kassir bench` as a user runs it, with small counts. What it measures is not judged here: only that it is all there.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+/// Runs it and reads its JSON.
+async fn bench(arguments: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let small =
+        ["--json", "--count", "40", "--senders", "8", "--rate", "40", "--seconds", "1", "--waiting", "30"];
+    let out = Command::new(env!("CARGO_BIN_EXE_kassir"))
+        .arg("bench")
+        .args(small)
+        .args(arguments)
+        .current_dir(folder.path())
+        .env("TMPDIR", folder.path())
+        .stderr(Stdio::piped())
+        .output()
+        .await
+        .unwrap();
+    assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0, "it tidies up");
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+/// The figure at a JSON pointer.
+fn figure(figures: &Value, pointer: &str) -> f64 {
+    let found = figures.pointer(pointer).unwrap_or(&Value::Null);
+    found.as_f64().unwrap_or_else(|| panic!("{pointer} is {found} in {figures:#}"))
+}
+
+fn above_zero(figures: &Value, pointers: &[&str]) {
+    for pointer in pointers {
+        assert!(figure(figures, pointer) > 0.0, "{pointer} in {figures:#}");
+    }
+}
+
+fn throughput_is_there(figures: &Value) {
+    above_zero(figures, &["/floor/intake_per_s", "/floor/end_to_end_per_s", "/floor/plain_per_s"]);
+    for part in ["intake", "end_to_end"] {
+        above_zero(
+            figures,
+            &["per_s", "ratio"].map(|name| format!("/{part}/{name}")).each_ref().map(String::as_str),
+        );
+        assert!(figure(figures, &format!("/{part}/cpu_ms_per_event")) >= 0.0);
+    }
+    // One look and one commit for each, but for a notification whose commit met another; nothing was to be delivered.
+    let trips = figure(figures, "/intake/round_trips/per_notification");
+    assert!((2.0..3.0).contains(&trips), "{figures:#}");
+    assert!(figure(figures, "/intake/round_trips/per_delivery") == 0.0, "{figures:#}");
+}
+
+fn the_rest_is_there(figures: &Value, scheduled: f64) {
+    above_zero(
+        figures,
+        &["/resident_mb", "/backlog/ready_s", "/backlog/resident_mb", "/backlog/first_overdue_s"],
+    );
+    assert!(figure(figures, "/backlog/scheduled") == scheduled);
+    assert!(figure(figures, "/backlog/due_p99_ms") >= figure(figures, "/backlog/first_due_ms"));
+    above_zero(figures, &["/size/bytes_per_payment", "/size/payments"]);
+    for part in ["growth", "endpoints", "endpoints_of_one"] {
+        let steps = figures[part].as_array().unwrap();
+        assert!(steps.len() >= 2, "{figures:#}");
+        for step in 0..steps.len() {
+            above_zero(
+                figures,
+                &["size", "per_s", "resident_mb"]
+                    .map(|name| format!("/{part}/{step}/{name}"))
+                    .each_ref()
+                    .map(String::as_str),
+            );
+            assert!(figure(figures, &format!("/{part}/{step}/ratio")) >= 0.0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn throughput_latency_and_a_slow_endpoint_are_measured_through_tls() {
+    let figures = bench(&["--tls", "intake", "end-to-end", "latency", "slow"]).await;
+    assert_eq!(figures["tls"], true);
+    throughput_is_there(&figures);
+    above_zero(&figures, &["/latency/max_ms", "/slow/waiting", "/slow/alone/max_ms", "/slow/beside/max_ms"]);
+    assert!(figure(&figures, "/latency/round_trips/per_delivery") >= 1.0, "{figures:#}");
+    assert!(figures["backlog"].is_null() && figures["growth"].is_null(), "{figures:#}");
+}
+
+#[tokio::test]
+async fn a_backlog_size_and_growth_are_measured() {
+    let figures = bench(&[
+        "backlog",
+        "size",
+        "growth",
+        "endpoints",
+        "--scheduled",
+        "60",
+        "--stored",
+        "50",
+        "--endpoints",
+        "3",
+    ]);
+    the_rest_is_there(&figures.await, 60.0);
+}
+
+#[tokio::test]
+async fn redis_is_measured_the_same_way() {
+    let server = crate::redis_server::Server::start(crate::redis_server::DURABLE);
+    let parts =
+        ["--full", "--scheduled", "60", "--stored", "50", "--endpoints", "3", "--store", &server.url()];
+    let figures = bench(&parts).await;
+    throughput_is_there(&figures);
+    the_rest_is_there(&figures, 60.0);
+    assert!(figure(&figures, "/end_to_end/redis_cpu_ms_per_event") >= 0.0);
+    let left: Vec<String> = server.command(&["KEYS", "bench-*:*"]);
+    assert!(left.is_empty(), "it tidies up: {left:?}");
+}
