@@ -23,20 +23,21 @@ const TRY_PAUSE: Duration = Duration::from_millis(60);
 pub(super) struct Call {
     script: &'static Script,
     partition: u8,
-    via: Via,
+    /// A connection of the pool instead of one of the shared ones.
+    by_pool: bool,
     args: Vec<Vec<u8>>,
 }
 
 impl Call {
-    /// A call in a partition, over the shared connection.
+    /// A call in a partition, over one of the shared connections.
     pub(super) fn new(script: &'static Script, partition: u8) -> Call {
-        Call { script, partition, via: Via::Shared, args: Vec::new() }
+        Call { script, partition, by_pool: false, args: Vec::new() }
     }
 
     /// Over a connection of the pool.
     #[must_use]
     pub(super) fn by_pool(mut self) -> Call {
-        self.via = Via::Pool;
+        self.by_pool = true;
         self
     }
 
@@ -88,14 +89,15 @@ impl RedisStore {
     pub(super) async fn call(&self, call: Call) -> Result<Reply> {
         let started = Stopwatch::start();
         let request = if call.script.writes { Uuid::new_v4().as_bytes().to_vec() } else { Vec::new() };
+        let via = self.way_of(&call);
         let (mut tries, mut before) = (1, None);
         let result = loop {
             let left = self.timeout.saturating_sub(started.elapsed());
-            let failure = match tokio::time::timeout(left, self.once(&call, &request)).await {
+            let failure = match tokio::time::timeout(left, self.once(&call, via, &request)).await {
                 Ok(Ok(value)) => break Ok(Reply(value)),
                 Ok(Err(failure)) => failure,
                 Err(_) => {
-                    self.link.forget_all(self.way_of(&call));
+                    self.link.forget_all(via);
                     let words = format!("Redis did not answer within {} ms", self.timeout.as_millis());
                     // What an earlier try met says more than that there was no time for another.
                     break Err(before.unwrap_or(StoreError::Unavailable(words)));
@@ -118,14 +120,14 @@ impl RedisStore {
             .await
     }
 
-    async fn once(&self, call: &Call, request: &[u8]) -> std::result::Result<Value, Failure> {
+    async fn once(&self, call: &Call, via: Via, request: &[u8]) -> std::result::Result<Value, Failure> {
         let by_hash = self.command("EVALSHA", &call.script.sha, call, request);
-        let first = self.send(call, &by_hash).await;
+        let first = self.send(call, via, &by_hash).await;
         match first {
             Err(failure) if failure.no_script => {
                 // EVAL loads it as well: the next call finds it.
                 let whole = self.command("EVAL", &call.script.code, call, request);
-                self.send(call, &whole).await
+                self.send(call, via, &whole).await
             }
             other => other,
         }
@@ -133,10 +135,14 @@ impl RedisStore {
 
     /// By which way a call goes: a write that waits for replicas has connections of its own.
     fn way_of(&self, call: &Call) -> Via {
-        if self.replicas.is_some() && call.script.kept() { Via::Waiting } else { call.via }
+        match (call.by_pool, self.replicas.is_some() && call.script.kept()) {
+            (_, true) => Via::Waiting(self.link.turn()),
+            (true, false) => Via::Pool,
+            (false, false) => Via::Shared(self.link.turn()),
+        }
     }
 
-    async fn send(&self, call: &Call, cmd: &Cmd) -> std::result::Result<Value, Failure> {
+    async fn send(&self, call: &Call, via: Via, cmd: &Cmd) -> std::result::Result<Value, Failure> {
         let failed = |(generation, error): (u64, redis::RedisError)| {
             let failure = failure::read(&error, call.script.name);
             if failure.reconnect {
@@ -145,16 +151,17 @@ impl RedisStore {
             }
             failure
         };
-        match (&self.replicas, self.way_of(call)) {
-            (Some(wait), Via::Waiting) => {
-                let (written, waited) = self.link.send_and_wait(cmd, wait.command()).await.map_err(failed)?;
+        match (&self.replicas, via) {
+            (Some(wait), Via::Waiting(_)) => {
+                let sent = self.link.send_and_wait(via, cmd, wait.command()).await;
+                let (written, waited) = sent.map_err(failed)?;
                 wait.judge(&waited).map_err(|error| {
                     metrics::counter!("kassir_store_replica_waits_failed_total").increment(1);
                     Failure::unknown(error)
                 })?;
                 Ok(written)
             }
-            (_, way) => self.link.send(way, cmd).await.map_err(failed),
+            _ => self.link.send(via, cmd).await.map_err(failed),
         }
     }
 

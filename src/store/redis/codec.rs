@@ -13,11 +13,8 @@ use serde::de::DeserializeOwned;
 use super::keys::damaged;
 use crate::store::{Result, StoreError};
 
-/// JSON as it is.
+/// First byte of JSON as it is.
 const PLAIN: u8 = 0;
-/// Deflated with [`DICTIONARY`] and the context.
-const DEFLATED: u8 = 1;
-const DICTIONARY: &[u8] = include_bytes!("dictionary-1.txt");
 /// The largest record, bytes of JSON.
 const RECORD_MAX: usize = 16 * 1024 * 1024;
 /// Deflate's effort: higher ones gain less than 1 %.
@@ -27,22 +24,102 @@ const STEP: usize = 4 * 1024;
 /// Deflate looks back no farther than 32 KiB less a little.
 const CONTEXT_MAX: usize = 32 * 1024 - 512;
 
+/// What a kind of record usually says, what is said most often last. A short one costs less time than a long one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dictionary {
+    /// What has none of its own.
+    Any,
+    /// Events with providers' bodies.
+    Event,
+    /// Payments.
+    Payment,
+    /// Notifications that stand alone.
+    Notification,
+    /// Notifications whose body is known from their event.
+    Leaning,
+    /// Deliveries.
+    Delivery,
+    /// Attempts.
+    Attempt,
+}
+
+impl Dictionary {
+    const ALL: [Dictionary; 7] = [
+        Dictionary::Any,
+        Dictionary::Event,
+        Dictionary::Payment,
+        Dictionary::Notification,
+        Dictionary::Leaning,
+        Dictionary::Delivery,
+        Dictionary::Attempt,
+    ];
+
+    /// First byte of a record that is deflated with it.
+    const fn code(self) -> u8 {
+        match self {
+            Dictionary::Any => 1,
+            Dictionary::Event => 2,
+            Dictionary::Payment => 3,
+            Dictionary::Notification => 4,
+            Dictionary::Leaning => 5,
+            Dictionary::Delivery => 6,
+            Dictionary::Attempt => 7,
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Dictionary::Any => include_str!("dictionaries/plain.txt"),
+            Dictionary::Event => include_str!("dictionaries/event.txt"),
+            Dictionary::Payment => include_str!("dictionaries/payment.txt"),
+            Dictionary::Notification => {
+                concat!(include_str!("dictionaries/event.txt"), include_str!("dictionaries/notification.txt"))
+            }
+            Dictionary::Leaning => include_str!("dictionaries/notification.txt"),
+            Dictionary::Delivery => include_str!("dictionaries/delivery.txt"),
+            Dictionary::Attempt => include_str!("dictionaries/attempt.txt"),
+        }
+    }
+
+    /// With the end of a context behind it.
+    fn with(self, context: &str) -> Vec<u8> {
+        let (text, context) = (self.text().as_bytes(), context.as_bytes());
+        let tail = context.len().saturating_sub(CONTEXT_MAX.saturating_sub(text.len()));
+        [text, context.get(tail..).unwrap_or_default()].concat()
+    }
+}
+
 /// Writes a record. `context`: texts that the record repeats and the reader knows too (ids of its key); reading needs
 /// exactly the same.
 ///
 /// # Errors
 ///
 /// [`StoreError::Limit`] when it is too large.
-pub(super) fn pack<T: Serialize>(record: &T, context: &str) -> Result<Vec<u8>> {
-    let json = serde_json::to_vec(record).map_err(|_| damaged("a record to be written"))?;
+pub(super) fn pack<T: Serialize>(record: &T, dictionary: Dictionary, context: &str) -> Result<Vec<u8>> {
+    pack_with(record, "", dictionary, context)
+}
+
+/// Writes a record and a long text of it behind it, as it is: as a JSON text it would be full of backslashes.
+///
+/// # Errors
+///
+/// [`StoreError::Limit`] when it is too large.
+pub(super) fn pack_with<T: Serialize>(
+    record: &T,
+    text: &str,
+    dictionary: Dictionary,
+    context: &str,
+) -> Result<Vec<u8>> {
+    let mut json = serde_json::to_vec(record).map_err(|_| damaged("a record to be written"))?;
+    json.extend_from_slice(text.as_bytes());
     if json.len() > RECORD_MAX {
         return Err(StoreError::Limit(format!(
             "a record of {} bytes is larger than {RECORD_MAX}",
             json.len()
         )));
     }
-    let packed = deflate(&json, context).filter(|packed| packed.len() < json.len());
-    let (how, bytes) = packed.as_ref().map_or((PLAIN, &json), |packed| (DEFLATED, packed));
+    let packed = deflate(&json, &dictionary.with(context)).filter(|packed| packed.len() < json.len());
+    let (how, bytes) = packed.as_ref().map_or((PLAIN, &json), |packed| (dictionary.code(), packed));
     Ok([&[how], bytes.as_slice()].concat())
 }
 
@@ -52,25 +129,37 @@ pub(super) fn pack<T: Serialize>(record: &T, context: &str) -> Result<Vec<u8>> {
 ///
 /// [`StoreError::Corrupt`].
 pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8], context: &str) -> Result<T> {
-    let json = match bytes.split_first() {
-        Some((&PLAIN, json)) => json.to_vec(),
-        Some((&DEFLATED, packed)) => inflate(packed, context).ok_or_else(|| damaged("a record"))?,
-        _ => return Err(StoreError::Corrupt("it was written by a newer version of Kassir".to_owned())),
-    };
-    serde_json::from_slice(&json).map_err(|error| {
-        // Not the record itself: it may hold what is nobody's business.
-        StoreError::Corrupt(format!(
-            "its JSON does not fit ({:?} at byte {})",
-            error.classify(),
-            error.column()
-        ))
-    })
+    let json = unpacked(bytes, context)?;
+    serde_json::from_slice(&json).map_err(|error| misfit(&error))
 }
 
-fn dictionary(context: &str) -> Vec<u8> {
-    let context = context.as_bytes();
-    let tail = context.len().saturating_sub(CONTEXT_MAX - DICTIONARY.len());
-    [DICTIONARY, context.get(tail..).unwrap_or_default()].concat()
+/// Reads what [`pack_with`] wrote: the record, and the text behind it.
+///
+/// # Errors
+///
+/// [`StoreError::Corrupt`].
+pub(super) fn unpack_with<T: DeserializeOwned>(bytes: &[u8], context: &str) -> Result<(T, String)> {
+    let mut json = unpacked(bytes, context)?;
+    let mut read = serde_json::Deserializer::from_slice(&json).into_iter::<T>();
+    let record = read.next().ok_or_else(|| damaged("a record"))?.map_err(|error| misfit(&error))?;
+    let end = read.byte_offset().min(json.len());
+    let text = json.split_off(end);
+    Ok((record, String::from_utf8(text).map_err(|_| damaged("a record's text"))?))
+}
+
+fn unpacked(bytes: &[u8], context: &str) -> Result<Vec<u8>> {
+    let newer = || StoreError::Corrupt("it was written by a newer version of Kassir".to_owned());
+    let (how, rest) = bytes.split_first().ok_or_else(newer)?;
+    if *how == PLAIN {
+        return Ok(rest.to_vec());
+    }
+    let known = Dictionary::ALL.into_iter().find(|dictionary| dictionary.code() == *how);
+    inflate(rest, &known.ok_or_else(newer)?.with(context)).ok_or_else(|| damaged("a record"))
+}
+
+fn misfit(error: &serde_json::Error) -> StoreError {
+    // Not the record itself: it may hold what is nobody's business.
+    StoreError::Corrupt(format!("its JSON does not fit ({:?} at byte {})", error.classify(), error.column()))
 }
 
 thread_local! {
@@ -79,15 +168,15 @@ thread_local! {
     static INFLATE: RefCell<Decompress> = RefCell::new(Decompress::new(false));
 }
 
-fn deflate(json: &[u8], context: &str) -> Option<Vec<u8>> {
+fn deflate(json: &[u8], dictionary: &[u8]) -> Option<Vec<u8>> {
     DEFLATE.with_borrow_mut(|deflate| {
         deflate.reset();
-        deflate_with(deflate, json, context)
+        deflate_with(deflate, json, dictionary)
     })
 }
 
-fn deflate_with(deflate: &mut Compress, json: &[u8], context: &str) -> Option<Vec<u8>> {
-    deflate.set_dictionary(&dictionary(context)).ok()?;
+fn deflate_with(deflate: &mut Compress, json: &[u8], dictionary: &[u8]) -> Option<Vec<u8>> {
+    deflate.set_dictionary(dictionary).ok()?;
     let mut packed = Vec::with_capacity(json.len() / 2 + 64);
     loop {
         let done = usize::try_from(deflate.total_in()).ok()?;
@@ -99,15 +188,15 @@ fn deflate_with(deflate: &mut Compress, json: &[u8], context: &str) -> Option<Ve
     }
 }
 
-fn inflate(packed: &[u8], context: &str) -> Option<Vec<u8>> {
+fn inflate(packed: &[u8], dictionary: &[u8]) -> Option<Vec<u8>> {
     INFLATE.with_borrow_mut(|inflate| {
         inflate.reset(false);
-        inflate_with(inflate, packed, context)
+        inflate_with(inflate, packed, dictionary)
     })
 }
 
-fn inflate_with(inflate: &mut Decompress, packed: &[u8], context: &str) -> Option<Vec<u8>> {
-    inflate.set_dictionary(&dictionary(context)).ok()?;
+fn inflate_with(inflate: &mut Decompress, packed: &[u8], dictionary: &[u8]) -> Option<Vec<u8>> {
+    inflate.set_dictionary(dictionary).ok()?;
     let mut json = Vec::with_capacity(packed.len() * 4 + STEP);
     loop {
         let done = usize::try_from(inflate.total_in()).ok()?;
@@ -129,39 +218,62 @@ fn inflate_with(inflate: &mut Decompress, packed: &[u8], context: &str) -> Optio
 mod tests {
     use super::*;
 
+    const ANY: Dictionary = Dictionary::Any;
+
     #[test]
     fn records_come_back_and_known_texts_cost_little() {
         let id = "evt_01jqh0a3zq7q8b6v5f4e3d2c1b";
         let record = vec![id.to_owned(); 3];
-        let with = pack(&record, id).unwrap();
-        let without = pack(&record, "").unwrap();
-        assert!(with.len() + 15 < without.len(), "{} {}", with.len(), without.len());
-        assert_eq!(unpack::<Vec<String>>(&with, id).unwrap(), record);
-        assert!(unpack::<Vec<String>>(&with, "another").is_err());
+        for dictionary in Dictionary::ALL {
+            let with = pack(&record, dictionary, id).unwrap();
+            let without = pack(&record, dictionary, "").unwrap();
+            assert!(with.len() + 15 < without.len(), "{} {}", with.len(), without.len());
+            assert_eq!(unpack::<Vec<String>>(&with, id).unwrap(), record);
+            assert!(unpack::<Vec<String>>(&with, "another").is_err());
+        }
         let large = "x\u{1f600}\"".repeat(40_000);
-        assert_eq!(unpack::<String>(&pack(&large, id).unwrap(), id).unwrap(), large);
-        assert!(matches!(pack(&"x".repeat(RECORD_MAX), ""), Err(StoreError::Limit(_))));
+        assert_eq!(unpack::<String>(&pack(&large, ANY, id).unwrap(), id).unwrap(), large);
+        assert!(matches!(pack(&"x".repeat(RECORD_MAX), ANY, ""), Err(StoreError::Limit(_))));
+    }
+
+    #[test]
+    fn a_dictionary_leaves_room_for_a_context_and_has_a_code_of_its_own() {
+        let mut codes: Vec<u8> = Dictionary::ALL.map(Dictionary::code).to_vec();
+        codes.dedup();
+        assert_eq!(codes.len(), Dictionary::ALL.len());
+        assert!(!codes.contains(&PLAIN));
+        for dictionary in Dictionary::ALL {
+            assert!(dictionary.text().len() < CONTEXT_MAX / 2, "{dictionary:?}");
+        }
     }
 
     #[test]
     fn what_is_no_record_is_an_error() {
-        for bytes in [&b""[..], b"\x00", b"\x01", b"\x01\xff\xff", b"\x09{}", b"\x00{"] {
+        for bytes in [&b""[..], b"\x00", b"\x01", b"\x01\xff\xff", b"\x2a{}", b"\x00{"] {
             assert!(matches!(unpack::<Vec<u8>>(bytes, ""), Err(StoreError::Corrupt(_))), "{bytes:?}");
+            assert!(matches!(unpack_with::<Vec<u8>>(bytes, ""), Err(StoreError::Corrupt(_))), "{bytes:?}");
         }
     }
 
     proptest::proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>, how in 0_u8..9) {
             let _ = unpack::<String>(&bytes, "x");
-            let mut deflated = vec![DEFLATED];
+            let mut deflated = vec![how];
             deflated.extend(&bytes);
             let _ = unpack::<String>(&deflated, "x");
+            let _ = unpack_with::<Vec<String>>(&deflated, "x");
         }
 
         #[test]
-        fn every_text_comes_back(text: String, context: String) {
-            proptest::prop_assert_eq!(unpack::<String>(&pack(&text, &context).unwrap(), &context).unwrap(), text);
+        fn every_text_comes_back(text: String, behind: String, context: String) {
+            for dictionary in Dictionary::ALL {
+                let packed = pack(&text, dictionary, &context).unwrap();
+                proptest::prop_assert_eq!(unpack::<String>(&packed, &context).unwrap(), text.clone());
+                let packed = pack_with(&[&text], &behind, dictionary, &context).unwrap();
+                let (read, rest) = unpack_with::<Vec<String>>(&packed, &context).unwrap();
+                proptest::prop_assert_eq!((read, rest), (vec![text.clone()], behind.clone()));
+            }
         }
     }
 }

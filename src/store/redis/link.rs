@@ -1,5 +1,8 @@
-//! Connections: one shared, multiplexed one for the money's path, and a small pool for batches (lists, upkeep), so
-//! that a long page never waits in front of a commit; where writes wait for replicas, some more for these.
+//! Connections: a few multiplexed ones for the money's path, and a small pool for batches (lists, upkeep), so that a
+//! long page never waits in front of a commit.
+//!
+//! Why a few: with `appendfsync always` Redis syncs once for all that it read at one time, and of each connection it
+//! reads 16 KB at a time. Through one connection half a dozen commits would share a sync of the disk, however many wait.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -20,10 +23,12 @@ use crate::store::{Result, StoreError};
 
 /// Connections of the pool: batches under way at once.
 const POOL_SIZE: usize = 4;
-/// Commands that may wait to be written to the shared connection.
+/// Commands that may wait to be written to one of the shared connections.
 const PIPELINE_MAX: usize = 1024;
 /// After a failed attempt to connect, everybody gets its error for so long instead of trying too.
 const CONNECT_PAUSE: Duration = Duration::from_millis(100);
+/// Shared connections.
+const SHARED_SIZE: usize = 8;
 /// Connections for writes that wait for replicas: one that waits holds up what was sent after it.
 const WAITING_SIZE: usize = 8;
 /// Longest question to the sentinels beside the work: it must not hold up the next word that this router lives.
@@ -34,12 +39,12 @@ const CLUSTER_RETRIES: u32 = 3;
 /// By which way a call goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Via {
-    /// The shared connection.
-    Shared,
+    /// One of the shared connections. A call that is sent again goes the same way: what it met there is mended there.
+    Shared(usize),
     /// A connection of the pool.
     Pool,
     /// One of the connections for writes that wait for replicas.
-    Waiting,
+    Waiting(usize),
 }
 
 #[derive(Clone)]
@@ -78,7 +83,7 @@ struct Slot {
 pub(super) struct Link {
     address: Address,
     timeout: Duration,
-    shared: Lane,
+    shared: [Lane; SHARED_SIZE],
     waiting: [Lane; WAITING_SIZE],
     turn: AtomicUsize,
     /// The address that the sentinels named last, when a connection was made.
@@ -106,7 +111,7 @@ impl Link {
         Ok(Link {
             address,
             timeout,
-            shared: Lane::default(),
+            shared: Default::default(),
             waiting: Default::default(),
             turn: AtomicUsize::new(0),
             primary: Mutex::default(),
@@ -121,15 +126,30 @@ impl Link {
         &self.address.shown
     }
 
+    /// The number of the connection whose turn it is.
+    pub(super) fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn lane(&self, via: Via) -> RedisResult<&Lane> {
+        let lane = match via {
+            Via::Shared(number) => self.shared.get(number % SHARED_SIZE),
+            Via::Waiting(number) => self.waiting.get(number % WAITING_SIZE),
+            Via::Pool => None,
+        };
+        lane.ok_or_else(|| RedisError::from((ErrorKind::Client, "there is no such connection")))
+    }
+
     /// Sends a command and gives the answer; with an error, the generation of the connection that it came from.
     pub(super) async fn send(&self, via: Via, cmd: &Cmd) -> std::result::Result<Value, (u64, RedisError)> {
         if self.closed.load(Ordering::Relaxed) {
             return Err((u64::MAX, RedisError::from((ErrorKind::Client, "the store was closed"))));
         }
+        let unsent = |error| (u64::MAX, error);
         if via == Via::Pool {
-            return self.send_by_pool(cmd).await.map_err(|error| (u64::MAX, error));
+            return self.send_by_pool(cmd).await.map_err(unsent);
         }
-        let (generation, wire) = self.wire(&self.shared).await.map_err(|error| (u64::MAX, error))?;
+        let (generation, wire) = self.wire(self.lane(via).map_err(unsent)?).await.map_err(unsent)?;
         let sent = match wire {
             Wire::One(mut wire) => wire.send_packed_command(cmd).await,
             Wire::Cluster(mut wire) => wire.req_packed_command(cmd).await,
@@ -141,15 +161,15 @@ impl Link {
     /// answers.
     pub(super) async fn send_and_wait(
         &self,
+        via: Via,
         cmd: &Cmd,
         wait: Cmd,
     ) -> std::result::Result<(Value, Value), (u64, RedisError)> {
         if self.closed.load(Ordering::Relaxed) {
             return Err((u64::MAX, RedisError::from((ErrorKind::Client, "the store was closed"))));
         }
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % WAITING_SIZE;
-        let lane = self.waiting.get(turn).unwrap_or(&self.shared);
-        let (generation, wire) = self.wire(lane).await.map_err(|error| (u64::MAX, error))?;
+        let unsent = |error| (u64::MAX, error);
+        let (generation, wire) = self.wire(self.lane(via).map_err(unsent)?).await.map_err(unsent)?;
         let mut both = redis::pipe();
         both.add_command(cmd.clone()).add_command(wait);
         let sent = match wire {
@@ -185,7 +205,7 @@ impl Link {
 
     /// Sends a command to each master and gives the answers by node; the name is empty where there is only one.
     pub(super) async fn on_each_master(&self, cmd: Cmd) -> RedisResult<Vec<(String, Value)>> {
-        let (_, wire) = self.wire(&self.shared).await?;
+        let (_, wire) = self.wire(self.lane(Via::Shared(0))?).await?;
         let asked = async {
             match wire {
                 Wire::One(mut wire) => {
@@ -207,15 +227,15 @@ impl Link {
     }
 
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        std::iter::once(&self.shared).chain(&self.waiting)
+        self.shared.iter().chain(&self.waiting)
     }
 
-    /// Drops a connection if it is still there: the next call makes a new one. The pool's connections prove themselves
-    /// with a PING each time they are taken.
+    /// Drops a connection if it is still there, and those that were made before it: the next calls make new ones. The
+    /// pool's connections prove themselves with a PING each time they are taken.
     pub(super) fn forget(&self, generation: u64) {
         for lane in self.lanes() {
             let mut slot = lane.slot();
-            if slot.generation == generation {
+            if generation != u64::MAX && slot.generation <= generation {
                 slot.wire = None;
             }
         }
@@ -224,9 +244,9 @@ impl Link {
     /// Drops the connections on which a call by this way may have gone.
     pub(super) fn forget_all(&self, via: Via) {
         match via {
-            Via::Shared => self.shared.slot().wire = None,
+            Via::Shared(_) => self.shared.iter().for_each(|lane| lane.slot().wire = None),
             Via::Pool => self.forget_pool(),
-            Via::Waiting => self.waiting.iter().for_each(|lane| lane.slot().wire = None),
+            Via::Waiting(_) => self.waiting.iter().for_each(|lane| lane.slot().wire = None),
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::codec::{pack, unpack};
+use super::codec::{Dictionary, pack, pack_with, unpack, unpack_with};
 use super::keys::{ID_LEN, damaged, id};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::event::Event;
@@ -23,7 +23,7 @@ pub(super) fn versioned(bytes: &[u8]) -> Result<(u64, &[u8])> {
 
 /// Writes a payment.
 pub(super) fn pack_payment(payment: &Payment) -> Result<Vec<u8>> {
-    pack(payment, &payment.merchant.to_string())
+    pack(payment, Dictionary::Payment, &payment.merchant.to_string())
 }
 
 /// Reads a payment with its version.
@@ -33,21 +33,23 @@ pub(super) fn payment(merchant: MerchantId, number: u32, bytes: &[u8]) -> Result
     Ok(Payment { number, version, ..read })
 }
 
-/// Writes an event.
+/// Writes an event: its body behind the rest.
 pub(super) fn pack_event(event: &Event) -> Result<Vec<u8>> {
-    pack(event, &format!("{}{}", event.merchant, event.id))
+    let context = format!("{}{}", event.merchant, event.id);
+    let without = Event { tail: String::new(), ..event.clone() };
+    pack_with(&without, &event.tail, Dictionary::Event, &context)
 }
 
 /// Reads an event.
 pub(super) fn event(merchant: MerchantId, id: EventId, number: u32, bytes: &[u8]) -> Result<Event> {
-    let read: Event = unpack(bytes, &format!("{merchant}{id}"))?;
-    Ok(Event { payment: number, ..read })
+    let (read, tail): (Event, String) = unpack_with(bytes, &format!("{merchant}{id}"))?;
+    Ok(Event { payment: number, tail, ..read })
 }
 
 /// Writes a delivery: its event's id (16 bytes), then the rest.
 pub(super) fn pack_delivery(delivery: &Delivery) -> Result<Vec<u8>> {
     let context = format!("{}{}{}", delivery.merchant, delivery.event, delivery.id);
-    Ok([delivery.event.0.as_bytes().as_slice(), &pack(delivery, &context)?].concat())
+    Ok([delivery.event.0.as_bytes().as_slice(), &pack(delivery, Dictionary::Delivery, &context)?].concat())
 }
 
 /// Reads a delivery with its version.
@@ -65,13 +67,18 @@ const ALONE: u8 = 0;
 /// it, so that only what is around it has to be kept.
 const LEANING: u8 = 1;
 
-/// Writes a notification; with the event that came of it, if that is written with it.
+/// Writes a notification, its body behind the rest; with the event that came of it, if that is written with it.
 pub(super) fn pack_notification(notification: &Notification, event: Option<&Event>) -> Result<Vec<u8>> {
     let context = format!("{}{}", notification.merchant, notification.id);
+    let without = Notification { body: String::new(), ..notification.clone() };
+    let body = &notification.body;
     match event {
-        None => Ok([&[ALONE], pack(notification, &context)?.as_slice()].concat()),
+        None => {
+            let packed = pack_with(&without, body, Dictionary::Notification, &context)?;
+            Ok([&[ALONE], packed.as_slice()].concat())
+        }
         Some(event) => {
-            let packed = pack(notification, &leaning(&context, event))?;
+            let packed = pack_with(&without, body, Dictionary::Leaning, &leaning(&context, event))?;
             Ok([&[LEANING], event.id.0.as_bytes().as_slice(), &packed].concat())
         }
     }
@@ -102,19 +109,18 @@ pub(super) fn notification(
         context = leaning(&context, &self::event(merchant, id, number, event)?);
         skip += ID_LEN;
     }
-    let read: Notification = unpack(bytes.get(skip..).unwrap_or_default(), &context)?;
-    Ok(Notification { payment: (number > 0).then_some(number), ..read })
+    let packed = bytes.get(skip..).unwrap_or_default();
+    let (read, body): (Notification, String) = unpack_with(packed, &context)?;
+    Ok(Notification { payment: (number > 0).then_some(number), body, ..read })
 }
 
 fn leaning(context: &str, event: &Event) -> String {
-    // As it stands in the notification's JSON: a text within a text.
-    let body = serde_json::to_string(&event.tail).unwrap_or_default();
-    format!("{body}{context}{}", event.id)
+    format!("{}{context}{}{}", event.tail, event.id, event.integration)
 }
 
 /// Writes an attempt.
 pub(super) fn pack_attempt(attempt: &Attempt) -> Result<Vec<u8>> {
-    pack(attempt, "")
+    pack(attempt, Dictionary::Attempt, "")
 }
 
 /// Reads a delivery's attempts: each has its length before it.
@@ -131,7 +137,7 @@ pub(super) fn attempts(mut bytes: &[u8]) -> Result<Vec<Attempt>> {
 
 /// Writes a job.
 pub(super) fn pack_job(job: &Job) -> Result<Vec<u8>> {
-    pack(job, "")
+    pack(job, Dictionary::Any, "")
 }
 
 /// Reads a job; `number` is the payment that its commit made, if it made one.
@@ -175,7 +181,7 @@ pub(super) fn field(name: &[u8]) -> Result<Field> {
 
 /// A record without context of its own: configuration, replays, the audit log, API tokens.
 pub(super) fn pack_plain<T: Serialize>(record: &T) -> Result<Vec<u8>> {
-    pack(record, "")
+    pack(record, Dictionary::Any, "")
 }
 
 /// Reads what [`pack_plain`] wrote.

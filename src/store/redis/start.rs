@@ -97,7 +97,7 @@ impl Starter<'_> {
     async fn send(&self, cmd: &Cmd) -> Result<Value> {
         // Not by the pool, whose connections wait for half a second only: a slow Redis must not prevent a start.
         self.link
-            .send(Via::Shared, cmd)
+            .send(Via::Shared(0), cmd)
             .await
             .map_err(|(_, error)| failure::read(&error, "at the start").error)
     }

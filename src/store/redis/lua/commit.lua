@@ -77,24 +77,43 @@ local function real(n)
   return n
 end
 
+-- Fields of the payment of this commit, many of them written with one command.
+local FIELDS_AT_ONCE, fields = 500, {}
+local function flush()
+  if fields[1] then
+    redis.call('HSET', payment_key(merchant, number), unpack(fields))
+    fields = {}
+  end
+end
+local function put(n, field, value)
+  if n == number and op ~= '' then
+    fields[#fields + 1] = field
+    fields[#fields + 1] = value
+    if #fields >= 2 * FIELDS_AT_ONCE then
+      flush()
+    end
+  else
+    redis.call('HSET', payment_key(merchant, n), field, value)
+  end
+end
+
 if op ~= '' then
-  local payment = payment_key(merchant, number)
-  redis.call('HSET', payment, 'p', whole(loaded + 1) .. ':' .. record)
+  put(number, 'p', whole(loaded + 1) .. ':' .. record)
   if op == 'new' then
     redis.call('HSET', config, 'next', whole(number + 1))
     local chunk = whole(math.floor(number / CHUNK))
     redis.call('ZADD', key('px:' .. merchant), chunk, chunk)
     redis.call('HINCRBY', key('pc:' .. merchant), chunk, 1)
   end
-  local all = redis.call('HGET', payment, 'l') or ''
-  local before = #all
+  local added = ''
   for _, link in ipairs(new_links) do
     if redis.call('HSETNX', links, link, whole(number)) == 1 then
-      all = all .. link
+      added = added .. link
     end
   end
-  if #all ~= before then
-    redis.call('HSET', payment, 'l', all)
+  if added ~= '' then
+    local before = op == 'upd' and redis.call('HGET', payment_key(merchant, number), 'l') or ''
+    put(number, 'l', before .. added)
   end
 end
 
@@ -107,7 +126,7 @@ if note ~= '' then
     index_remove(index, note, old)
     redis.call('HDEL', payment_key(merchant, old), 'n' .. note)
   end
-  redis.call('HSET', payment_key(merchant, n), 'n' .. note, note_record)
+  put(n, 'n' .. note, note_record)
   if old ~= n then
     index_add(index, note, n)
   end
@@ -115,7 +134,7 @@ end
 
 for _ = 1, num() do
   local id, n, event = take(), real(num()), take()
-  redis.call('HSET', payment_key(merchant, n), 'e' .. id, event)
+  put(n, 'e' .. id, event)
   index_add(key('ex:' .. merchant), id, n)
 end
 
@@ -123,7 +142,7 @@ local deliveries = {}
 for _ = 1, num() do
   local id, lane, n, due, waits, delivery = take(), take(), real(num()), tonumber(take()), take(), take()
   local work = 'd' .. id
-  redis.call('HSET', payment_key(merchant, n), work, '1:' .. delivery)
+  put(n, work, '1:' .. delivery)
   index_add(key('dx:' .. merchant), id, n)
   if due then
     if due > now and due <= now + DAY then
@@ -135,6 +154,8 @@ for _ = 1, num() do
     deliveries[#deliveries + 1] = false
   end
 end
+
+flush()
 
 for _ = 1, num() do
   local work, lane, delay, job, about = take(), take(), num(), take(), take()
@@ -159,7 +180,7 @@ local reply = { 'ok', now, number, loaded + 1, lease_ms and now + lease_ms or 0 
 for _, d in ipairs(deliveries) do
   if d and lease_ms and d[3] <= now and not d[4] then
     reply[#reply + 1] = d[3]
-    reply[#reply + 1] = lease(d[1], d[2], d[3], owner, now + lease_ms)
+    reply[#reply + 1] = lease_new(d[1], d[3], owner, now + lease_ms)
   else
     if d then
       enqueue(d[1], d[2], d[3])

@@ -103,11 +103,14 @@ local function index_find(index, id)
   return found and struct.unpack('>I4', found, 17)
 end
 local function index_add(index, id, number)
-  local name = index_chunk(index, id) or FIRST_CHUNK
+  local name = index_chunk(index, id)
+  if not name then
+    name = FIRST_CHUNK
+    redis.call('ZADD', index, 0, name)
+  end
   local chunk, member = index .. ':' .. name, index_member(id, number)
   if redis.call('ZCARD', chunk) < INDEX_CHUNK_MAX then
     redis.call('ZADD', chunk, 0, member)
-    redis.call('ZADD', index, 0, name)
     return
   end
   -- A full chunk: what comes after all of it begins a new one; else its upper half does.
@@ -267,11 +270,12 @@ local function enqueue(work, lane, due)
   redis.call('ZADD', lane_key(lane), due, work)
   lane_touch(lane)
 end
--- Takes it out of the waiting and of the leased, not out of `w`.
+-- Takes it out of the waiting or of the leased, not out of `w`. What is leased is not in its lane.
 local function dequeue(work, lane)
-  redis.call('ZREM', lane_key(lane), work)
-  redis.call('ZREM', key('z'), work)
-  lane_touch(lane)
+  if redis.call('ZREM', key('z'), work) == 0 then
+    redis.call('ZREM', lane_key(lane), work)
+    lane_touch(lane)
+  end
 end
 local function forget_work(work, what)
   dequeue(work, what[1])
@@ -307,13 +311,17 @@ local function owner_life(value)
   local since, last = string.match(value or '', '^(%d+)|(%d+)$')
   return tonumber(since), tonumber(last)
 end
-local function lease(work, lane, due, owner, ends)
+-- Leases work that is in no lane.
+local function lease_new(work, due, owner, ends)
   local token = next_token()
   note_lease(work, token, due, owner)
   redis.call('ZADD', key('z'), ends, work)
+  return token
+end
+local function lease(work, lane, due, owner, ends)
   redis.call('ZREM', lane_key(lane), work)
   lane_touch(lane)
-  return token
+  return lease_new(work, due, owner, ends)
 end
 
 local HOUR = 3600000
@@ -322,10 +330,13 @@ local function tally(merchant)
   if count == 0 then
     return
   end
-  local hour = whole(now - now % HOUR)
-  redis.call('ZADD', key('th:' .. merchant), hour, hour)
+  local hour, first = whole(now - now % HOUR), false
   for _ = 1, count do
     local name, by = take(), take()
-    redis.call('HINCRBY', key('t:' .. merchant .. ':' .. hour), name, by)
+    first = redis.call('HINCRBY', key('t:' .. merchant .. ':' .. hour), name, by) == tonumber(by) or first
+  end
+  -- A counter that is new may be the hour's first.
+  if first then
+    redis.call('ZADD', key('th:' .. merchant), hour, hour)
   end
 end
