@@ -14,6 +14,7 @@
 mod call;
 mod codec;
 mod failure;
+mod heads;
 mod health;
 mod keys;
 mod link;
@@ -114,6 +115,9 @@ pub struct RedisStore {
     description: Description,
     /// Turns the order in which partitions are asked for work, so that none is always first.
     turn: std::sync::atomic::AtomicUsize,
+    heads: heads::Heads,
+    /// The store's clock at the last claim, Unix milliseconds, and since when.
+    claimed: std::sync::Mutex<Option<(i64, crate::clock::Stopwatch)>>,
     sweeping: sweep::Places,
 }
 

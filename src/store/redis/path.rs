@@ -103,12 +103,19 @@ impl RedisStore {
         let version = u64::try_from(rows.item()?.int()?).map_err(|_| damaged("a version"))?;
         let ends = rows.item()?.int()?;
         let payment = commit.payment.as_ref().map(|_| (new_number, version));
+        let partition = keys::of_merchant(commit.merchant);
+        if !commit.jobs.is_empty() {
+            self.heads.waits(partition, None);
+        }
         let mut leased = Vec::new();
         let Commit { deliveries, events, .. } = commit;
         for delivery in deliveries {
             let due = rows.item()?.int()?;
             let token = rows.item()?.text()?;
             if token.is_empty() {
+                if delivery.next_attempt_at.is_some() {
+                    self.heads.waits(partition, None);
+                }
                 continue;
             }
             let claimed = Leased { due, token, ends, payment: payment.map(|(number, _)| number) };

@@ -37,7 +37,10 @@ impl RedisStore {
             .opt(delivery.next_attempt_at)
             .arg(record::pack_delivery(&delivery)?);
         match self.call(call).await?.rows()?.item()?.text()?.as_str() {
-            "ok" => Ok(()),
+            "ok" => {
+                self.heads.waits(keys::of_merchant(delivery.merchant), delivery.next_attempt_at);
+                Ok(())
+            }
             "none" => Err(StoreError::NotFound("such delivery")),
             word => Err(refusal(word)),
         }

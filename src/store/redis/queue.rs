@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 
 use futures_util::future::{join_all, try_join_all};
 
-use super::RedisStore;
 use super::call::{Call, Rows};
 use super::keys::{self, PARTITIONS, damaged};
 use super::path::{merchant, number, push_tallies, refusal, span};
+use super::{RedisStore, TimeSource};
 use super::{health, record, scripts};
 use crate::domain::ids::{DeliveryId, EventId, JobId, MerchantId};
 use crate::domain::job::{Lane, WorkId};
@@ -32,12 +32,12 @@ struct Part {
 }
 
 impl RedisStore {
-    /// Asks every partition for its share, then those that had more for what is still wanted. A partition that had
-    /// nothing to give costs one small script.
+    /// Asks every partition that may have due work for its share, then those that had more for what is still wanted;
+    /// when they had nothing, the others too.
     pub(super) async fn take_work(&self, ask: &ClaimAsk) -> Result<Claims> {
         let most = ask.max.min(CLAIM_MAX);
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        let mut asked: Vec<u8> = turned(first);
+        let (mut asked, mut spared) = self.heads.part(turned(first), self.about_now());
         let mut room = ask.room.clone();
         let mut heads: HashMap<u8, Option<i64>> = HashMap::new();
         let mut work: Vec<Claimed> = Vec::new();
@@ -71,6 +71,9 @@ impl RedisStore {
                 }
                 work.extend(part.work);
             }
+            if asked.is_empty() && work.is_empty() {
+                asked = std::mem::take(&mut spared);
+            }
             if asked.is_empty() || (left == 0 && (probes == 0 || most > 0)) {
                 break;
             }
@@ -81,7 +84,26 @@ impl RedisStore {
             Some(error) => tracing::warn!(%error, "a partition gave no work"),
             None => {}
         }
-        Ok(Claims { work: take_turns(work), now, next_due: heads.into_values().flatten().min() })
+        self.note_now(now);
+        // What became due there meanwhile is for the next claim, a moment later.
+        let of_spared = spared.into_iter().filter_map(|partition| self.heads.due(partition));
+        let of_spared = of_spared.map(|due| due.max(now.saturating_add(1)));
+        let next_due = heads.into_values().flatten().chain(of_spared).min();
+        Ok(Claims { work: take_turns(work), now, next_due })
+    }
+
+    /// The store's clock, Unix milliseconds, as far as the last claim tells.
+    fn about_now(&self) -> i64 {
+        if let TimeSource::Clock(clock) = &self.time {
+            return clock.now();
+        }
+        let claimed = self.claimed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        claimed.map_or(i64::MAX, |(now, since)| now.saturating_add(i64::from(since.elapsed_ms())))
+    }
+
+    fn note_now(&self, now: i64) {
+        let mut claimed = self.claimed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *claimed = Some((now, crate::clock::Stopwatch::start()));
     }
 
     async fn claim(
@@ -91,6 +113,7 @@ impl RedisStore {
         ask: &ClaimAsk,
         room: &HashMap<Lane, u32>,
     ) -> Result<Part> {
+        self.heads.ask(partition);
         let mut call = Call::new(&scripts::CLAIM, partition).arg(&ask.owner).num(span(ask.lease_ms));
         call.push_count(share.0);
         call.push_num(ask.per_lane);
@@ -115,6 +138,9 @@ impl RedisStore {
                 // One damaged record must not hold up all others; its lease runs out and it is tried again.
                 Err(error) => tracing::error!(%error, partition, "claimed work can't be read"),
             }
+        }
+        if let Some(due) = next_due {
+            self.heads.waits(partition, Some(due));
         }
         Ok(Part { partition, now, next_due, more, work })
     }
@@ -153,6 +179,13 @@ impl RedisStore {
         call.push(keys::merchant(settle.merchant));
         push_tallies(&mut call, &settle.tallies);
         let word = self.call(call).await?.rows()?.item()?.text()?;
+        let waits = match &settle.end {
+            SettleEnd::Delivery { delivery, .. } => delivery.next_attempt_at.map(Some),
+            SettleEnd::Job { again_in, .. } => again_in.map(|_| None),
+        };
+        if let Some(due) = waits.or(settle.hold.map(|_| None)) {
+            self.heads.waits(keys::of_merchant(settle.merchant), due);
+        }
         if word == "ok" { Ok(()) } else { Err(refusal(&word)) }
     }
 
@@ -164,7 +197,10 @@ impl RedisStore {
             call.push(keys::work(fence.work));
             call.push(fence.token.to_string());
         }
-        try_join_all(calls.into_values().map(|call| self.call(call))).await.map(drop)
+        let partitions: Vec<u8> = calls.keys().copied().collect();
+        let given = try_join_all(calls.into_values().map(|call| self.call(call))).await.map(drop);
+        partitions.into_iter().for_each(|partition| self.heads.waits(partition, None));
+        given
     }
 
     /// Tells every partition: each judges for itself, since each may live in another server.
@@ -195,7 +231,9 @@ impl RedisStore {
     pub(super) async fn hold_lane(&self, merchant: MerchantId, lane: Lane, holding: Holding) -> Result<()> {
         let mut call = Call::new(&scripts::HOLD, keys::of_merchant(merchant)).arg(lane.to_string());
         push_holding(&mut call, holding);
-        self.call(call).await.map(drop)
+        self.call(call).await?;
+        self.heads.waits(keys::of_merchant(merchant), None);
+        Ok(())
     }
 
     pub(super) async fn held_lanes(

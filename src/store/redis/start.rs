@@ -83,6 +83,8 @@ impl RedisStore {
             time: options.time,
             description,
             turn: AtomicUsize::new(0),
+            heads: super::heads::Heads::default(),
+            claimed: std::sync::Mutex::default(),
             sweeping: sweep::Places::default(),
         })
     }
