@@ -29,7 +29,7 @@ pub(super) async fn measure(stage: &Stage<'_>) -> anyhow::Result<SizeFigures> {
     let child = site.start().await?;
     let mut shops = Vec::new();
     for _ in 0..SHOPS {
-        shops.push(shop(&child.client()?, Some("http://127.0.0.1:9/events")).await?);
+        shops.push(shop(&child.client()?, Some("http://127.0.0.1:49151/events")).await?);
     }
     child.stop().await?;
     let store = site.open().await?;
