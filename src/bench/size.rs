@@ -106,6 +106,7 @@ async fn deliver(store: &Arc<dyn Store>, shop: &Shop, claimed: &Claimed) -> anyh
         remote_ip: Some("203.0.113.7".to_owned()),
         replay: false,
         excused: false,
+        sent_again: false,
     };
     let tally = Tally { key: format!("delivery.delivered.{}", delivery.endpoint), by: 1 };
     let end = SettleEnd::Delivery { delivery: Box::new(delivery), attempt: Some(attempt) };

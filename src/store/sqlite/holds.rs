@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use super::super::{HELD_COUNTED_MAX, Held, Holding, Result};
 use super::batch;
-use super::queue::{self, Entry, lane_changes};
+use super::queue::{Entry, lane_changes};
 use super::rows::{all, execute, int, one, uint};
 use super::writer::Tx;
 use crate::domain::job::Lane;

@@ -35,8 +35,8 @@ use async_trait::async_trait;
 use super::measure::verb;
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, Decide,
-    DeliveryFilter, Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding, Idempotency,
-    Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
+    DeliveryFilter, Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding,
+    Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
