@@ -7,7 +7,7 @@ use super::figures::RoundTrips;
 
 const METRIC: &str = "kassir_store_calls_total{";
 /// Verbs of the way from a notification to the durable step.
-const INTAKE: [&str; 6] = ["look_up", "commit", "config", "config_read", "find_token", "token_get"];
+const INTAKE: [&str; 7] = ["enter", "look_up", "commit", "config", "config_read", "find_token", "token_get"];
 /// Verbs with which a delivery ends; `event`: read again for a delivery of an older one.
 const DELIVERY: [&str; 6] = ["settle", "release", "delivery", "event", "record_get", "hold"];
 const CLAIM: [&str; 1] = ["claim"];

@@ -46,8 +46,9 @@ fn throughput_is_there(figures: &Value) {
         );
         assert!(figure(figures, &format!("/{part}/cpu_ms_per_event")) >= 0.0);
     }
-    // One look and one commit for each, and what is read anew now and then; nothing was to be delivered.
-    assert!(figure(figures, "/intake/round_trips/per_notification") >= 2.0, "{figures:#}");
+    // SQLite looks, decides and writes in one; Redis looks, then writes. Nothing was to be delivered.
+    let trips = figure(figures, "/intake/round_trips/per_notification");
+    assert!((1.0..3.0).contains(&trips), "{figures:#}");
     assert!(figure(figures, "/intake/round_trips/per_delivery") == 0.0, "{figures:#}");
 }
 
