@@ -8,7 +8,8 @@
 //!    for a wrong signature, the usual mistake that fits.
 //! 2. [`ledger`] looks the payment up, [`domain::apply`] decides (pure: a late word changes nothing, a repeated one is
 //!    a duplicate, another amount is a mismatch), [`domain::fanout`] makes the event and its deliveries, and
-//!    [`store::Store::commit`] writes all of it in **one atomic, durable step**. When something changed meanwhile, it
+//!    the store writes all of it in **one atomic, durable step** ([`store::Store::enter`]). A store whose writes come one
+//!    after the other looks up and asks for the decision within its own; elsewhere, when something changed meanwhile, it
 //!    is decided again.
 //! 3. Only now the provider gets its answer, in its own words. While the store is away the answer is its "try later".
 //! 4. What proves nothing by itself (YooKassa) is kept and answered at once; a job of the same queue asks the

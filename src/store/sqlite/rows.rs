@@ -9,11 +9,15 @@ use super::error::from_sqlite;
 
 /// Largest record, bytes of JSON.
 const RECORD_MAX: usize = 32 * 1024 * 1024;
+/// A record that most are not larger than, bytes of JSON.
+const RECORD_USUAL: usize = 1_024;
 
 /// A record as it is stored.
 pub(super) fn to_text<T: Serialize>(record: &T) -> Result<String> {
-    let text = serde_json::to_string(record)
-        .map_err(|error| StoreError::Limit(format!("the record can't be written as JSON: {error}")))?;
+    let wrong = |error: String| StoreError::Limit(format!("the record can't be written as JSON: {error}"));
+    let mut text = Vec::with_capacity(RECORD_USUAL);
+    serde_json::to_writer(&mut text, record).map_err(|error| wrong(error.to_string()))?;
+    let text = String::from_utf8(text).map_err(|error| wrong(error.to_string()))?;
     if text.len() > RECORD_MAX {
         return Err(StoreError::Limit(format!(
             "the record has {} bytes; the store takes {RECORD_MAX}",

@@ -7,6 +7,7 @@ pub mod claim;
 pub mod commit;
 pub mod conflict;
 pub mod delivery;
+pub mod enter;
 pub mod hold;
 pub mod list;
 pub mod round_trip;
@@ -93,6 +94,11 @@ macro_rules! store_suite {
                 a_job_that_is_there_stays_as_it_is
                 tallies_add_up_by_the_hour
                 it_is_all_there_after_a_restart
+            }
+            enter {
+                what_is_found_is_decided_on
+                a_crowd_makes_one_payment
+                a_refused_step_leaves_nothing_to_those_beside_it
             }
             conflict {
                 one_of_many_makes_the_payment
