@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
+use futures_util::future::select_all;
 use kassir::clock::{ManualClock, SystemClock};
 use kassir::domain::ids::{DeliveryId, MerchantId};
 use kassir::domain::{Delivery, DeliveryStatus};
@@ -45,10 +46,12 @@ async fn victim() {
         endpoint: names[2].parse().unwrap(),
         version: names[3].parse().unwrap(),
     };
-    for _ in 0..WRITERS {
-        tokio::spawn(keep_writing(shop.clone()));
+    let writers = (0..WRITERS).map(|_| tokio::spawn(keep_writing(shop.clone())));
+    // Whoever hears first that the store can't write ends the victim: the others may have nothing left to write.
+    tokio::select! {
+        (ended, ..) = select_all(writers) => ended.unwrap(),
+        () = keep_settling(shop) => {}
     }
-    keep_settling(shop).await;
 }
 
 fn acknowledge(what: &str, id: &str) {
