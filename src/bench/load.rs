@@ -133,6 +133,9 @@ where
     });
     futures_util::future::join_all(work).await;
     let failed = failed.load(Ordering::Relaxed);
-    ensure!(failed == 0, "{failed} of {count} requests were not answered with 200");
+    ensure!(
+        failed == 0,
+        "{failed} of {count} did not succeed: a request that was not answered with 200, or a write that failed"
+    );
     Ok(watch.elapsed())
 }
