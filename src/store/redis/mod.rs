@@ -17,6 +17,7 @@ mod failure;
 mod heads;
 mod health;
 mod keys;
+mod kinds;
 mod link;
 mod path;
 mod people;
