@@ -1,5 +1,6 @@
 //! From a believed fact to one durable step: look the payment up, decide, write; decide again when something changed
-//! meanwhile. What decides is handed to the store, which may ask it where nothing can come in between. Intake, the confirming job and our own operations all go through here.
+//! meanwhile. What decides is handed to the store, which may ask it where nothing can come in between. Intake, the
+//! confirming job and our own operations all go through here.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
