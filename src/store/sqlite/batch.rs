@@ -105,7 +105,7 @@ pub(super) fn take_tokens(tx: &Tx<'_>, count: usize) -> Result<u64> {
     tx.batch.take();
     let before = last_token(tx)?;
     let count = u64::try_from(count).unwrap_or(u64::MAX);
-    tx.batch.token.set(Some((before.saturating_add(count), count > 0)));
+    tx.batch.token.set(Some((before.saturating_add(count), true)));
     Ok(before.saturating_add(1))
 }
 

@@ -15,6 +15,8 @@ use super::Counts;
 
 /// Longest wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Missing orders that are named.
+const SHOWN: usize = 10;
 
 /// A request of the router.
 #[derive(Debug, Clone)]
@@ -97,13 +99,34 @@ impl Receiver {
         assert!(ended.is_ok(), "{what} did not come: {} requests", self.arrivals.lock().unwrap().len());
     }
 
-    /// Waits until an event of each of these orders came.
+    /// Waits until an event of each of these orders came. Each arrival is looked at once: there may be many thousands,
+    /// and requests wait while somebody looks.
     pub async fn wait_for(&self, orders: &[usize]) {
-        self.wait("some orders", |arrivals| {
-            let came: HashSet<usize> = arrivals.iter().map(|arrival| arrival.order).collect();
-            orders.iter().all(|order| came.contains(order))
-        })
-        .await;
+        let mut count = self.count.subscribe();
+        let (mut missing, mut seen) = (orders.iter().copied().collect::<HashSet<_>>(), 0);
+        let all_came = async {
+            loop {
+                count.borrow_and_update();
+                let new = self.arrivals.lock().unwrap().get(seen..).unwrap_or_default().to_vec();
+                seen += new.len();
+                for arrival in new {
+                    missing.remove(&arrival.order);
+                }
+                if missing.is_empty() || count.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, all_came).await;
+        let mut first: Vec<&usize> = missing.iter().collect();
+        first.sort_unstable();
+        first.truncate(SHOWN);
+        assert!(
+            ended.is_ok(),
+            "{} of {} orders did not come, such as {first:?}",
+            missing.len(),
+            orders.len()
+        );
     }
 
     /// What came of these accepted orders.

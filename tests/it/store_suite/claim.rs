@@ -5,16 +5,14 @@ use std::collections::HashMap;
 use kassir::domain::ids::{EndpointId, NotificationId};
 use kassir::domain::job::WorkId;
 use kassir::domain::{Delivery, Event, Job, Lane, Proven, Task};
-use kassir::store::{
-    Alive, Backlog, ClaimAsk, Claims, Commit, Conflict, Fence, LEASE_UNKNOWN_MS, OWNER_GAP_MS,
-    OWNER_SILENT_MS, Settle, SettleEnd,
-};
+use kassir::store::{Backlog, ClaimAsk, Claims, Commit, Conflict, Settle, SettleEnd};
 use kassir_providers::{Fact, Note, PaymentRef};
 
 use super::samples::{LEASE_MS, Shop, ask, attempt, delivery_of, id, job_of, shop};
 use super::{Bench, START, conflict};
 
-const LEASE: i64 = 30_000;
+/// How long a lease lasts that nobody renews, milliseconds.
+pub const LEASE: i64 = 30_000;
 
 /// Queues one delivery per due time (milliseconds from the start; not in the past of another round) in a lane.
 async fn queue_at(shop: &Shop, endpoint: EndpointId, due: i64) -> WorkId {
@@ -25,7 +23,8 @@ async fn queue_at(shop: &Shop, endpoint: EndpointId, due: i64) -> WorkId {
     work
 }
 
-fn works(claims: &Claims) -> Vec<WorkId> {
+/// What was claimed.
+pub fn works(claims: &Claims) -> Vec<WorkId> {
     claims.work.iter().map(|claimed| claimed.fence.work).collect()
 }
 
@@ -38,7 +37,7 @@ fn endpoints<const N: usize>() -> [EndpointId; N] {
 }
 
 /// A settle that changes nothing but ends the lease.
-async fn done(shop: &Shop, claimed: &kassir::store::Claimed) -> Settle {
+pub async fn done(shop: &Shop, claimed: &kassir::store::Claimed) -> Settle {
     let delivery = Delivery { next_attempt_at: None, ..shop.load(delivery_of(claimed).id).await };
     let end = SettleEnd::Delivery { delivery: Box::new(delivery), attempt: Some(attempt(1)) };
     Settle { fence: claimed.fence, merchant: shop.merchant, end, hold: None, tallies: Vec::new() }
@@ -413,98 +412,4 @@ pub async fn leases_outlive_a_restart(mut bench: Bench) {
     shop.store.settle(done(&shop, &claimed).await).await.unwrap();
     bench.clock.advance(LEASE);
     assert_eq!(shop.claim().await.work.len(), 1);
-}
-
-/// Gives an owner's word.
-async fn speak(shop: &Shop, owner: &str, held: &[Fence]) -> i64 {
-    let held = held.iter().map(|fence| (shop.merchant, *fence)).collect();
-    let alive = Alive { owner: owner.to_owned(), lease_ms: LEASE_MS, held, as_of: None };
-    shop.store.alive(&alive).await.unwrap()
-}
-
-async fn claim_as(shop: &Shop, owner: &str) -> Claims {
-    shop.store.claim(&ClaimAsk { owner: owner.to_owned(), ..ask(100) }).await.unwrap()
-}
-
-/// Lets time go by in which these owners speak every two seconds.
-async fn speaking(bench: &Bench, shop: &Shop, owners: &[&str], ms: i64) {
-    for _ in 0..ms / 2_000 {
-        bench.clock.advance(2_000);
-        for owner in owners {
-            speak(shop, owner, &[]).await;
-        }
-    }
-}
-
-pub async fn the_work_of_a_silent_owner_is_taken_over(bench: Bench) {
-    let shop = shop(&bench).await;
-    let id = shop.queue().await;
-    speak(&shop, "a", &[]).await;
-    speak(&shop, "b", &[]).await;
-    let old = claim_as(&shop, "a").await.work.remove(0);
-    speaking(&bench, &shop, &["a", "b"], 4_000).await;
-    speaking(&bench, &shop, &["b"], OWNER_SILENT_MS - 2_000).await;
-    assert!(claim_as(&shop, "b").await.work.is_empty(), "not silent for long enough");
-    speaking(&bench, &shop, &["b"], 2_000).await;
-    assert!(claim_as(&shop, "c").await.work.is_empty(), "one who has not spoken does not judge");
-    let new = claim_as(&shop, "b").await.work.remove(0);
-    assert_eq!((new.fence.work, new.due), (WorkId::Delivery(id), START));
-    assert!(new.fence.token > old.fence.token);
-    assert_eq!(conflict(shop.store.settle(done(&shop, &old).await).await), Conflict::Lease);
-    shop.store.settle(done(&shop, &new).await).await.unwrap();
-    // It comes back and works as before.
-    shop.queue().await;
-    speak(&shop, "a", &[]).await;
-    let again = claim_as(&shop, "a").await.work.remove(0);
-    speaking(&bench, &shop, &["a", "b"], OWNER_SILENT_MS).await;
-    assert!(claim_as(&shop, "b").await.work.is_empty());
-    shop.store.settle(done(&shop, &again).await).await.unwrap();
-}
-
-pub async fn after_an_outage_nobody_is_silent(bench: Bench) {
-    let shop = shop(&bench).await;
-    shop.queue().await;
-    for owner in ["a", "b"] {
-        speak(&shop, owner, &[]).await;
-    }
-    let held = claim_as(&shop, "a").await.work.remove(0);
-    speaking(&bench, &shop, &["a", "b"], OWNER_SILENT_MS).await;
-    // Nobody reached the store; then one comes back somewhat sooner than the other.
-    bench.clock.advance(OWNER_GAP_MS + OWNER_SILENT_MS);
-    speak(&shop, "b", &[]).await;
-    assert!(claim_as(&shop, "b").await.work.is_empty());
-    speaking(&bench, &shop, &["b"], OWNER_GAP_MS).await;
-    assert!(claim_as(&shop, "b").await.work.is_empty());
-    speaking(&bench, &shop, &["a", "b"], 2_000).await;
-    assert!(claim_as(&shop, "b").await.work.is_empty());
-    shop.store.settle(done(&shop, &held).await).await.unwrap();
-}
-
-pub async fn an_owner_that_never_spoke_keeps_its_leases(bench: Bench) {
-    let shop = shop(&bench).await;
-    shop.queue().await;
-    let held = claim_as(&shop, "a").await.work.remove(0);
-    speaking(&bench, &shop, &["b"], LEASE - 2_000).await;
-    assert!(claim_as(&shop, "b").await.work.is_empty());
-    shop.store.settle(done(&shop, &held).await).await.unwrap();
-}
-
-pub async fn a_lease_that_its_owner_does_not_know_of_ends(bench: Bench) {
-    let shop = shop(&bench).await;
-    shop.queue().await;
-    shop.queue().await;
-    let work = claim_as(&shop, "a").await.work;
-    let (known, lost) = (&work[0], &work[1]);
-    let tell = async |owner: &str, as_of| {
-        let held = vec![(shop.merchant, known.fence)];
-        let alive = Alive { owner: owner.to_owned(), lease_ms: LEASE_MS, held, as_of };
-        assert_eq!(shop.store.alive(&alive).await.unwrap(), START + LEASE_UNKNOWN_MS);
-        works(&claim_as(&shop, "a").await)
-    };
-    bench.clock.advance(LEASE_UNKNOWN_MS);
-    assert_eq!(tell("a", None).await, []);
-    assert_eq!(tell("a", Some(START + LEASE_UNKNOWN_MS - 1)).await, [], "it was too young then");
-    assert_eq!(tell("b", Some(START + LEASE_UNKNOWN_MS)).await, [], "nobody speaks for another");
-    assert_eq!(tell("a", Some(START + LEASE_UNKNOWN_MS)).await, [lost.fence.work]);
-    shop.store.settle(done(&shop, known).await).await.unwrap();
 }

@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod enter;
 pub mod hold;
 pub mod list;
+pub mod owner;
 pub mod round_trip;
 pub mod samples;
 pub mod setup;
@@ -126,10 +127,6 @@ macro_rules! store_suite {
                 a_job_is_tried_again
                 the_backlog_is_counted
                 leases_outlive_a_restart
-                the_work_of_a_silent_owner_is_taken_over
-                after_an_outage_nobody_is_silent
-                an_owner_that_never_spoke_keeps_its_leases
-                a_lease_that_its_owner_does_not_know_of_ends
             }
             hold {
                 a_held_lane_gives_nothing
@@ -162,6 +159,12 @@ macro_rules! store_suite {
                 settling_counts
                 failures_are_noted_until_a_success
                 a_deleted_endpoint_has_no_health
+            }
+            owner {
+                the_work_of_a_silent_owner_is_taken_over
+                after_an_outage_nobody_is_silent
+                an_owner_that_never_spoke_keeps_its_leases
+                a_lease_that_its_owner_does_not_know_of_ends
             }
             list {
                 pages_go_to_the_end

@@ -5,54 +5,28 @@ use std::time::Duration;
 
 use kassir::delivery::outbound::{FailureKind, Outbound, OutboundConfig, OutboundRequest, Outcome};
 use kassir::limits::INBOUND_BODY_MAX;
-use kassir_providers::Method;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
+use super::{READ_MAX, config, failure, request};
 use crate::authority::Authority;
 use crate::subscriber::{Act, Subscriber};
 
-const READ_MAX: usize = 64 * 1024;
-
 fn outbound(authority: Option<&Authority>) -> Outbound {
-    Outbound::build(&OutboundConfig {
-        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        allow_http: true,
-        ca_file: authority.map(Authority::ca_file),
-        timeout: Duration::from_secs(10),
-        connect_timeout: Duration::from_secs(3),
-        ..OutboundConfig::default()
-    })
-    .unwrap()
-}
-
-fn post(url: &str) -> OutboundRequest {
-    OutboundRequest {
-        method: Method::Post,
-        url: url.to_owned(),
-        headers: vec![("x-a".to_owned(), "b".to_owned())],
-        body: b"{}".to_vec(),
-        timeout: None,
-        response_max: READ_MAX,
-    }
-}
-
-fn failure(outcome: &Outcome) -> (FailureKind, &str) {
-    let failure = outcome.failure.as_ref().unwrap();
-    (failure.kind, failure.text.as_str())
+    Outbound::build(&config(authority)).unwrap()
 }
 
 async fn sent(act: Act, timeout: Option<Duration>) -> Outcome {
     let subscriber = Subscriber::http().await;
     subscriber.script([act]);
-    outbound(None).send(OutboundRequest { timeout, ..post(&subscriber.url("/hook")) }).await
+    outbound(None).send(OutboundRequest { timeout, ..request(&subscriber.url("/hook")) }).await
 }
 
 #[tokio::test]
 async fn a_good_answer() {
     let subscriber = Subscriber::http().await;
     subscriber.script([Act::answer(200, &[("X-Kind", "good")], "ok")]);
-    let outcome = outbound(None).send(post(&subscriber.url("/hook?a=1"))).await;
+    let outcome = outbound(None).send(request(&subscriber.url("/hook?a=1"))).await;
     assert_eq!((outcome.status, outcome.body.as_slice()), (Some(200), b"ok".as_slice()));
     assert_eq!((outcome.header("x-kind"), outcome.truncated), (Some("good"), false));
     assert_eq!(outcome.remote_ip, Some("127.0.0.1".parse().unwrap()));
@@ -68,7 +42,7 @@ async fn connections_are_used_again() {
     let subscriber = Subscriber::http().await;
     let outbound = outbound(None);
     for _ in 0..5 {
-        assert_eq!(outbound.send(post(&subscriber.url("/"))).await.status, Some(200));
+        assert_eq!(outbound.send(request(&subscriber.url("/"))).await.status, Some(200));
     }
     assert_eq!(subscriber.connections(), 1);
 }
@@ -94,7 +68,7 @@ async fn slow_receivers_end_at_the_deadline() {
 async fn endless_bodies_are_cut_off() {
     let subscriber = Subscriber::http().await;
     subscriber.script([Act::EndlessBody]);
-    let outcome = outbound(None).send(post(&subscriber.url("/"))).await;
+    let outcome = outbound(None).send(request(&subscriber.url("/"))).await;
     assert_eq!((outcome.status, outcome.body.len(), outcome.truncated), (Some(200), READ_MAX, true));
     assert_eq!(outcome.failure, None);
     assert!(subscriber.written() < 16 * 1024 * 1024, "{}", subscriber.written());
@@ -134,7 +108,7 @@ async fn an_answer_before_the_request_is_read_counts() {
         for size in [2, INBOUND_BODY_MAX, 8 * 1024 * 1024] {
             let subscriber = Subscriber::http().await;
             subscriber.script([act.clone()]);
-            let request = OutboundRequest { body: vec![b' '; size], ..post(&subscriber.url("/")) };
+            let request = OutboundRequest { body: vec![b' '; size], ..request(&subscriber.url("/")) };
             let outcome = outbound(None).send(request).await;
             assert_eq!(outcome.status, Some(200), "{act:?} {size} {outcome:?}");
         }
@@ -147,7 +121,7 @@ async fn one_that_never_reads_ends_at_the_deadline() {
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let timeout = Some(Duration::from_millis(300));
     let body = vec![b' '; 16 * 1024 * 1024];
-    let outcome = outbound(None).send(OutboundRequest { timeout, body, ..post(&url) }).await;
+    let outcome = outbound(None).send(OutboundRequest { timeout, body, ..request(&url) }).await;
     assert_eq!(failure(&outcome), (FailureKind::AnswerTimeout, "no answer within 0.3 s"));
     assert!((300..9_000).contains(&outcome.duration_ms), "{outcome:?}");
 }
@@ -160,10 +134,10 @@ async fn a_request_is_sent_once_unless_nothing_of_it_left() {
             let subscriber = Subscriber::http().await;
             let outbound = outbound(None);
             if used {
-                assert_eq!(outbound.send(post(&subscriber.url("/"))).await.status, Some(200));
+                assert_eq!(outbound.send(request(&subscriber.url("/"))).await.status, Some(200));
             }
             subscriber.script([act.clone()]);
-            let outcome = outbound.send(post(&subscriber.url("/once"))).await;
+            let outcome = outbound.send(request(&subscriber.url("/once"))).await;
             assert_eq!(failure(&outcome).0, FailureKind::Closed, "{act:?}");
             let sent = subscriber.seen().iter().filter(|seen| seen.line == "POST /once").count();
             assert_eq!((sent, subscriber.connections()), (1, 1), "{act:?} {used}");
@@ -175,7 +149,7 @@ async fn a_request_is_sent_once_unless_nothing_of_it_left() {
     for round in 0..50 {
         subscriber.script([Act::AnswerAndClose]);
         let path = format!("/{round}");
-        let outcome = outbound.send(post(&subscriber.url(&path))).await;
+        let outcome = outbound.send(request(&subscriber.url(&path))).await;
         let sent = subscriber.seen().iter().filter(|seen| seen.line == format!("POST {path}")).count();
         match outcome.status {
             Some(status) => assert_eq!((status, sent), (200, 1)),
@@ -244,7 +218,7 @@ async fn no_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
     };
-    let outcome = outbound(None).send(post(&format!("http://127.0.0.1:{port}/"))).await;
+    let outcome = outbound(None).send(request(&format!("http://127.0.0.1:{port}/"))).await;
     assert_eq!(failure(&outcome), (FailureKind::Connect, "the connection was refused"));
     assert!(!failure(&outcome).0.may_have_arrived());
 }
@@ -254,7 +228,7 @@ async fn headers_that_are_none_are_not_sent() {
     let subscriber = Subscriber::http().await;
     for (name, value) in [("a b", "c"), ("a", "b\r\nc: d"), ("", "x")] {
         let headers = vec![(name.to_owned(), value.to_owned())];
-        let outcome = outbound(None).send(OutboundRequest { headers, ..post(&subscriber.url("/")) }).await;
+        let outcome = outbound(None).send(OutboundRequest { headers, ..request(&subscriber.url("/")) }).await;
         assert_eq!(failure(&outcome).0, FailureKind::Request);
         assert!(!failure(&outcome).1.contains("c: d"), "no value is shown");
     }
@@ -266,7 +240,7 @@ async fn certificates() {
     let authority = Authority::new();
     let outbound = outbound(Some(&authority));
     let good = Subscriber::https(authority.server("127.0.0.1")).await;
-    assert_eq!(outbound.send(post(&good.url("/"))).await.status, Some(200));
+    assert_eq!(outbound.send(request(&good.url("/"))).await.status, Some(200));
     for (tls, words) in [
         (authority.expired("127.0.0.1"), "TLS: the certificate has expired"),
         (authority.server("other.example"), "TLS: the certificate is for another name"),
@@ -276,7 +250,7 @@ async fn certificates() {
         ),
     ] {
         let subscriber = Subscriber::https(tls).await;
-        let outcome = outbound.send(post(&subscriber.url("/"))).await;
+        let outcome = outbound.send(request(&subscriber.url("/"))).await;
         assert_eq!(failure(&outcome), (FailureKind::Tls, words));
         assert_eq!(subscriber.seen().len(), 0);
     }
@@ -287,7 +261,7 @@ async fn certificates() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         stream
     });
-    let outcome = outbound.send(post(&url)).await;
+    let outcome = outbound.send(request(&url)).await;
     drop(plain.await.unwrap());
     assert_eq!(failure(&outcome), (FailureKind::Tls, "TLS: the server does not speak TLS on this port"));
 }
@@ -302,7 +276,7 @@ async fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
         ..OutboundConfig::default()
     })
     .unwrap();
-    let outcome = outbound.send(post(&format!("https://127.0.0.1:{port}/"))).await;
+    let outcome = outbound.send(request(&format!("https://127.0.0.1:{port}/"))).await;
     assert_eq!(
         failure(&outcome),
         (FailureKind::ConnectTimeout, "TLS: the handshake did not end within 0.2 s of connecting")

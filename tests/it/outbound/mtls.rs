@@ -1,50 +1,26 @@
 //! Servers that ask for a client certificate.
 
-use std::time::Duration;
-
-use kassir::delivery::outbound::{
-    ClientIdentity, FailureKind, IDENTITIES_MAX, Outbound, OutboundConfig, OutboundRequest, Outcome,
-};
-use kassir_providers::Method;
+use kassir::delivery::outbound::{ClientIdentity, FailureKind, IDENTITIES_MAX, Outbound, Outcome};
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 
+use super::{config, failure, request};
 use crate::authority::Authority;
 use crate::subscriber::Subscriber;
 
 const VERSIONS: [&[&SupportedProtocolVersion]; 2] = [&[&TLS12], &[&TLS13]];
 
 fn outbound(authority: &Authority) -> Outbound {
-    Outbound::build(&OutboundConfig {
-        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        ca_file: Some(authority.ca_file()),
-        timeout: Duration::from_secs(10),
-        connect_timeout: Duration::from_secs(3),
-        ..OutboundConfig::default()
-    })
-    .unwrap()
+    Outbound::build(&config(Some(authority))).unwrap()
 }
 
 async fn post(outbound: &Outbound, url: &str, identity: Option<&ClientIdentity>) -> Outcome {
-    let request = OutboundRequest {
-        method: Method::Post,
-        url: url.to_owned(),
-        headers: Vec::new(),
-        body: b"{}".to_vec(),
-        timeout: None,
-        response_max: 1_000,
-    };
-    outbound.deliver(request, identity).await
+    outbound.deliver(request(url), identity).await
 }
 
 fn identity(authority: &Authority, from: i32, to: i32) -> ClientIdentity {
     let (certificate, key) = authority.client(from, to);
     ClientIdentity::parse(&certificate, &key).unwrap()
-}
-
-fn failure(outcome: &Outcome) -> (FailureKind, &str) {
-    let failure = outcome.failure.as_ref().unwrap();
-    (failure.kind, failure.text.as_str())
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use kassir::delivery::outbound::{FailureKind, Outbound, OutboundConfig, OutboundRequest, Outcome};
-use kassir_providers::Method;
+use kassir::delivery::outbound::{FailureKind, Outbound, OutboundConfig, Outcome};
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::{config, request};
 use crate::authority::Authority;
 use crate::subscriber::Subscriber;
 
@@ -16,28 +16,14 @@ const VERSIONS: [&[&SupportedProtocolVersion]; 2] = [&[&TLS12], &[&TLS13]];
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(700);
 
 async fn post(authority: &Authority, url: &str) -> Outcome {
-    let outbound = Outbound::build(&OutboundConfig {
-        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        ca_file: Some(authority.ca_file()),
-        timeout: Duration::from_secs(10),
-        connect_timeout: CONNECT_TIMEOUT,
-        ..OutboundConfig::default()
-    });
-    let request = OutboundRequest {
-        method: Method::Post,
-        url: url.to_owned(),
-        headers: Vec::new(),
-        body: b"{}".to_vec(),
-        timeout: None,
-        response_max: 1_000,
-    };
-    outbound.unwrap().deliver(request, None).await
+    let config = OutboundConfig { connect_timeout: CONNECT_TIMEOUT, ..config(Some(authority)) };
+    Outbound::build(&config).unwrap().deliver(request(url), None).await
 }
 
 fn failure(outcome: &Outcome) -> (FailureKind, &str) {
-    let failure = outcome.failure.as_ref().unwrap();
-    assert!(!failure.kind.may_have_arrived(), "{failure:?}");
-    (failure.kind, failure.text.as_str())
+    let failure = super::failure(outcome);
+    assert!(!failure.0.may_have_arrived(), "{failure:?}");
+    failure
 }
 
 /// Takes one connection, reads the client's first words, says these bytes, and waits for the other side to go.

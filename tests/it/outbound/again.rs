@@ -4,36 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kassir::delivery::outbound::{FailureKind, Outbound, OutboundConfig, OutboundRequest, Outcome};
-use kassir_providers::Method;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::{config, request};
 use crate::authority::Authority;
 use crate::hang_up::Moment::{Answer, Close, CloseAfterAll, Reset, Say, Silence};
 use crate::hang_up::{Moment, Receiver};
 use crate::subscriber::{Act, Subscriber};
 
 fn outbound(authority: &Authority) -> Outbound {
-    Outbound::build(&OutboundConfig {
-        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        allow_http: true,
-        ca_file: Some(authority.ca_file()),
-        timeout: Duration::from_secs(10),
-        connect_timeout: Duration::from_secs(5),
-        ..OutboundConfig::default()
-    })
-    .unwrap()
-}
-
-fn post(url: &str) -> OutboundRequest {
-    OutboundRequest {
-        method: Method::Post,
-        url: url.to_owned(),
-        headers: vec![("x-a".to_owned(), "b".to_owned())],
-        body: b"{\"id\":1}".to_vec(),
-        timeout: None,
-        response_max: 1_000,
-    }
+    let connect_timeout = Duration::from_secs(5);
+    Outbound::build(&OutboundConfig { connect_timeout, ..config(Some(authority)) }).unwrap()
 }
 
 /// A receiver over TCP, and one over TLS.
@@ -53,9 +35,9 @@ async fn a_kept_connection_that_died_without_a_byte() {
     for moment in [Close, Reset, CloseAfterAll] {
         for receiver in both(&authority, &[&[Answer, moment]]).await {
             let outbound = outbound(&authority);
-            let first = outbound.deliver(post(&receiver.url("/1")), None).await;
+            let first = outbound.deliver(request(&receiver.url("/1")), None).await;
             assert_eq!((first.status, first.sent_again), (Some(200), false));
-            let second = outbound.deliver(post(&receiver.url("/2")), None).await;
+            let second = outbound.deliver(request(&receiver.url("/2")), None).await;
             assert_eq!((second.status, second.sent_again), (Some(200), true), "{moment:?} {second:?}");
             assert_eq!((second.failure, second.body.as_slice()), (None, b"ok".as_slice()));
             assert_eq!(second.remote_ip, Some([127, 0, 0, 1].into()));
@@ -74,8 +56,8 @@ async fn a_body_larger_than_the_buffers() {
     let authority = Authority::new();
     for receiver in both(&authority, &[&[Answer, Reset]]).await {
         let outbound = outbound(&authority);
-        assert_eq!(outbound.deliver(post(&receiver.url("/")), None).await.status, Some(200));
-        let request = OutboundRequest { body: vec![b' '; 8 * 1024 * 1024], ..post(&receiver.url("/")) };
+        assert_eq!(outbound.deliver(request(&receiver.url("/")), None).await.status, Some(200));
+        let request = OutboundRequest { body: vec![b' '; 8 * 1024 * 1024], ..request(&receiver.url("/")) };
         let outcome = outbound.deliver(request, None).await;
         assert_eq!((outcome.status, outcome.sent_again), (Some(200), true), "{outcome:?}");
     }
@@ -93,8 +75,8 @@ async fn never_after_a_byte_of_the_answer() {
     for says in says {
         for receiver in both(&authority, &[&[Answer, Say(says)]]).await {
             let outbound = outbound(&authority);
-            assert_eq!(outbound.deliver(post(&receiver.url("/")), None).await.status, Some(200));
-            let outcome = outbound.deliver(post(&receiver.url("/")), None).await;
+            assert_eq!(outbound.deliver(request(&receiver.url("/")), None).await.status, Some(200));
+            let outcome = outbound.deliver(request(&receiver.url("/")), None).await;
             closed(&outcome);
             assert_eq!((outcome.sent_again, receiver.connections()), (false, 1), "{says:?}");
         }
@@ -106,7 +88,7 @@ async fn never_on_a_first_connection() {
     let authority = Authority::new();
     for moment in [Close, Reset, CloseAfterAll, Say("H")] {
         for receiver in both(&authority, &[&[moment]]).await {
-            let outcome = outbound(&authority).deliver(post(&receiver.url("/")), None).await;
+            let outcome = outbound(&authority).deliver(request(&receiver.url("/")), None).await;
             closed(&outcome);
             assert_eq!((outcome.sent_again, receiver.connections()), (false, 1), "{moment:?}");
         }
@@ -119,8 +101,8 @@ async fn never_a_third_time() {
     for moment in [Close, Reset, CloseAfterAll] {
         for receiver in both(&authority, &[&[Answer, moment], &[moment], &[moment]]).await {
             let outbound = outbound(&authority);
-            assert_eq!(outbound.deliver(post(&receiver.url("/")), None).await.status, Some(200));
-            let outcome = outbound.deliver(post(&receiver.url("/")), None).await;
+            assert_eq!(outbound.deliver(request(&receiver.url("/")), None).await.status, Some(200));
+            let outcome = outbound.deliver(request(&receiver.url("/")), None).await;
             closed(&outcome);
             assert_eq!((outcome.sent_again, receiver.connections()), (true, 2), "{moment:?}");
         }
@@ -137,8 +119,8 @@ async fn never_when_time_ran_out_and_both_times_have_one_deadline() {
     ] {
         for receiver in both(&authority, script).await {
             let outbound = outbound(&authority);
-            assert_eq!(outbound.deliver(post(&receiver.url("/")), None).await.status, Some(200));
-            let request = OutboundRequest { timeout, ..post(&receiver.url("/")) };
+            assert_eq!(outbound.deliver(request(&receiver.url("/")), None).await.status, Some(200));
+            let request = OutboundRequest { timeout, ..request(&receiver.url("/")) };
             let outcome = outbound.deliver(request, None).await;
             let failure = outcome.failure.unwrap();
             assert_eq!(
@@ -156,8 +138,8 @@ async fn only_what_may_come_twice() {
     let authority = Authority::new();
     for receiver in both(&authority, &[&[Answer, Close]]).await {
         let outbound = outbound(&authority);
-        assert_eq!(outbound.send(post(&receiver.url("/"))).await.status, Some(200));
-        let outcome = outbound.send(post(&receiver.url("/"))).await;
+        assert_eq!(outbound.send(request(&receiver.url("/"))).await.status, Some(200));
+        let outcome = outbound.send(request(&receiver.url("/"))).await;
         closed(&outcome);
         assert_eq!((outcome.sent_again, receiver.connections()), (false, 1));
     }
@@ -170,7 +152,7 @@ async fn connections_that_close_without_a_word_cost_nothing() {
     for round in 0..50 {
         subscriber.script([Act::AnswerAndClose]);
         let path = format!("/{round}");
-        let outcome = outbound.deliver(post(&subscriber.url(&path)), None).await;
+        let outcome = outbound.deliver(request(&subscriber.url(&path)), None).await;
         assert_eq!(outcome.status, Some(200), "{outcome:?}");
         let sent = subscriber.seen().iter().filter(|seen| seen.line == format!("POST {path}")).count();
         assert_eq!(sent, 1);
@@ -236,8 +218,8 @@ async fn of_http2_too() {
     ] {
         let (url, served) = http2(&authority, second).await;
         let outbound = outbound(&authority);
-        assert_eq!(outbound.deliver(post(&url), None).await.status, Some(200));
-        let outcome = outbound.deliver(post(&url), None).await;
+        assert_eq!(outbound.deliver(request(&url), None).await.status, Some(200));
+        let outcome = outbound.deliver(request(&url), None).await;
         assert_eq!((outcome.status, outcome.sent_again), (status, again), "{second:?} {outcome:?}");
         assert_eq!(*served.lock().unwrap(), requests, "{second:?}");
     }

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use kassir::delivery::outbound::{
     FailureKind, Guard, Lookup, Outbound, OutboundConfig, OutboundRequest, UrlRefusal,
 };
-use kassir_providers::Method;
 
+use super::request;
 use crate::subscriber::{Act, Subscriber};
 
 /// A name server that answers from a list, one answer after the other; the last one stays.
@@ -43,17 +43,6 @@ fn config(allow: &[&str]) -> OutboundConfig {
         allow_http: true,
         timeout: Duration::from_secs(5),
         ..OutboundConfig::default()
-    }
-}
-
-fn post(url: &str) -> OutboundRequest {
-    OutboundRequest {
-        method: Method::Post,
-        url: url.to_owned(),
-        headers: Vec::new(),
-        body: b"{}".to_vec(),
-        timeout: None,
-        response_max: 1_024,
     }
 }
 
@@ -222,7 +211,7 @@ async fn odd_notations_are_refused_at_creation_and_when_sending() {
         for url in [url.clone(), url.replacen("http:", "https:", 1)] {
             assert!(outbound.check_url(&url).is_err(), "{url}");
             assert!(outbound.check_resolved(&url).await.is_err(), "{url}");
-            let outcome = outbound.send(post(&url)).await;
+            let outcome = outbound.send(request(&url)).await;
             let kind = outcome.failure.map(|failure| failure.kind);
             assert!(matches!(kind, Some(FailureKind::Forbidden | FailureKind::Request)), "{url} {kind:?}");
         }
@@ -261,7 +250,7 @@ async fn a_name_that_changes_its_address_is_judged_as_it_is_connected_to() {
     let outbound = Outbound::with_lookup(&config(&[]), lookup.clone()).unwrap();
     let url = format!("http://rebind.example:{}/hook", subscriber.port());
     assert!(outbound.check_resolved(&url).await.is_ok(), "public when it was created");
-    let failure = outbound.send(post(&url)).await.failure.unwrap();
+    let failure = outbound.send(request(&url)).await.failure.unwrap();
     assert_eq!(failure.kind, FailureKind::Forbidden);
     assert_eq!(
         failure.text,
@@ -276,19 +265,19 @@ async fn of_a_mixed_answer_only_the_good_part_is_used() {
     let subscriber = Subscriber::http().await;
     let mixed = Answers::new(&[&["10.0.0.1", "::1", "fe80::1", "127.0.0.1", "169.254.169.254"]]);
     let outbound = Outbound::with_lookup(&config(&["127.0.0.0/8"]), mixed).unwrap();
-    let outcome = outbound.send(post(&format!("http://mixed.example:{}/", subscriber.port()))).await;
+    let outcome = outbound.send(request(&format!("http://mixed.example:{}/", subscriber.port()))).await;
     assert_eq!(outcome.status, Some(200), "{outcome:?}");
     assert_eq!(outcome.remote_ip, Some("127.0.0.1".parse().unwrap()));
     let hang = OutboundRequest {
         timeout: Some(Duration::from_millis(200)),
-        ..post(&format!("http://one.example:{}/", subscriber.port()))
+        ..request(&format!("http://one.example:{}/", subscriber.port()))
     };
     subscriber.script([Act::Hang]);
     let outcome = outbound.send(hang).await;
     assert_eq!((outcome.status, outcome.remote_ip), (None, Some("127.0.0.1".parse().unwrap())));
     let bad = Answers::new(&[&["10.0.0.1", "::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"]]);
     let outbound = Outbound::with_lookup(&config(&[]), bad).unwrap();
-    let outcome = outbound.send(post(&format!("http://bad.example:{}/", subscriber.port()))).await;
+    let outcome = outbound.send(request(&format!("http://bad.example:{}/", subscriber.port()))).await;
     assert_eq!(outcome.failure.unwrap().kind, FailureKind::Forbidden);
     assert_eq!(subscriber.connections(), 2);
 }
@@ -298,14 +287,14 @@ async fn many_answers_and_none() {
     let many: Vec<String> = (0..1_000).map(|n| format!("10.0.{}.{}", n / 256, n % 256)).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let outbound = Outbound::with_lookup(&config(&[]), Answers::new(&[&many])).unwrap();
-    let outcome = outbound.send(post("http://many.example/")).await;
+    let outcome = outbound.send(request("http://many.example/")).await;
     assert_eq!(outcome.failure.unwrap().kind, FailureKind::Forbidden);
     let outbound = Outbound::with_lookup(&config(&[]), Answers::new(&[&[]])).unwrap();
-    let failure = outbound.send(post("http://none.example/")).await.failure.unwrap();
+    let failure = outbound.send(request("http://none.example/")).await.failure.unwrap();
     assert_eq!(failure.kind, FailureKind::Dns);
     assert_eq!(failure.text, "the name none.example was not found: it has no address");
     let outbound = Outbound::with_lookup(&config(&[]), Answers::new(&[])).unwrap();
-    let failure = outbound.send(post("http://none.example/")).await.failure.unwrap();
+    let failure = outbound.send(request("http://none.example/")).await.failure.unwrap();
     assert_eq!(failure.text, "the name none.example was not found: no such name");
     assert!(matches!(outbound.check_resolved("http://none.example/").await, Err(UrlRefusal::Unresolved(_))));
 }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kassir::delivery::outbound::{
-    FailureKind, Lookup, Outbound, OutboundConfig, OutboundRequest, Outcome, Proxy,
-};
-use kassir_providers::{Method, Secret};
+use kassir::delivery::outbound::{FailureKind, Lookup, Outbound, OutboundConfig, Outcome, Proxy};
+use kassir_providers::Secret;
 
+use super::{config, request};
 use crate::authority::Authority;
 use crate::forward_proxy::{ForwardProxy, Mode};
 use crate::subscriber::Subscriber;
@@ -32,32 +31,20 @@ impl Lookup for Names {
 fn outbound(proxy: &str, no_proxy: &[&str], authority: &Authority) -> Outbound {
     let no_proxy: Vec<String> = no_proxy.iter().map(|entry| (*entry).to_owned()).collect();
     let config = OutboundConfig {
-        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        allow_http: true,
-        ca_file: Some(authority.ca_file()),
-        timeout: Duration::from_secs(10),
         connect_timeout: Duration::from_millis(700),
         proxy: Some(Proxy::parse(&Secret::new(proxy), &no_proxy).unwrap()),
+        ..config(Some(authority))
     };
     Outbound::with_lookup(&config, Arc::new(Names)).unwrap()
 }
 
 async fn post(outbound: &Outbound, url: &str) -> Outcome {
-    let request = OutboundRequest {
-        method: Method::Post,
-        url: url.to_owned(),
-        headers: Vec::new(),
-        body: b"{}".to_vec(),
-        timeout: None,
-        response_max: 1_000,
-    };
-    outbound.send(request).await
+    outbound.send(request(url)).await
 }
 
 fn failure(outcome: &Outcome) -> (FailureKind, &str) {
-    let failure = outcome.failure.as_ref().unwrap();
     assert_eq!(outcome.status, None);
-    (failure.kind, failure.text.as_str())
+    super::failure(outcome)
 }
 
 #[tokio::test]
