@@ -149,10 +149,14 @@ impl Ledger {
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (decided, decide) = self.decide(&entry, &view);
             pass(Point::BeforeCommit);
-            let written = self.store.enter(look_up(&entry), decide).await;
+            let written = self.store.enter(look_up(&entry), view.config.version, decide).await;
             pass(Point::AfterCommit);
             let committed = match written {
                 Ok(committed) => committed,
+                Err(StoreError::Conflict(Conflict::Config)) => {
+                    view = self.registry.reload(entry.merchant).await?.ok_or(LedgerError::Gone)?;
+                    continue;
+                }
                 Err(StoreError::Conflict(conflict)) if conflict != Conflict::Lease => continue,
                 Err(error) => return Err(error.into()),
             };

@@ -358,8 +358,12 @@ pub trait Store: Send + Sync + 'static {
     /// [`Store::look_up`], then what `decide` makes of that, then [`Store::commit`] of the step that it gives; `None`
     /// when it gives none. A store whose writes come one after the other does all three as one of them: then nothing
     /// changes in between, and there is no conflict but for the configuration and leases. Elsewhere it is two round
-    /// trips, and after a conflict to be called again.
-    async fn enter(&self, ask: LookUp, mut decide: Decide) -> Result<Option<Committed>> {
+    /// trips at the most, and after a conflict to be called again.
+    ///
+    /// `at_hand`: the version of the configuration that `decide` knows. A store may ask it first what is to be written
+    /// if nothing is found (mostly it is the first notification of a payment), and write that if so.
+    async fn enter(&self, ask: LookUp, at_hand: u64, mut decide: Decide) -> Result<Option<Committed>> {
+        let _ = at_hand;
         let found = self.look_up(&ask).await?;
         match decide(&found) {
             Some(commit) => self.commit(commit).await.map(Some),

@@ -38,9 +38,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, DeliveryFilter,
-    Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding, Idempotency, Listed,
-    LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
+    After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, Decide,
+    DeliveryFilter, Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding,
+    Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
@@ -183,6 +183,10 @@ impl Store for RedisStore {
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
         self.keep(commit).await
+    }
+
+    async fn enter(&self, ask: LookUp, at_hand: u64, decide: Decide) -> Result<Option<Committed>> {
+        self.look_and_keep(ask, at_hand, decide).await
     }
 
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims> {

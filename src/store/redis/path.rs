@@ -1,7 +1,9 @@
 //! The money's path: looking payments up, and the commit.
 
+use std::collections::HashMap;
+
 use super::RedisStore;
-use super::call::{Call, Reply};
+use super::call::{Call, Reply, Rows};
 use super::keys::{self, damaged};
 use super::{record, scripts};
 use crate::domain::delivery::Delivery;
@@ -10,8 +12,8 @@ use crate::domain::ids::MerchantId;
 use crate::domain::job::{Lane, Task, WorkId};
 use crate::domain::notification::Notification;
 use crate::store::{
-    Claimed, Commit, Committed, Conflict, Fence, Found, LookUp, Material, PaymentWrite, Result, StoreError,
-    Tally,
+    Claimed, Commit, Committed, Conflict, Decide, Fence, Found, LookUp, Material, PaymentWrite, Result,
+    StoreError, Tally,
 };
 
 /// Payments asked for in one look-up, at the most of each kind.
@@ -56,48 +58,54 @@ impl RedisStore {
         }
         let mut call = Call::new(&scripts::LOOK_UP, keys::of_merchant(ask.merchant));
         call.push(keys::merchant(ask.merchant));
-        call.push_count(ask.provider_ids.len());
-        for provider_id in &ask.provider_ids {
-            call.push(keys::link(ask.integration, provider_id));
-        }
-        call.push_count(ask.numbers.len());
-        for number in &ask.numbers {
-            call.push_num(*number);
-        }
-        let mut rows = self.call(call).await?.rows()?;
-        let version = u64::try_from(rows.item()?.int()?).map_err(|_| damaged("a version"))?;
-        let mut found = Found {
-            config_version: version,
-            by_provider_id: Default::default(),
-            by_number: Default::default(),
+        push_question(&mut call, Some(ask));
+        found(ask, &mut self.call(call).await?.rows()?)
+    }
+
+    /// Mostly it is the first notification of a payment: what is to be written then is tried at once. If something is
+    /// found nothing is written, and the answer says what, so that two round trips are the most.
+    pub(super) async fn look_and_keep(
+        &self,
+        ask: LookUp,
+        at_hand: u64,
+        mut decide: Decide,
+    ) -> Result<Option<Committed>> {
+        let nothing =
+            Found { config_version: at_hand, by_provider_id: HashMap::new(), by_number: HashMap::new() };
+        let guess = decide(&nothing).filter(|guess| guess.merchant == ask.merchant);
+        let found = match guess {
+            Some(guess) => match self.keep_if_new(guess, Some(&ask)).await? {
+                Kept::Written(committed) => return Ok(Some(committed)),
+                Kept::Found(found) => found,
+            },
+            None => self.find_payments(&ask).await?,
         };
-        for provider_id in &ask.provider_ids {
-            let row = rows.item()?;
-            if row.is_nil() {
-                continue;
-            }
-            let mut row = row.rows()?;
-            let number = number(row.item()?)?;
-            let payment = record::payment(ask.merchant, number, &row.item()?.bytes()?)?;
-            found.by_provider_id.insert(provider_id.clone(), payment);
+        match decide(&found) {
+            Some(commit) => self.keep(commit).await.map(Some),
+            None => Ok(None),
         }
-        for number in &ask.numbers {
-            let Some(bytes) = rows.item()?.maybe_bytes()? else { continue };
-            let payment = record::payment(ask.merchant, *number, &bytes)?;
-            if payment.integration == ask.integration {
-                found.by_number.insert(*number, payment);
-            }
-        }
-        Ok(found)
     }
 
     pub(super) async fn keep(&self, commit: Commit) -> Result<Committed> {
-        let reply = self.call(commit_call(&commit)?).await?;
+        match self.keep_if_new(commit, None).await? {
+            Kept::Written(committed) => Ok(committed),
+            Kept::Found(_) => Err(damaged("an answer")),
+        }
+    }
+
+    /// Writes a step, but not if one of these payments is there already.
+    async fn keep_if_new(&self, commit: Commit, new: Option<&LookUp>) -> Result<Kept> {
+        let reply = self.call(commit_call(&commit, new)?).await?;
         let mut rows = reply.rows()?;
         let word = rows.item()?.text()?;
-        if word != "ok" {
-            return Err(refusal(&word));
+        match (word.as_str(), new) {
+            ("ok", _) => self.kept(commit, rows).await.map(Kept::Written),
+            ("found", Some(ask)) => found(ask, &mut rows).map(Kept::Found),
+            _ => Err(refusal(&word)),
         }
+    }
+
+    async fn kept(&self, commit: Commit, mut rows: Rows) -> Result<Committed> {
         let now = rows.item()?.int()?;
         let new_number = number(rows.item()?)?;
         let version = u64::try_from(rows.item()?.int()?).map_err(|_| damaged("a version"))?;
@@ -150,6 +158,54 @@ impl RedisStore {
     }
 }
 
+/// What became of a step.
+enum Kept {
+    Written(Committed),
+    /// Nothing: these payments are there.
+    Found(Found),
+}
+
+fn push_question(call: &mut Call, ask: Option<&LookUp>) {
+    let Some(ask) = ask else {
+        call.push_count(0);
+        call.push_count(0);
+        return;
+    };
+    call.push_count(ask.provider_ids.len());
+    for provider_id in &ask.provider_ids {
+        call.push(keys::link(ask.integration, provider_id));
+    }
+    call.push_count(ask.numbers.len());
+    for number in &ask.numbers {
+        call.push_num(*number);
+    }
+}
+
+/// Reads the answer to a question.
+fn found(ask: &LookUp, rows: &mut Rows) -> Result<Found> {
+    let version = u64::try_from(rows.item()?.int()?).map_err(|_| damaged("a version"))?;
+    let mut found =
+        Found { config_version: version, by_provider_id: HashMap::new(), by_number: HashMap::new() };
+    for provider_id in &ask.provider_ids {
+        let row = rows.item()?;
+        if row.is_nil() {
+            continue;
+        }
+        let mut row = row.rows()?;
+        let number = number(row.item()?)?;
+        let payment = record::payment(ask.merchant, number, &row.item()?.bytes()?)?;
+        found.by_provider_id.insert(provider_id.clone(), payment);
+    }
+    for number in &ask.numbers {
+        let Some(bytes) = rows.item()?.maybe_bytes()? else { continue };
+        let payment = record::payment(ask.merchant, *number, &bytes)?;
+        if payment.integration == ask.integration {
+            found.by_number.insert(*number, payment);
+        }
+    }
+    Ok(found)
+}
+
 struct Leased {
     due: i64,
     token: String,
@@ -162,7 +218,7 @@ pub(super) fn number(reply: Reply) -> Result<u32> {
     u32::try_from(reply.int()?).map_err(|_| damaged("a payment's number"))
 }
 
-fn commit_call(commit: &Commit) -> Result<Call> {
+fn commit_call(commit: &Commit, new: Option<&LookUp>) -> Result<Call> {
     let mut call = Call::new(&scripts::COMMIT, keys::of_merchant(commit.merchant));
     call.push(keys::merchant(commit.merchant));
     call.push_opt(commit.config_version.map(|version| i64::try_from(version).unwrap_or(i64::MAX)));
@@ -176,6 +232,7 @@ fn commit_call(commit: &Commit) -> Result<Call> {
             call.push("");
         }
     }
+    push_question(&mut call, new);
     push_payment(&mut call, commit.payment.as_ref())?;
     let older: Vec<&Delivery> =
         commit.deliveries.iter().filter(|delivery| is_older(delivery, commit)).collect();
@@ -223,6 +280,7 @@ fn push_payment(call: &mut Call, write: Option<&PaymentWrite>) -> Result<()> {
             call.push_num(0);
             call.push_num(0);
             call.push("");
+            call.push("");
             call.push_count(0);
             return Ok(());
         }
@@ -233,6 +291,7 @@ fn push_payment(call: &mut Call, write: Option<&PaymentWrite>) -> Result<()> {
     call.push_num(if op == "new" { 0 } else { payment.number });
     let loaded = if op == "new" { 0 } else { payment.version };
     call.push_num(i64::try_from(loaded).unwrap_or(i64::MAX));
+    call.push(record::payment_mark(payment));
     call.push(record::pack_payment(payment)?);
     call.push_count(links.len());
     for provider_id in links {

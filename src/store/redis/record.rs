@@ -10,13 +10,24 @@ use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EventId, MerchantId, NotificationId};
 use crate::domain::job::{Job, Task};
 use crate::domain::notification::Notification;
-use crate::domain::payment::Payment;
+use crate::domain::payment::{Origin, Payment};
 use crate::store::Result;
 
-/// Takes `<version>:` off.
+/// Behind the version of a payment that only its provider's notifications told of: our number is not in its words.
+const OTHERS: &str = ";";
+/// Behind all other versions.
+const OWN: &str = ":";
+
+/// What stands behind a payment's version.
+pub(super) fn payment_mark(payment: &Payment) -> &'static str {
+    if payment.origin == Origin::Api { OWN } else { OTHERS }
+}
+
+/// Takes the version and its mark off.
 pub(super) fn versioned(bytes: &[u8]) -> Result<(u64, &[u8])> {
-    let colon = bytes.iter().position(|byte| *byte == b':').ok_or_else(|| damaged("a version"))?;
-    let (version, rest) = bytes.split_at(colon);
+    let mark =
+        bytes.iter().position(|byte| matches!(byte, b':' | b';')).ok_or_else(|| damaged("a version"))?;
+    let (version, rest) = bytes.split_at(mark);
     let version = std::str::from_utf8(version).ok().and_then(|text| text.parse().ok());
     Ok((version.ok_or_else(|| damaged("a version"))?, rest.get(1..).unwrap_or_default()))
 }

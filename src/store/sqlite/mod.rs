@@ -199,7 +199,7 @@ impl Store for SqliteStore {
         self.writer.write(verb!("commit"), move |tx| commit::commit(tx, commit.clone())).await
     }
 
-    async fn enter(&self, ask: LookUp, mut decide: Decide) -> Result<Option<Committed>> {
+    async fn enter(&self, ask: LookUp, _: u64, mut decide: Decide) -> Result<Option<Committed>> {
         self.writer.write(verb!("enter"), move |tx| commit::enter(tx, &ask, &mut decide)).await
     }
 

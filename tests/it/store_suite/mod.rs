@@ -98,6 +98,8 @@ macro_rules! store_suite {
             }
             enter {
                 what_is_found_is_decided_on
+                what_the_api_made_is_found_by_its_number
+                another_configuration_than_the_one_at_hand_is_a_conflict
                 a_crowd_makes_one_payment
                 a_refused_step_leaves_nothing_to_those_beside_it
             }

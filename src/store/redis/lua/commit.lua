@@ -1,7 +1,9 @@
 -- One atomic step of the money's path.
 -- ARGV: merchant; version of the configuration or empty;
 --       finished work and its token, or two empty ones;
---       payment: op (empty, `new`, `upd`), number, version it was loaded with, record, count of links, links (16 bytes)…;
+--       question about payments that must not be there (see look_up() in the head);
+--       payment: op (empty, `new`, `upd`), number, version it was loaded with, what stands behind the version, record,
+--       count of links, links (16 bytes)…;
 --       count of older events that new deliveries are of: number, id…;
 --       notification: id (16 bytes) or empty, number (empty: none; 0: the new payment's), record;
 --       count of events: id, number, record…;
@@ -11,7 +13,7 @@
 --       count of counters: name, by…
 -- Returns {'ok', now, number, version, lease's end, due and token of each delivery, '' when it is not leased}, or the
 -- conflict: {'config'}, {'lease'}, {'payment'}, {'payment_exists'}, {'none'} (no such merchant),
--- {'no_event'}, {'full'}.
+-- {'no_event'}, {'full'}, {'found', version of the configuration, what look_up() adds}.
 local NUMBER_MAX, DAY, CHUNK = 2147483647, 86400000, 256
 local kept = first_answer()
 if kept then
@@ -34,8 +36,12 @@ if finished ~= '' then
   finished_work = work_of(finished)
 end
 
+local found = { 'found', version }
+if look_up(merchant, found) then
+  return found
+end
 local links = key('l:' .. merchant)
-local op, number, loaded, record, link_count = take(), num(), num(), take(), num()
+local op, number, loaded, mark, record, link_count = take(), num(), num(), take(), take(), num()
 local new_links = {}
 for _ = 1, link_count do
   new_links[#new_links + 1] = take()
@@ -98,7 +104,7 @@ local function put(n, field, value)
 end
 
 if op ~= '' then
-  put(number, 'p', whole(loaded + 1) .. ':' .. record)
+  put(number, 'p', whole(loaded + 1) .. mark .. record)
   if op == 'new' then
     redis.call('HSET', config, 'next', whole(number + 1))
     local chunk = whole(math.floor(number / CHUNK))

@@ -74,13 +74,32 @@ end
 local function payment_key(merchant, number)
   return key('p:' .. merchant .. ':' .. whole(number))
 end
--- A versioned value is `<version>:<record>`; a delivery's record begins with its event's id (16 bytes).
+-- A versioned value is `<version>:<record>`; a delivery's record begins with its event's id (16 bytes). A payment that was
+-- not made by the API has `;` for the `:`.
 local function version_of(value)
-  return value and tonumber(string.match(value, '^(%d+):'))
+  return value and tonumber(string.match(value, '^(%d+)[:;]'))
 end
 local function event_of(value)
   local colon = string.find(value, ':', 1, true)
   return string.sub(value, colon + 1, colon + 16)
+end
+-- Takes a question: count of links, links (16 bytes each)…, count of numbers, numbers…
+-- Adds to a reply {number, payment} or nil for each link, payment or nil for each number. Gives whether a payment was
+-- found by its link, or one that the API made by its number.
+local function look_up(merchant, reply)
+  local found = false
+  for _ = 1, num() do
+    local number = redis.call('HGET', key('l:' .. merchant), take())
+    local payment = number and redis.call('HGET', payment_key(merchant, number), 'p')
+    reply[#reply + 1] = payment and { tonumber(number), payment } or false
+    found = found or payment
+  end
+  for _ = 1, num() do
+    local payment = redis.call('HGET', payment_key(merchant, num()), 'p')
+    reply[#reply + 1] = payment
+    found = found or payment and not string.find(payment, '^%d+;')
+  end
+  return found
 end
 local function has_merchant(merchant)
   return redis.call('EXISTS', key('c:' .. merchant)) == 1
