@@ -12,8 +12,6 @@ pub struct FormField {
     pub name: String,
     /// Decoded value.
     pub value: String,
-    /// The name as it stood on the wire.
-    pub raw_name: String,
     /// The value as it stood on the wire.
     pub raw_value: String,
 }
@@ -54,7 +52,6 @@ impl Form {
             fields.push(FormField {
                 name: decode(raw_name, Plus::Space)?,
                 value: decode(raw_value, Plus::Space)?,
-                raw_name: raw_name.to_owned(),
                 raw_value: raw_value.to_owned(),
             });
         }
@@ -118,6 +115,9 @@ pub enum Plus {
 /// # Errors
 /// [`FormError`] on a stray `%` or bytes that are not UTF-8.
 pub fn decode(text: &str, plus: Plus) -> Result<String, FormError> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Ok(text.to_owned());
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -13,8 +13,11 @@ pub struct Figures {
     pub resident_mb: Option<f64>,
     /// … and after the intake and end-to-end measurements, MB.
     pub resident_after_mb: Option<f64>,
-    /// The floors.
+    /// The floor: a bare handler that makes one durable write for each notification.
     pub floor: Option<FloorFigures>,
+    /// The same handler when all writes that wait share one commit, as in our own store; `null` where the store does so
+    /// by itself.
+    pub shared_floor: Option<FloorFigures>,
     /// Intake.
     pub intake: Option<Throughput>,
     /// End to end.
@@ -38,12 +41,10 @@ pub struct Figures {
 /// What a bare handler could do at best, per second.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct FloorFigures {
-    /// One durable write, many of them sharing one commit where the store can: the ratios' other side.
+    /// The write, then the answer.
     pub intake_per_s: f64,
     /// The same, then one request to the same subscriber.
     pub end_to_end_per_s: f64,
-    /// One durable write with a commit of its own, for comparison.
-    pub plain_per_s: f64,
 }
 
 /// A measurement as fast as the senders can.
@@ -55,6 +56,8 @@ pub struct Throughput {
     pub per_s: f64,
     /// As a part of its floor.
     pub ratio: f64,
+    /// As a part of its floor with shared commits.
+    pub shared_ratio: Option<f64>,
     /// Processor time of the router per event, milliseconds.
     pub cpu_ms_per_event: f64,
     /// Processor time of the Redis server per event, milliseconds.

@@ -1,5 +1,6 @@
-//! The floor: what a handler could do at best that keeps what it received with one durable write and answers; and,
-//! end to end, that then posts it to the subscriber. No proof, no payment, no event, no record of the delivery.
+//! The floor: what a handler does that keeps what it received with one durable write and answers; and, end to end, that
+//! then posts it to the subscriber. No proof, no payment, no event, no record of the delivery. And what it could do at
+//! best if writes that wait shared one commit.
 //!
 //! It writes with the bare drivers, past our own store, so that what our store costs shows.
 
@@ -17,32 +18,45 @@ use super::load::Load;
 use super::{Stage, post};
 use crate::delivery::outbound::Outbound;
 
-/// Writes that wait, and that share one commit, at the most: as in the embedded store.
+/// Writes that wait, and that share one commit, at the most, if they may: as in the embedded store.
 const WAITING_MAX: usize = 1024;
 const BATCH_MAX: usize = 256;
-/// Writes of the measurement with a commit for each, at the most: it is slow.
-const PLAIN_MAX: usize = 5_000;
+/// The floors of a store.
+pub(super) struct Floors {
+    pub own: FloorFigures,
+    /// With shared commits, where those make a difference: Redis syncs once for all commands that it read at once.
+    pub shared: Option<FloorFigures>,
+}
 
-pub(super) async fn measure(stage: &Stage<'_>) -> anyhow::Result<FloorFigures> {
+impl Floors {
+    pub(super) async fn measure(stage: &Stage<'_>) -> anyhow::Result<Floors> {
+        if let Some(url) = &stage.plan.store {
+            return Ok(Floors { own: of(stage, Sink::redis(url).await?).await?, shared: None });
+        }
+        let own = Sink::sqlite(&stage.folder.join("floor.db"), 1)?;
+        let shared = Sink::sqlite(&stage.folder.join("floor-shared.db"), BATCH_MAX)?;
+        Ok(Floors { own: of(stage, own).await?, shared: Some(of(stage, shared).await?) })
+    }
+}
+
+async fn of(stage: &Stage<'_>, sink: Sink) -> anyhow::Result<FloorFigures> {
     let Stage { plan, wire, .. } = stage;
-    let shared = Sink::open(stage, true).await?;
-    let own = Sink::open(stage, false).await?;
-    let intake_per_s = answers(stage, shared.clone(), plan.count).await?;
-    let plain_per_s = answers(stage, own, plan.count.min(PLAIN_MAX)).await?;
+    let intake_per_s = answers(stage, sink.clone()).await?;
     let subscriber = stage.subscriber()?;
     let forward = Some(((*wire).clone(), subscriber.url().to_owned()));
-    let (url, server) = serve(Handler { sink: shared, forward })?;
+    let (url, server) = serve(Handler { sink, forward })?;
     let watch = crate::clock::Stopwatch::start();
     Load::new(wire, vec![url], 1).all(plan.count, plan.senders).await?;
     subscriber.wait_for(plan.count).await?;
     let end_to_end_per_s = super::per_second(plan.count, watch.elapsed());
     server.stop(false).await;
     subscriber.stop().await;
-    Ok(FloorFigures { intake_per_s, end_to_end_per_s, plain_per_s })
+    Ok(FloorFigures { intake_per_s, end_to_end_per_s })
 }
 
 /// Answers per second of a handler that only keeps.
-async fn answers(stage: &Stage<'_>, sink: Sink, count: usize) -> anyhow::Result<f64> {
+async fn answers(stage: &Stage<'_>, sink: Sink) -> anyhow::Result<f64> {
+    let count = stage.plan.count;
     let (url, server) = serve(Handler { sink, forward: None })?;
     let elapsed = Load::new(stage.wire, vec![url], 1).all(count, stage.plan.senders).await?;
     server.stop(false).await;
@@ -90,16 +104,7 @@ enum Sink {
 }
 
 impl Sink {
-    /// `shared`: writes that wait share one commit. Redis has its own way: it syncs once for all commands that it read
-    /// at once.
-    async fn open(stage: &Stage<'_>, shared: bool) -> anyhow::Result<Sink> {
-        match &stage.plan.store {
-            None if shared => Sink::sqlite(&stage.folder.join("floor.db"), BATCH_MAX),
-            None => Sink::sqlite(&stage.folder.join("floor-plain.db"), 1),
-            Some(url) => Sink::redis(url).await,
-        }
-    }
-
+    /// `batch_max`: writes that share a commit.
     fn sqlite(path: &Path, batch_max: usize) -> anyhow::Result<Sink> {
         let conn = rusqlite::Connection::open(path)?;
         let _: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;

@@ -5,34 +5,38 @@ use std::time::Duration;
 use super::calls::StoreCalls;
 use super::child::Child;
 use super::figures::{Figures, FloorFigures, Latency, Slow, Throughput};
+use super::floor::Floors;
 use super::hang::Hanging;
 use super::load::Load;
 use super::site::{Shop, Site, shop};
 use super::subscriber::Subscriber;
-use super::{Part, Stage, floor, megabytes, milliseconds, ms_each, per_second, percentile};
+use super::{Part, Stage, megabytes, milliseconds, ms_each, per_second, percentile};
 use crate::clock::Stopwatch;
 
 pub(super) async fn measure(stage: &Stage<'_>, figures: &mut Figures) -> anyhow::Result<()> {
-    let compared = stage.wants(Part::Intake) || stage.wants(Part::EndToEnd);
-    if compared {
+    let mut floors = None;
+    if stage.wants(Part::Intake) || stage.wants(Part::EndToEnd) {
         stage
             .progress
             .begin("floor: a bare handler with one durable write, then a request to the subscriber", 0);
-        figures.floor = Some(floor::measure(stage).await?);
+        let measured = Floors::measure(stage).await?;
+        (figures.floor, figures.shared_floor) = (Some(measured.own), measured.shared);
+        floors = Some(measured);
     }
     let site = stage.site()?;
     let child = site.start().await?;
     figures.store.clone_from(&child.store);
     figures.resident_mb = Some(megabytes(child.resident_bytes()?));
     let run = Run { stage, site: &site, child: &child, subscriber: stage.subscriber()? };
-    if let Some(floors) = figures.floor.filter(|_| stage.wants(Part::Intake)) {
-        figures.intake = Some(run.intake(&floors).await?);
+    if let Some(floors) = floors.as_ref().filter(|_| stage.wants(Part::Intake)) {
+        figures.intake = Some(run.intake(floors).await?);
     }
     let shop = shop(&child.client()?, Some(run.subscriber.url())).await?;
-    if let Some(floors) = figures.floor.filter(|_| stage.wants(Part::EndToEnd)) {
-        figures.end_to_end = Some(run.end_to_end(&shop, &floors).await?);
+    if let Some(floors) = floors.as_ref().filter(|_| stage.wants(Part::EndToEnd)) {
+        figures.end_to_end = Some(run.end_to_end(&shop, floors).await?);
     }
-    figures.resident_after_mb = compared.then(|| child.resident_bytes().map(megabytes)).transpose()?;
+    figures.resident_after_mb =
+        floors.is_some().then(|| child.resident_bytes().map(megabytes)).transpose()?;
     if stage.wants(Part::Latency) {
         stage.progress.begin("latency at a fixed rate", run.ticks());
         figures.latency = Some(run.latency(&shop).await?);
@@ -73,7 +77,14 @@ impl Run<'_> {
         })
     }
 
-    async fn throughput(&self, elapsed: Duration, before: &Used, floor: f64) -> anyhow::Result<Throughput> {
+    /// `floor`: which figure of a floor it is compared with.
+    async fn throughput(
+        &self,
+        elapsed: Duration,
+        before: &Used,
+        floors: &Floors,
+        floor: impl Fn(&FloorFigures) -> f64,
+    ) -> anyhow::Result<Throughput> {
         let count = self.stage.plan.count;
         let after = self.used().await?;
         let redis_cpu = after.redis_cpu.zip(before.redis_cpu);
@@ -81,7 +92,8 @@ impl Run<'_> {
         Ok(Throughput {
             count,
             per_s,
-            ratio: per_s / floor,
+            ratio: per_s / floor(&floors.own),
+            shared_ratio: floors.shared.as_ref().map(|shared| per_s / floor(shared)),
             cpu_ms_per_event: ms_each(after.cpu.saturating_sub(before.cpu), count),
             redis_cpu_ms_per_event: redis_cpu
                 .map(|(after, before)| ms_each(after.saturating_sub(before), count)),
@@ -89,24 +101,24 @@ impl Run<'_> {
         })
     }
 
-    async fn intake(&self, floors: &FloorFigures) -> anyhow::Result<Throughput> {
+    async fn intake(&self, floors: &Floors) -> anyhow::Result<Throughput> {
         let Stage { plan, progress, wire, .. } = self.stage;
         progress.begin("intake: notifications accepted, nothing to deliver", 0);
         let silent = shop(&self.child.client()?, None).await?;
         let load = Load::new(wire, vec![self.child.inbound(&silent.path)], 1);
         let before = self.used().await?;
         let elapsed = load.all(plan.count, plan.senders).await?;
-        self.throughput(elapsed, &before, floors.intake_per_s).await
+        self.throughput(elapsed, &before, floors, |floor| floor.intake_per_s).await
     }
 
-    async fn end_to_end(&self, shop: &Shop, floors: &FloorFigures) -> anyhow::Result<Throughput> {
+    async fn end_to_end(&self, shop: &Shop, floors: &Floors) -> anyhow::Result<Throughput> {
         let Stage { plan, progress, wire, .. } = self.stage;
         progress.begin("end to end: notification to subscriber", 0);
         let load = Load::new(wire, vec![self.child.inbound(&shop.path)], 1);
         let before = self.used().await?;
         load.all(plan.count, plan.senders).await?;
         self.subscriber.wait_for(plan.count).await?;
-        self.throughput(before.watch.elapsed(), &before, floors.end_to_end_per_s).await
+        self.throughput(before.watch.elapsed(), &before, floors, |floor| floor.end_to_end_per_s).await
     }
 
     /// Notifications of a latency measurement, as far as one can know.

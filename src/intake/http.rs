@@ -31,36 +31,49 @@ pub struct InboundState {
     pub trusted_proxies: Arc<Vec<IpNet>>,
 }
 
+/// What inbound URLs' paths begin with.
+const PREFIX: &str = "/webhooks";
+
 /// Mounts `/webhooks/{provider}/{token}[/{kind}]`.
 pub fn configure(service: &mut web::ServiceConfig, state: InboundState) {
-    let resource = |path: &str| {
-        web::resource(path)
-            .app_data(web::Data::new(state.clone()))
-            .route(web::get().to(receive))
-            .route(web::post().to(receive))
-            .default_service(web::to(|| async {
-                HttpResponse::MethodNotAllowed()
-                    .insert_header((header::ALLOW, "GET, POST"))
-                    .body("GET or POST only")
-            }))
-    };
-    service.service(resource("/webhooks/{provider}/{token}"));
-    service.service(resource("/webhooks/{provider}/{token}/{kind}"));
+    // The path is taken apart by hand: the framework would match it by a regular expression, which takes as long as
+    // reading the whole notification.
+    service.service(web::scope(PREFIX).app_data(web::Data::new(state)).default_service(web::to(receive)));
+}
+
+/// The pattern of a path, if it is that of an inbound URL.
+#[must_use]
+pub fn pattern(path: &str) -> Option<&'static str> {
+    parts(path.strip_prefix(PREFIX)?).map(|(_, _, kind)| match kind {
+        None => "/webhooks/{provider}/{token}",
+        Some(_) => "/webhooks/{provider}/{token}/{kind}",
+    })
+}
+
+/// Provider, token and kind of a path behind [`PREFIX`].
+fn parts(path: &str) -> Option<(&str, &str, Option<&str>)> {
+    let mut parts = path.strip_prefix('/')?.split('/');
+    let (slug, token, kind) = (parts.next()?, parts.next()?, parts.next());
+    let sane = !slug.is_empty()
+        && (1..=TOKEN_LEN_MAX).contains(&token.len())
+        && kind.is_none_or(|kind| (1..=KIND_LEN_MAX).contains(&kind.len()))
+        && parts.next().is_none();
+    sane.then_some((slug, token, kind))
 }
 
 async fn receive(state: web::Data<InboundState>, http: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let Some((slug, token, kind)) = parts(http.match_info().unprocessed()) else { return not_found() };
+    let method = match *http.method() {
+        HttpMethod::GET => Method::Get,
+        HttpMethod::POST => Method::Post,
+        _ => return no_method(),
+    };
     let body = match read(&http, payload, state.read_timeout).await {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
-    let path = http.match_info();
-    let (slug, token) = (path.get("provider").unwrap_or(""), path.get("token").unwrap_or(""));
-    let kind = path.get("kind");
-    if token.len() > TOKEN_LEN_MAX || kind.is_some_and(|kind| kind.len() > KIND_LEN_MAX) {
-        return not_found();
-    }
     let request = Request {
-        method: if http.method() == HttpMethod::GET { Method::Get } else { Method::Post },
+        method,
         kind: kind.map(ToOwned::to_owned),
         query: http.query_string().to_owned(),
         headers: headers(&http),
@@ -102,6 +115,10 @@ fn sender(http: &HttpRequest, trusted: &[IpNet]) -> Option<std::net::IpAddr> {
     super::peer::sender(http.peer_addr().map(|at| at.ip()), &lines, trusted)
 }
 
+fn no_method() -> HttpResponse {
+    HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, POST")).body("GET or POST only")
+}
+
 fn not_found() -> HttpResponse {
     HttpResponse::NotFound().body("there is no such address; copy it anew from the integration")
 }
@@ -126,5 +143,25 @@ async fn read(
         Ok(Ok(Err(_))) => Err(HttpResponse::BadRequest().force_close().body("the body could not be read")),
         Ok(Err(_)) => Err(too_large()),
         Err(_) => Err(HttpResponse::RequestTimeout().force_close().body("the body did not come in time")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_taken_apart() {
+        assert_eq!(pattern("/webhooks/liqpay/in_1"), Some("/webhooks/{provider}/{token}"));
+        assert_eq!(pattern("/webhooks/liqpay/in_1/pay"), Some("/webhooks/{provider}/{token}/{kind}"));
+        assert_eq!((pattern("/webhooksx/liqpay/in_1"), pattern("/health/live")), (None, None));
+        assert_eq!(parts("/liqpay/in_1"), Some(("liqpay", "in_1", None)));
+        assert_eq!(parts("/cloudpayments/in_1/pay"), Some(("cloudpayments", "in_1", Some("pay"))));
+        let long = format!("/liqpay/{}", "x".repeat(TOKEN_LEN_MAX + 1));
+        for path in
+            ["", "/", "/liqpay", "/liqpay/", "//in_1", "/a/b/", "/a/b/c/", "/a/b/c/d", "liqpay/in_1", &long]
+        {
+            assert_eq!(parts(path), None, "{path}");
+        }
     }
 }

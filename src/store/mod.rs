@@ -143,7 +143,7 @@ pub struct Found {
     pub config_version: u64,
     /// Payments by provider's id.
     pub by_provider_id: HashMap<String, Payment>,
-    /// Payments of this integration by our number.
+    /// Payments of this integration that the API made, by our number: only for those is it in a provider's words.
     pub by_number: HashMap<u32, Payment>,
 }
 

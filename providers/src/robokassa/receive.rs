@@ -1,7 +1,7 @@
 //! Which of the two notifications is it? Merchants put one address in both places, so the body decides, not the URL.
 
 use super::about::ABOUT;
-use super::result::ResultForm;
+use super::result::is_invoice;
 use super::{notice, result, shop};
 use crate::account::Account;
 use crate::http::{Method, Request};
@@ -31,5 +31,7 @@ pub(super) fn invoice(request: &Request) -> Option<String> {
     if token(request).is_some() {
         return None;
     }
-    ResultForm::read(request).ok().map(|result| result.invoice)
+    let form = request.form().ok()?;
+    let invoice = &form.find_ignore_case("InvId")?.value;
+    is_invoice(invoice).then(|| invoice.clone())
 }

@@ -15,6 +15,8 @@ const INVOICE_DIGITS_MAX: usize = 19;
 const SUM_WHOLE_DIGITS_MAX: usize = 15;
 const SUM_DECIMALS_MAX: usize = 6;
 const SHP_PREFIX: &str = "shp_";
+/// What is signed beside the merchant's own parameters.
+const SIGNED: [&str; 3] = ["OutSum", "InvId", "SignatureValue"];
 /// Length of the prefix `Shp_`, bytes.
 const SHP_PREFIX_LEN: usize = 4;
 
@@ -129,10 +131,9 @@ fn is_shp(field: &FormField) -> bool {
 /// Repeated names would let two readers see two notifications. Control characters stand in the padding of a
 /// lengthened hash (a plain hash with the secret in its middle can be extended at its end).
 fn check_names(form: &Form) -> Result<(), Reject> {
-    let mut seen: Vec<String> = Vec::with_capacity(form.fields().len());
+    let mut seen: Vec<String> = Vec::new();
     for field in form.fields() {
         let own = is_shp(field);
-        let name = field.name.to_ascii_lowercase();
         if own {
             let tail = field.name.get(SHP_PREFIX_LEN..).unwrap_or_default();
             if tail.is_empty() || !tail.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
@@ -142,8 +143,8 @@ fn check_names(form: &Form) -> Result<(), Reject> {
                 return Err(Reject::malformed(format!("{} holds control characters", field.name)));
             }
         }
-        if own || matches!(name.as_str(), "outsum" | "invid" | "signaturevalue") {
-            seen.push(name);
+        if own || SIGNED.iter().any(|name| field.name.eq_ignore_ascii_case(name)) {
+            seen.push(field.name.to_ascii_lowercase());
         }
     }
     seen.sort_unstable();

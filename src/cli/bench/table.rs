@@ -16,7 +16,10 @@ pub(super) fn of(figures: &Figures) -> String {
     table.set_header(["measured", "figure", "compared"]);
     let tls = if figures.tls { ", subscriber with TLS" } else { "" };
     let mut rows = vec![row("store", format!("{}{tls}", figures.store), "")];
-    rows.extend(figures.floor.iter().flat_map(floor));
+    rows.extend(figures.floor.iter().flat_map(|own| floor("floor", "one durable write for each", own)));
+    rows.extend(
+        figures.shared_floor.iter().flat_map(|shared| floor("floor at best", "writes share commits", shared)),
+    );
     rows.extend(figures.intake.iter().flat_map(|measured| throughput("intake", measured)));
     rows.extend(figures.end_to_end.iter().flat_map(|measured| throughput("end to end", measured)));
     rows.extend(figures.latency.iter().flat_map(|measured| latency("acceptance to arrival", measured)));
@@ -37,19 +40,19 @@ fn row(what: &str, figure: impl Into<String>, compared: impl Into<String>) -> Ro
     (what.to_owned(), figure.into(), compared.into())
 }
 
-fn percent(ratio: f64) -> String {
-    format!("{:.0} % of the floor", ratio * 100.0)
+fn percent(measured: &Throughput) -> String {
+    let best = measured.shared_ratio.map(|ratio| format!(", {:.0} % of that at best", ratio * 100.0));
+    format!("{:.0} % of the floor{}", measured.ratio * 100.0, best.unwrap_or_default())
 }
 
-fn floor(floor: &FloorFigures) -> Vec<Row> {
+fn floor(name: &str, how: &str, floor: &FloorFigures) -> Vec<Row> {
     vec![
-        row("floor: bare handler, one durable write", format!("{:.0}/s", floor.intake_per_s), percent(1.0)),
+        row(&format!("{name}: bare handler, {how}"), format!("{:.0}/s", floor.intake_per_s), ""),
         row(
-            "floor end to end: the same, then one request to the subscriber",
+            &format!("{name}, end to end: the same, then one request to the subscriber"),
             format!("{:.0}/s", floor.end_to_end_per_s),
-            percent(1.0),
+            "",
         ),
-        row("for comparison: bare handler, a commit for each", format!("{:.0}/s", floor.plain_per_s), ""),
     ]
 }
 
@@ -60,7 +63,7 @@ fn cpu(router: f64, redis: Option<f64>) -> String {
 
 fn throughput(what: &str, measured: &Throughput) -> Vec<Row> {
     vec![
-        row(what, format!("{:.0}/s", measured.per_s), percent(measured.ratio)),
+        row(what, format!("{:.0}/s", measured.per_s), percent(measured)),
         row(
             &format!("{what}: processor time per event"),
             cpu(measured.cpu_ms_per_event, measured.redis_cpu_ms_per_event),

@@ -11,6 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
 use crate::domain::job::{Lane, Task, WorkId};
 use crate::domain::notification::Notification;
+use crate::domain::payment::Origin;
 use crate::store::{
     Claimed, Commit, Committed, Conflict, Decide, Fence, Found, LookUp, Material, PaymentWrite, Result,
     StoreError, Tally,
@@ -199,7 +200,7 @@ fn found(ask: &LookUp, rows: &mut Rows) -> Result<Found> {
     for number in &ask.numbers {
         let Some(bytes) = rows.item()?.maybe_bytes()? else { continue };
         let payment = record::payment(ask.merchant, *number, &bytes)?;
-        if payment.integration == ask.integration {
+        if payment.integration == ask.integration && payment.origin == Origin::Api {
             found.by_number.insert(*number, payment);
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kassir::domain::ids::{IntegrationId, JobId};
+use kassir::domain::payment::Origin;
 use kassir::domain::{Delivery, Event, Lane, Merchant, Notification, NotificationOutcome, Payment, Task};
 use kassir::limits::PAYMENT_NUMBER_MAX;
 use kassir::store::{
@@ -15,7 +16,7 @@ use super::samples::{Shop, id, job_of, merchant, new, shop, update};
 use super::{Bench, START, conflict};
 
 async fn number(shop: &Shop, links: &[&str]) -> u32 {
-    let payment = Some(new(shop.payment(), links));
+    let payment = Some(new(Payment { origin: Origin::Api, ..shop.payment() }, links));
     shop.write(Commit { payment, ..shop.commit() }).await.payment.unwrap().0
 }
 
@@ -138,7 +139,7 @@ pub async fn links_are_of_one_integration(bench: Bench) {
     let shop = shop(&bench).await;
     let other = IntegrationId(id());
     let first = number(&shop, &["a"]).await;
-    let elsewhere = Payment { integration: other, ..shop.payment() };
+    let elsewhere = Payment { integration: other, origin: Origin::Api, ..shop.payment() };
     let payment = Some(new(elsewhere, &["a"]));
     let second = shop.write(Commit { payment, ..shop.commit() }).await.payment.unwrap().0;
     assert_ne!(first, second);

@@ -84,8 +84,8 @@ local function event_of(value)
   return string.sub(value, colon + 1, colon + 16)
 end
 -- Takes a question: count of links, links (16 bytes each)…, count of numbers, numbers…
--- Adds to a reply {number, payment} or nil for each link, payment or nil for each number. Gives whether a payment was
--- found by its link, or one that the API made by its number.
+-- Adds to a reply {number, payment} or nil for each link, payment or nil for each number; by their number only those that
+-- the API made. Gives whether a payment was found.
 local function look_up(merchant, reply)
   local found = false
   for _ = 1, num() do
@@ -96,8 +96,9 @@ local function look_up(merchant, reply)
   end
   for _ = 1, num() do
     local payment = redis.call('HGET', payment_key(merchant, num()), 'p')
+    payment = payment and not string.find(payment, '^%d+;') and payment
     reply[#reply + 1] = payment
-    found = found or payment and not string.find(payment, '^%d+;')
+    found = found or payment
   end
   return found
 end
