@@ -83,17 +83,34 @@ impl Call {
     }
 }
 
+/// A call as it is told from others.
+#[derive(Clone, Copy)]
+struct Request {
+    /// Its id, if a repetition must get the first answer.
+    id: Option<Uuid>,
+    /// It may have come before.
+    again: bool,
+}
+
+impl Request {
+    fn argument(self) -> Vec<u8> {
+        let Some(id) = self.id else { return Vec::new() };
+        let again: &[u8] = if self.again { b"+" } else { b"" };
+        [id.as_bytes(), again].concat()
+    }
+}
+
 impl RedisStore {
     /// Calls a script. A call whose connection fails is sent again, a few times within the deadline: scripts that
     /// write know it by its id and give the first answer.
     pub(super) async fn call(&self, call: Call) -> Result<Reply> {
         let started = Stopwatch::start();
-        let request = if call.script.writes { Uuid::new_v4().as_bytes().to_vec() } else { Vec::new() };
+        let mut request = Request { id: call.script.writes.then(Uuid::new_v4), again: self.link.repeats() };
         let via = self.way_of(&call);
         let (mut tries, mut before) = (1, None);
         let result = loop {
             let left = self.timeout.saturating_sub(started.elapsed());
-            let failure = match tokio::time::timeout(left, self.once(&call, via, &request)).await {
+            let failure = match tokio::time::timeout(left, self.once(&call, via, request)).await {
                 Ok(Ok(value)) => break Ok(Reply(value)),
                 Ok(Err(failure)) => failure,
                 Err(_) => {
@@ -107,6 +124,7 @@ impl RedisStore {
                 break Err(failure.error);
             }
             tries += 1;
+            request.again = true;
             before = Some(failure.error);
             tokio::time::sleep(TRY_PAUSE).await;
         };
@@ -120,7 +138,7 @@ impl RedisStore {
             .await
     }
 
-    async fn once(&self, call: &Call, via: Via, request: &[u8]) -> std::result::Result<Value, Failure> {
+    async fn once(&self, call: &Call, via: Via, request: Request) -> std::result::Result<Value, Failure> {
         let by_hash = self.command("EVALSHA", &call.script.sha, call, request);
         let first = self.send(call, via, &by_hash).await;
         match first {
@@ -165,11 +183,12 @@ impl RedisStore {
         }
     }
 
-    fn command(&self, verb: &str, script: &str, call: &Call, request: &[u8]) -> Cmd {
+    fn command(&self, verb: &str, script: &str, call: &Call, request: Request) -> Cmd {
         let base = keys::base(&self.prefix, call.partition);
         let mut cmd = redis::cmd(verb);
-        cmd.arg(script).arg(1).arg(format!("{base}meta"));
-        cmd.arg(base).arg(&self.epoch).arg(self.time.argument()).arg(request);
+        cmd.arg(script).arg(3).arg(format!("{base}meta"));
+        cmd.arg(format!("{base}moving")).arg(format!("{base}moved"));
+        cmd.arg(base).arg(&self.epoch).arg(self.time.argument()).arg(request.argument());
         for arg in &call.args {
             cmd.arg(arg.as_slice());
         }

@@ -126,6 +126,11 @@ impl Link {
         &self.address.shown
     }
 
+    /// Whether a command may be sent more than once by itself: the cluster's client follows moved slots and lost nodes.
+    pub(super) fn repeats(&self) -> bool {
+        matches!(self.pool, Pool::Cluster(_))
+    }
+
     /// The number of the connection whose turn it is.
     pub(super) fn turn(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed)

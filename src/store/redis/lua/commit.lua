@@ -21,7 +21,8 @@ if kept then
 end
 local merchant, expected, finished, token = take(), take(), take(), take()
 local config = key('c:' .. merchant)
-local version = tonumber(redis.call('HGET', config, 'version') or 0)
+local known = redis.call('HMGET', config, 'version', 'next')
+local version = tonumber(known[1] or 0)
 if expected ~= '' and tonumber(expected) ~= version then
   return { 'config' }
 end
@@ -36,9 +37,10 @@ if finished ~= '' then
   finished_work = work_of(finished)
 end
 
-local found = { 'found', version }
-if look_up(merchant, found) then
-  return found
+local there = { 'found', version }
+local found, asked = look_up(merchant, there)
+if found then
+  return there
 end
 local links = key('l:' .. merchant)
 local op, number, loaded, mark, record, link_count = take(), num(), num(), take(), take(), num()
@@ -48,11 +50,11 @@ for _ = 1, link_count do
 end
 if op == 'new' then
   for _, link in ipairs(new_links) do
-    if redis.call('HEXISTS', links, link) == 1 then
+    if not asked[link] and redis.call('HEXISTS', links, link) == 1 then
       return { 'payment_exists' }
     end
   end
-  number = tonumber(redis.call('HGET', config, 'next'))
+  number = tonumber(known[2])
   if number > NUMBER_MAX then
     return { 'full' }
   end
@@ -108,8 +110,9 @@ if op ~= '' then
   if op == 'new' then
     redis.call('HSET', config, 'next', whole(number + 1))
     local chunk = whole(math.floor(number / CHUNK))
-    redis.call('ZADD', key('px:' .. merchant), chunk, chunk)
-    redis.call('HINCRBY', key('pc:' .. merchant), chunk, 1)
+    if redis.call('HINCRBY', key('pc:' .. merchant), chunk, 1) == 1 then
+      redis.call('ZADD', key('px:' .. merchant), chunk, chunk)
+    end
   end
   local added = ''
   for _, link in ipairs(new_links) do

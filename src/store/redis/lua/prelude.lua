@@ -1,14 +1,14 @@
 -- The head of every script: Kassir puts it before each of the others.
 -- KEYS[1]  the partition's `meta`; every other key has the same hash tag and is made from `base`
+-- KEYS[2…] two keys that never exist: while a Cluster moves this slot some keys are here and some there, and these make
+--          it say so (ASK, TRYAGAIN) before the script runs; else that could stop half-way, or miss keys
 -- ARGV[1]  base: the prefix of the partition's keys, `<prefix>{kNN}:`
 -- ARGV[2]  epoch: what `meta` must say; else the database was emptied, and nothing is read or written
 -- ARGV[3]  Unix milliseconds, or empty: Redis's own clock
--- ARGV[4]  the request's id, or empty: a repeated request gets its first answer
+-- ARGV[4]  the request's id (16 bytes), or empty; with a `+` behind it when it may have come before: a repeated request gets
+--          its first answer
 -- ARGV[5…] the script's own, taken one after the other with take() and num()
-local base, epoch, rid = ARGV[1], ARGV[2], ARGV[4]
--- While a Cluster moves this slot some keys are here and some there. Two keys that never exist make it say so (TRYAGAIN,
--- or that a key is not local) before anything is read or written; else a script could stop half-way, or miss keys.
-redis.call('EXISTS', base .. 'moving', base .. 'moved')
+local base, epoch, rid = ARGV[1], ARGV[2], string.sub(ARGV[4], 1, 16)
 local held = redis.call('HGET', KEYS[1], 'epoch')
 if held ~= epoch then
   return redis.error_reply('EMPTIED ' .. (held and 'other' or 'gone'))
@@ -30,18 +30,20 @@ end
 local function num()
   return tonumber(take())
 end
--- Lua writes large numbers as 1.5e+12; Redis and Rust want the digits.
+-- Lua writes large numbers as 1.5e+12; Redis and Rust want the digits. (To let Redis write a number takes it a microsecond.)
 local function whole(n)
-  return string.format('%.0f', n)
+  return string.format('%d', n)
 end
 local function key(name)
   return base .. name
 end
 
 -- Answers of the last minutes, in two generations: `r0` takes them, `r1` is the one before. '@' says since when.
+-- Ids are random: every 32nd or so looks at how many there are.
 local ANSWERS_MAX, ANSWERS_MS, ANSWERS_TTL_S = 50000, 120000, 600
+local COUNTING_MAX = 7
 local function first_answer()
-  if rid == '' then
+  if #ARGV[4] <= 16 then
     return nil
   end
   local kept = redis.call('HGET', key('r0'), rid) or redis.call('HGET', key('r1'), rid)
@@ -57,7 +59,8 @@ local function remember(reply)
   end
   local r0 = key('r0')
   local since = tonumber(redis.call('HGET', r0, '@') or nil)
-  if since and (now - since > ANSWERS_MS or now < since or redis.call('HLEN', r0) > ANSWERS_MAX) then
+  local full = string.byte(rid) <= COUNTING_MAX and redis.call('HLEN', r0) > ANSWERS_MAX
+  if since and (now - since > ANSWERS_MS or now < since or full) then
     redis.call('RENAME', r0, key('r1'))
     since = nil
   end
@@ -85,11 +88,13 @@ local function event_of(value)
 end
 -- Takes a question: count of links, links (16 bytes each)…, count of numbers, numbers…
 -- Adds to a reply {number, payment} or nil for each link, payment or nil for each number; by their number only those that
--- the API made. Gives whether a payment was found.
+-- the API made. Gives whether a payment was found, and the links as a set.
 local function look_up(merchant, reply)
-  local found = false
+  local found, asked = false, {}
   for _ = 1, num() do
-    local number = redis.call('HGET', key('l:' .. merchant), take())
+    local link = take()
+    asked[link] = true
+    local number = redis.call('HGET', key('l:' .. merchant), link)
     local payment = number and redis.call('HGET', payment_key(merchant, number), 'p')
     reply[#reply + 1] = payment and { tonumber(number), payment } or false
     found = found or payment
@@ -100,7 +105,7 @@ local function look_up(merchant, reply)
     reply[#reply + 1] = payment
     found = found or payment
   end
-  return found
+  return found, asked
 end
 local function has_merchant(merchant)
   return redis.call('EXISTS', key('c:' .. merchant)) == 1
@@ -234,7 +239,7 @@ local function lane_touch(lane)
   end
   local turn = head <= now and tonumber(redis.call('ZSCORE', key('q'), lane) or nil)
   if not turn or turn >= now + 1 then
-    redis.call('ZADD', key('q'), head, lane)
+    redis.call('ZADD', key('q'), whole(head), lane)
   end
 end
 -- A lane that was served goes to the end of those that are due now: just after this millisecond's, in the order in
@@ -287,7 +292,7 @@ local function work_of(work)
   return kept and cmsgpack.unpack(kept)
 end
 local function enqueue(work, lane, due)
-  redis.call('ZADD', lane_key(lane), due, work)
+  redis.call('ZADD', lane_key(lane), whole(due), work)
   lane_touch(lane)
 end
 -- Takes it out of the waiting or of the leased, not out of `w`. What is leased is not in its lane.
@@ -335,7 +340,7 @@ end
 local function lease_new(work, due, owner, ends)
   local token = next_token()
   note_lease(work, token, due, owner)
-  redis.call('ZADD', key('z'), ends, work)
+  redis.call('ZADD', key('z'), whole(ends), work)
   return token
 end
 local function lease(work, lane, due, owner, ends)
