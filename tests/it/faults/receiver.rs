@@ -99,34 +99,27 @@ impl Receiver {
         assert!(ended.is_ok(), "{what} did not come: {} requests", self.arrivals.lock().unwrap().len());
     }
 
-    /// Waits until an event of each of these orders came. Each arrival is looked at once: there may be many thousands,
-    /// and requests wait while somebody looks.
+    /// Waits until an event of each of these orders came; gives up when none of them came for a while, for a backlog of
+    /// many thousands takes its time. Each arrival is looked at once: requests wait while somebody looks.
     pub async fn wait_for(&self, orders: &[usize]) {
         let mut count = self.count.subscribe();
         let (mut missing, mut seen) = (orders.iter().copied().collect::<HashSet<_>>(), 0);
-        let all_came = async {
-            loop {
-                count.borrow_and_update();
-                let new = self.arrivals.lock().unwrap().get(seen..).unwrap_or_default().to_vec();
-                seen += new.len();
-                for arrival in new {
-                    missing.remove(&arrival.order);
-                }
-                if missing.is_empty() || count.changed().await.is_err() {
-                    return;
-                }
+        while !missing.is_empty() {
+            let next = count.wait_for(|count| *count > seen);
+            if tokio::time::timeout(PATIENCE, next).await.is_err() {
+                break;
             }
-        };
-        let ended = tokio::time::timeout(PATIENCE, all_came).await;
+            let new = self.arrivals.lock().unwrap().get(seen..).unwrap_or_default().to_vec();
+            seen += new.len();
+            for arrival in new {
+                missing.remove(&arrival.order);
+            }
+        }
         let mut first: Vec<&usize> = missing.iter().collect();
         first.sort_unstable();
         first.truncate(SHOWN);
-        assert!(
-            ended.is_ok(),
-            "{} of {} orders did not come, such as {first:?}",
-            missing.len(),
-            orders.len()
-        );
+        let (missed, all) = (missing.len(), orders.len());
+        assert!(missing.is_empty(), "{missed} of {all} orders did not come, such as {first:?}");
     }
 
     /// What came of these accepted orders.
