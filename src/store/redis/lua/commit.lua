@@ -38,7 +38,7 @@ if finished ~= '' then
 end
 
 local there = { 'found', version }
-local found, asked = look_up(merchant, there)
+local found, free = look_up(merchant, there)
 if found then
   return there
 end
@@ -50,7 +50,7 @@ for _ = 1, link_count do
 end
 if op == 'new' then
   for _, link in ipairs(new_links) do
-    if not asked[link] and redis.call('HEXISTS', links, link) == 1 then
+    if not free[link] and redis.call('HEXISTS', links, link) == 1 then
       return { 'payment_exists' }
     end
   end

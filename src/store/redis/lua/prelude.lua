@@ -5,8 +5,8 @@
 -- ARGV[1]  base: the prefix of the partition's keys, `<prefix>{kNN}:`
 -- ARGV[2]  epoch: what `meta` must say; else the database was emptied, and nothing is read or written
 -- ARGV[3]  Unix milliseconds, or empty: Redis's own clock
--- ARGV[4]  the request's id (16 bytes), or empty; with a `+` behind it when it may have come before: a repeated request gets
---          its first answer
+-- ARGV[4]  the request's id (16 bytes), or empty; with a `+` behind it when it may have come before: a repeated request
+--          gets its first answer
 -- ARGV[5…] the script's own, taken one after the other with take() and num()
 local base, epoch, rid = ARGV[1], ARGV[2], string.sub(ARGV[4], 1, 16)
 local held = redis.call('HGET', KEYS[1], 'epoch')
@@ -30,7 +30,7 @@ end
 local function num()
   return tonumber(take())
 end
--- Lua writes large numbers as 1.5e+12; Redis and Rust want the digits. (To let Redis write a number takes it a microsecond.)
+-- Lua writes large numbers as 1.5e+12; Redis and Rust want the digits.
 local function whole(n)
   return string.format('%d', n)
 end
@@ -77,8 +77,8 @@ end
 local function payment_key(merchant, number)
   return key('p:' .. merchant .. ':' .. whole(number))
 end
--- A versioned value is `<version>:<record>`; a delivery's record begins with its event's id (16 bytes). A payment that was
--- not made by the API has `;` for the `:`.
+-- A versioned value is `<version>:<record>`; a delivery's record begins with its event's id (16 bytes). A payment that
+-- was not made by the API has `;` for the `:`.
 local function version_of(value)
   return value and tonumber(string.match(value, '^(%d+)[:;]'))
 end
@@ -87,14 +87,14 @@ local function event_of(value)
   return string.sub(value, colon + 1, colon + 16)
 end
 -- Takes a question: count of links, links (16 bytes each)…, count of numbers, numbers…
--- Adds to a reply {number, payment} or nil for each link, payment or nil for each number; by their number only those that
--- the API made. Gives whether a payment was found, and the links as a set.
+-- Adds to a reply {number, payment} or nil for each link, payment or nil for each number; by their number only those
+-- that the API made. Gives whether a payment was found, and the links that lead nowhere as a set.
 local function look_up(merchant, reply)
-  local found, asked = false, {}
+  local found, free = false, {}
   for _ = 1, num() do
     local link = take()
-    asked[link] = true
     local number = redis.call('HGET', key('l:' .. merchant), link)
+    free[link] = not number
     local payment = number and redis.call('HGET', payment_key(merchant, number), 'p')
     reply[#reply + 1] = payment and { tonumber(number), payment } or false
     found = found or payment
@@ -105,7 +105,7 @@ local function look_up(merchant, reply)
     reply[#reply + 1] = payment
     found = found or payment
   end
-  return found, asked
+  return found, free
 end
 local function has_merchant(merchant)
   return redis.call('EXISTS', key('c:' .. merchant)) == 1
