@@ -38,7 +38,7 @@ pub struct Figures {
     pub endpoints_of_one: Option<Vec<Step>>,
 }
 
-/// What a bare handler could do at best, per second.
+/// What a bare handler does, per second.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct FloorFigures {
     /// The write, then the answer.

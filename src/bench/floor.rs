@@ -21,8 +21,10 @@ use crate::delivery::outbound::Outbound;
 /// Writes that wait, and that share one commit, at the most, if they may: as in the embedded store.
 const WAITING_MAX: usize = 1024;
 const BATCH_MAX: usize = 256;
+
 /// The floors of a store.
 pub(super) struct Floors {
+    /// With a durable write for each notification.
     pub own: FloorFigures,
     /// With shared commits, where those make a difference: Redis syncs once for all commands that it read at once.
     pub shared: Option<FloorFigures>,

@@ -14,9 +14,9 @@ use crate::outcome::{Proof, Received, Reject, RejectKind};
 const INVOICE_DIGITS_MAX: usize = 19;
 const SUM_WHOLE_DIGITS_MAX: usize = 15;
 const SUM_DECIMALS_MAX: usize = 6;
+/// What proves a notification, beside the merchant's own parameters.
+const PROVING: [&str; 3] = ["OutSum", "InvId", "SignatureValue"];
 const SHP_PREFIX: &str = "shp_";
-/// What is signed beside the merchant's own parameters.
-const SIGNED: [&str; 3] = ["OutSum", "InvId", "SignatureValue"];
 /// Length of the prefix `Shp_`, bytes.
 const SHP_PREFIX_LEN: usize = 4;
 
@@ -143,7 +143,7 @@ fn check_names(form: &Form) -> Result<(), Reject> {
                 return Err(Reject::malformed(format!("{} holds control characters", field.name)));
             }
         }
-        if own || SIGNED.iter().any(|name| field.name.eq_ignore_ascii_case(name)) {
+        if own || PROVING.iter().any(|name| field.name.eq_ignore_ascii_case(name)) {
             seen.push(field.name.to_ascii_lowercase());
         }
     }

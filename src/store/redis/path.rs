@@ -54,12 +54,9 @@ pub(super) fn refusal(word: &str) -> StoreError {
 
 impl RedisStore {
     pub(super) async fn find_payments(&self, ask: &LookUp) -> Result<Found> {
-        if ask.provider_ids.len() > LOOK_UP_MAX || ask.numbers.len() > LOOK_UP_MAX {
-            return Err(StoreError::Limit(format!("more than {LOOK_UP_MAX} payments looked up at once")));
-        }
         let mut call = Call::new(&scripts::LOOK_UP, keys::of_merchant(ask.merchant));
         call.push(keys::merchant(ask.merchant));
-        push_question(&mut call, Some(ask));
+        push_question(&mut call, Some(ask))?;
         found(ask, &mut self.call(call).await?.rows()?)
     }
 
@@ -166,12 +163,15 @@ enum Kept {
     Found(Found),
 }
 
-fn push_question(call: &mut Call, ask: Option<&LookUp>) {
+fn push_question(call: &mut Call, ask: Option<&LookUp>) -> Result<()> {
     let Some(ask) = ask else {
         call.push_count(0);
         call.push_count(0);
-        return;
+        return Ok(());
     };
+    if ask.provider_ids.len() > LOOK_UP_MAX || ask.numbers.len() > LOOK_UP_MAX {
+        return Err(StoreError::Limit(format!("more than {LOOK_UP_MAX} payments looked up at once")));
+    }
     call.push_count(ask.provider_ids.len());
     for provider_id in &ask.provider_ids {
         call.push(keys::link(ask.integration, provider_id));
@@ -180,6 +180,7 @@ fn push_question(call: &mut Call, ask: Option<&LookUp>) {
     for number in &ask.numbers {
         call.push_num(*number);
     }
+    Ok(())
 }
 
 /// Reads the answer to a question.
@@ -233,7 +234,7 @@ fn commit_call(commit: &Commit, new: Option<&LookUp>) -> Result<Call> {
             call.push("");
         }
     }
-    push_question(&mut call, new);
+    push_question(&mut call, new)?;
     push_payment(&mut call, commit.payment.as_ref())?;
     let older: Vec<&Delivery> =
         commit.deliveries.iter().filter(|delivery| is_older(delivery, commit)).collect();

@@ -13,14 +13,10 @@ use crate::domain::notification::Notification;
 use crate::domain::payment::{Origin, Payment};
 use crate::store::Result;
 
-/// Behind the version of a payment that only its provider's notifications told of: our number is not in its words.
-const OTHERS: &str = ";";
-/// Behind all other versions.
-const OWN: &str = ":";
-
-/// What stands behind a payment's version.
+/// What stands behind a payment's version: of one that only its provider's notifications told of no number of ours is in
+/// the provider's words, and a look-up by number passes it over.
 pub(super) fn payment_mark(payment: &Payment) -> &'static str {
-    if payment.origin == Origin::Api { OWN } else { OTHERS }
+    if payment.origin == Origin::Api { ":" } else { ";" }
 }
 
 /// Takes the version and its mark off.

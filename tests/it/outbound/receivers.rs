@@ -270,12 +270,8 @@ async fn certificates() {
 async fn a_handshake_that_stalls_ends_with_the_connect_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let outbound = Outbound::build(&OutboundConfig {
-        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
-        connect_timeout: Duration::from_millis(200),
-        ..OutboundConfig::default()
-    })
-    .unwrap();
+    let connect_timeout = Duration::from_millis(200);
+    let outbound = Outbound::build(&OutboundConfig { connect_timeout, ..config(None) }).unwrap();
     let outcome = outbound.send(request(&format!("https://127.0.0.1:{port}/"))).await;
     assert_eq!(
         failure(&outcome),

@@ -39,9 +39,7 @@ local function key(name)
 end
 
 -- Answers of the last minutes, in two generations: `r0` takes them, `r1` is the one before. '@' says since when.
--- Ids are random: every 32nd or so looks at how many there are.
 local ANSWERS_MAX, ANSWERS_MS, ANSWERS_TTL_S = 50000, 120000, 600
-local COUNTING_MAX = 7
 local function first_answer()
   if #ARGV[4] <= 16 then
     return nil
@@ -59,8 +57,7 @@ local function remember(reply)
   end
   local r0 = key('r0')
   local since = tonumber(redis.call('HGET', r0, '@') or nil)
-  local full = string.byte(rid) <= COUNTING_MAX and redis.call('HLEN', r0) > ANSWERS_MAX
-  if since and (now - since > ANSWERS_MS or now < since or full) then
+  if since and (now - since > ANSWERS_MS or now < since or redis.call('HLEN', r0) > ANSWERS_MAX) then
     redis.call('RENAME', r0, key('r1'))
     since = nil
   end
