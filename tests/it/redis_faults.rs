@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use kassir::clock::ManualClock;
 use kassir::store::redis::{Options, RedisStore};
-use kassir::store::{PaymentFilter, Store, StoreError};
+use kassir::store::{Commit, Found, LookUp, PaymentFilter, Store, StoreError};
 
 use crate::redis_proxy::{Deed, Proxy};
 use crate::redis_server::{DURABLE, Server, shared_cluster};
 use crate::redis_store::{fresh_in_cluster, options};
-use crate::store_suite::samples::{Shop, shop};
+use crate::store_suite::enter::{ask, make};
+use crate::store_suite::samples::{Shop, shop, update};
 use crate::store_suite::{Bench, START};
 
 pub fn clock() -> Arc<ManualClock> {
@@ -238,6 +239,40 @@ async fn a_forgotten_script_is_loaded_again() {
     assert_eq!(proxy.seen(), ["EVALSHA"]);
     proxy.plan(vec![Deed::Answer("NOSCRIPT No matching script."); 2]);
     assert!(words(shop.store.commit(shop.whole("c")).await).contains("(NOSCRIPT)"));
+}
+
+#[tokio::test]
+async fn entering_is_one_round_trip_for_a_new_payment_and_two_for_a_known_one() {
+    let server = Server::start(DURABLE);
+    let proxy = Proxy::before(server.port).await;
+    let shop = shop_at(&proxy.url()).await;
+    shop.write(shop.whole("known")).await;
+    let enter = async |id: &str| shop.store.enter(ask(&shop, id), shop.version, make(&shop, id)).await;
+    for (id, deeds, trips, number) in [
+        ("new", vec![], 1, Some(2)),
+        // What was guessed is not guessed once more when only the answer was lost.
+        ("lost", vec![Deed::LoseAnswer], 2, Some(3)),
+        ("new", vec![], 1, None),
+    ] {
+        proxy.plan(deeds);
+        let made = enter(id).await.unwrap();
+        assert_eq!(made.and_then(|made| made.payment).map(|(number, _)| number), number, "{id}");
+        assert_eq!(proxy.seen(), vec!["EVALSHA"; trips], "{id}");
+    }
+    // Somebody who has to write to the payment that was found needs the second one.
+    let known = Arc::new(shop.store.payment(shop.merchant, 1).await.unwrap().unwrap());
+    proxy.plan(Vec::new());
+    let (whole, commit) = (shop.whole("known"), shop.commit());
+    let decide = Box::new(move |found: &Found| match found.by_provider_id.len() {
+        0 => Some(whole.clone()),
+        _ => Some(Commit { payment: Some(update((*known).clone(), &[])), ..commit.clone() }),
+    });
+    let written = shop.store.enter(ask(&shop, "known"), shop.version, decide).await.unwrap().unwrap();
+    assert_eq!((written.payment, proxy.seen().len()), (Some((1, 2)), 2));
+
+    let many = LookUp { provider_ids: vec!["x".to_owned(); 101], ..ask(&shop, "") };
+    let refused = shop.store.enter(many, shop.version, make(&shop, "x")).await;
+    assert!(matches!(refused, Err(StoreError::Limit(_))), "{refused:?}");
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@ use super::{Bench, conflict};
 /// Callers at once.
 const CROWD: usize = 64;
 
-fn ask(shop: &Shop, id: &str) -> LookUp {
+/// A look-up of a payment by its provider's id.
+pub fn ask(shop: &Shop, id: &str) -> LookUp {
     LookUp {
         merchant: shop.merchant,
         integration: shop.integration,
@@ -24,7 +25,7 @@ fn ask(shop: &Shop, id: &str) -> LookUp {
 }
 
 /// Makes the payment where there is none yet.
-fn make(shop: &Shop, id: &str) -> Decide {
+pub fn make(shop: &Shop, id: &str) -> Decide {
     let (step, id) = (shop.whole(id), id.to_owned());
     Box::new(move |found: &Found| (!found.by_provider_id.contains_key(&id)).then(|| step.clone()))
 }
