@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, params};
 
 use super::super::{Result, StoreError};
+use super::config;
 use super::rows::{int, one, uint};
 use super::tally::{self, Bucket};
 use super::writer::Tx;
@@ -16,6 +17,8 @@ use crate::domain::ids::MerchantId;
 #[derive(Default)]
 pub(super) struct Batch {
     tallies: RefCell<HashMap<Bucket, i64>>,
+    /// The versions of the configurations of merchants that were asked for.
+    versions: RefCell<HashMap<MerchantId, u64>>,
     /// The last payment's number of merchants that got one.
     numbers: RefCell<HashMap<MerchantId, u32>>,
     /// The number of the last lease, and whether it moved.
@@ -94,8 +97,19 @@ pub(super) fn next_number(tx: &Tx<'_>, merchant: MerchantId) -> Result<u32> {
     Ok(next)
 }
 
-/// Writes the last number that a merchant's payments got: what it is set up with changes.
-pub(super) fn forget_number(tx: &Tx<'_>, merchant: MerchantId) -> Result<()> {
+/// The version of a merchant's configuration, 0 when there is no such merchant.
+pub(super) fn version(tx: &Tx<'_>, merchant: MerchantId) -> Result<u64> {
+    if let Some(version) = tx.batch.versions.borrow().get(&merchant) {
+        return Ok(*version);
+    }
+    let version = config::version(tx.conn, merchant)?;
+    tx.batch.versions.borrow_mut().insert(merchant, version);
+    Ok(version)
+}
+
+/// Forgets a merchant's version and writes the last number that its payments got: what it is set up with changes.
+pub(super) fn forget(tx: &Tx<'_>, merchant: MerchantId) -> Result<()> {
+    tx.batch.versions.borrow_mut().remove(&merchant);
     let last = tx.batch.numbers.borrow_mut().remove(&merchant);
     last.map_or(Ok(()), |last| write_number(tx.conn, merchant, last)).map_err(super::error::from_sqlite)
 }

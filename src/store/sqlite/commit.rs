@@ -34,13 +34,14 @@ const BY_NUMBER: &str = "SELECT record FROM payment WHERE merchant = ?1 AND numb
      AND instr(record, '\"origin\":\"api\"') > 0";
 
 pub(super) fn look_up(conn: &Connection, ask: &LookUp) -> Result<Found> {
+    find(conn, ask, config::version(conn, ask.merchant)?)
+}
+
+/// `config_version`: that of the merchant's configuration now.
+fn find(conn: &Connection, ask: &LookUp, config_version: u64) -> Result<Found> {
     let merchant = ask.merchant.to_string();
     let integration = ask.integration.to_string();
-    let mut found = Found {
-        config_version: config::version(conn, ask.merchant)?,
-        by_provider_id: HashMap::new(),
-        by_number: HashMap::new(),
-    };
+    let mut found = Found { config_version, by_provider_id: HashMap::new(), by_number: HashMap::new() };
     for id in &ask.provider_ids {
         if let Some(payment) = record(conn, BY_LINK, params![merchant, integration, id], "payment")? {
             found.by_provider_id.insert(id.clone(), payment);
@@ -58,24 +59,14 @@ pub(super) fn look_up(conn: &Connection, ask: &LookUp) -> Result<Found> {
 }
 
 pub(super) fn enter(tx: &Tx<'_>, ask: &LookUp, decide: &mut Decide) -> Result<Option<Committed>> {
-    let found = look_up(tx.conn, ask)?;
+    let found = find(tx.conn, ask, batch::version(tx, ask.merchant)?)?;
     let Some(step) = decide(&found) else { return Ok(None) };
-    let version = if step.merchant == ask.merchant {
-        found.config_version
-    } else {
-        config::version(tx.conn, step.merchant)?
-    };
-    write(tx, step, version).map(Some)
+    commit(tx, step).map(Some)
 }
 
-pub(super) fn commit(tx: &Tx<'_>, commit: Commit) -> Result<Committed> {
-    let version = config::version(tx.conn, commit.merchant)?;
-    write(tx, commit, version)
-}
-
-/// `version`: that of the merchant's configuration now.
-fn write(tx: &Tx<'_>, mut commit: Commit, version: u64) -> Result<Committed> {
+pub(super) fn commit(tx: &Tx<'_>, mut commit: Commit) -> Result<Committed> {
     let merchant = commit.merchant;
+    let version = batch::version(tx, merchant)?;
     if commit.config_version.is_some_and(|expected| expected != version) {
         return Err(StoreError::Conflict(Conflict::Config));
     }

@@ -32,7 +32,7 @@ pub(super) fn change(
     if expected.is_some_and(|expected| expected != version) {
         return Err(StoreError::Conflict(Conflict::Config));
     }
-    batch::forget_number(tx, merchant)?;
+    batch::forget(tx, merchant)?;
     apply(tx, merchant, change)?;
     let next = version.saturating_add(1);
     let sql = "UPDATE merchant SET version = ?2 WHERE id = ?1";

@@ -82,7 +82,8 @@ fn write_delivery(tx: &Tx<'_>, merchant: MerchantId, mut delivery: Delivery) -> 
     let key = (merchant.to_string(), delivery.id.to_string());
     let loaded = delivery.version;
     delivery.version = loaded.saturating_add(1);
-    let sql = "UPDATE delivery SET version = ?4, endpoint = ?5, status = ?6, record = ?7 \
+    // Only what may change: a column that is set has its indexes written anew, whatever its value.
+    let sql = "UPDATE delivery SET version = ?4, status = ?5, record = ?6 \
                WHERE merchant = ?1 AND id = ?2 AND version = ?3";
     let changed = execute(
         tx.conn,
@@ -92,7 +93,6 @@ fn write_delivery(tx: &Tx<'_>, merchant: MerchantId, mut delivery: Delivery) -> 
             key.1,
             int(loaded),
             int(delivery.version),
-            delivery.endpoint.to_string(),
             delivery.status.word(),
             to_text(&delivery)?,
         ],
