@@ -19,9 +19,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 128;
 /// Size to which the write-ahead log is cut back after a burst, bytes.
 const WAL_KEPT_MAX: i64 = 64 * 1024 * 1024;
-/// Pages of 4 KiB in the write-ahead log from which on a commit copies them into the file: pages that change again
-/// and again, as the last one of each table does, are then copied once for many commits.
-const CHECKPOINT_PAGES: i64 = 4_000;
+/// Bytes of a page of a new file: a record takes about a kilobyte, and each page that a commit touches is two writes to
+/// the log. A file keeps the size that it was made with.
+const PAGE_SIZE: i64 = 8 * 1024;
+/// Pages in the write-ahead log from which on a commit copies them into the file: pages that change again and again, as
+/// the last one of each table does, are then copied once for many commits.
+const CHECKPOINT_PAGES: i64 = 2_000;
 /// Page cache of the writer, KiB.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 /// Page cache of a reader, KiB.
@@ -108,6 +111,7 @@ pub(super) fn open_writer(path: &Path, max_pages: Option<u32>) -> Result<Connect
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(from_sqlite)?;
     common(&conn, WRITER_CACHE_KIB).map_err(from_sqlite)?;
+    conn.pragma_update(None, "page_size", PAGE_SIZE).map_err(from_sqlite)?;
     let mode: String =
         conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(from_sqlite)?;
     if mode != "wal" {

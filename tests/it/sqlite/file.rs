@@ -111,12 +111,13 @@ async fn a_damaged_page_is_told_and_the_rest_works() {
         own.write(own.whole(&format!("p-{index}"))).await;
     }
     bench.store.close().await;
-    let page = {
+    let (page, page_size) = {
         let raw = rusqlite::Connection::open(&path).unwrap();
-        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'notification'";
-        raw.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap()
+        let sql =
+            "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'notification'";
+        raw.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
     };
-    damage(&path, page);
+    damage(&path, page, page_size);
     bench.restart().await;
     own.store = bench.store.clone();
     let broken = own.store.notifications(own.merchant, &Default::default(), &Default::default()).await;
@@ -129,12 +130,12 @@ async fn a_damaged_page_is_told_and_the_rest_works() {
     assert_eq!(own.claim().await.work.len(), 50);
 }
 
-fn damage(path: &std::path::Path, page: u32) {
+fn damage(path: &std::path::Path, page: u32, size: u32) {
     use std::io::{Seek, SeekFrom, Write};
 
     let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
-    file.seek(SeekFrom::Start(u64::from(page - 1) * 4096)).unwrap();
-    file.write_all(&[0xA5; 4096]).unwrap();
+    file.seek(SeekFrom::Start(u64::from(page - 1) * u64::from(size))).unwrap();
+    file.write_all(&vec![0xA5; size as usize]).unwrap();
 }
 
 #[tokio::test]
