@@ -80,7 +80,7 @@ pub struct Delivery {
     pub integration: IntegrationId,
     /// The provider's slug.
     pub provider: String,
-    /// Where to.
+    /// Where to; it stays so: what goes to another endpoint is another delivery.
     pub endpoint: EndpointId,
     /// Where it stands.
     pub status: DeliveryStatus,
