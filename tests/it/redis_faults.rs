@@ -29,6 +29,14 @@ pub async fn shop_at(url: &str) -> Shop {
     shop(&bench(store)).await
 }
 
+/// A Redis of its own, a proxy before it, and a shop that reaches it through the proxy.
+pub async fn behind_a_proxy() -> (Server, Proxy, Shop) {
+    let server = Server::start(DURABLE);
+    let proxy = Proxy::before(server.port).await;
+    let shop = shop_at(&proxy.url()).await;
+    (server, proxy, shop)
+}
+
 pub fn bench(store: Arc<dyn Store>) -> Bench {
     struct Never;
     #[async_trait::async_trait]
@@ -188,9 +196,7 @@ async fn data_of_a_newer_version_is_refused() {
 
 #[tokio::test]
 async fn each_answer_that_means_not_now_has_its_words() {
-    let server = Server::start(DURABLE);
-    let proxy = Proxy::before(server.port).await;
-    let shop = shop_at(&proxy.url()).await;
+    let (_server, proxy, shop) = behind_a_proxy().await;
     let answers = [
         ("OOM command not allowed when used memory > 'maxmemory'.", "out of memory (OOM)"),
         (
@@ -227,9 +233,7 @@ async fn each_answer_that_means_not_now_has_its_words() {
 
 #[tokio::test]
 async fn a_forgotten_script_is_loaded_again() {
-    let server = Server::start(DURABLE);
-    let proxy = Proxy::before(server.port).await;
-    let shop = shop_at(&proxy.url()).await;
+    let (server, proxy, shop) = behind_a_proxy().await;
     server.command::<()>(&["SCRIPT", "FLUSH"]);
     proxy.plan(Vec::new());
     shop.write(shop.whole("a")).await;
@@ -243,9 +247,7 @@ async fn a_forgotten_script_is_loaded_again() {
 
 #[tokio::test]
 async fn entering_is_one_round_trip_for_a_new_payment_and_two_for_a_known_one() {
-    let server = Server::start(DURABLE);
-    let proxy = Proxy::before(server.port).await;
-    let shop = shop_at(&proxy.url()).await;
+    let (_server, proxy, shop) = behind_a_proxy().await;
     shop.write(shop.whole("known")).await;
     let enter = async |id: &str| shop.store.enter(ask(&shop, id), shop.version, make(&shop, id)).await;
     for (id, deeds, trips, number) in [
@@ -277,16 +279,14 @@ async fn entering_is_one_round_trip_for_a_new_payment_and_two_for_a_known_one() 
 
 #[tokio::test]
 async fn a_lost_answer_does_nothing_twice() {
-    let server = Server::start(DURABLE);
-    let proxy = Proxy::before(server.port).await;
-    let shop = shop_at(&proxy.url()).await;
+    let (_server, proxy, shop) = behind_a_proxy().await;
     // Redis knows the scripts from now on, so that what is lost is their answers.
     shop.write(shop.whole("known")).await;
     shop.store.release(&[(shop.merchant, shop.claim().await.work[0].fence)]).await.unwrap();
     for (losses, name) in [(1, "a"), (2, "b")] {
         proxy.plan(vec![Deed::LoseAnswer; losses]);
         let lease = Some(("me".to_owned(), 30_000));
-        let committed = shop.write(kassir::store::Commit { lease, ..shop.whole(name) }).await;
+        let committed = shop.write(Commit { lease, ..shop.whole(name) }).await;
         assert_eq!(proxy.seen().len(), losses + 1);
         assert_eq!(committed.leased.len(), 1);
         // The repeated one got the first answer: the lease that it tells of is the one that counts.

@@ -11,7 +11,7 @@ use kassir::store::{
 };
 
 use crate::process::Plan;
-use crate::redis_faults::{shop_at, words};
+use crate::redis_faults::{behind_a_proxy, words};
 use crate::redis_proxy::{Deed, Proxy};
 use crate::redis_server::{DURABLE, Server};
 use crate::store_suite::samples::{self, LEASE_MS, Shop, ask, attempt, delivery_of, id};
@@ -113,9 +113,7 @@ const VERBS: &[Verb] = verbs! {
 
 #[tokio::test]
 async fn every_answer_on_every_verb() {
-    let server = Server::start(DURABLE);
-    let proxy = Proxy::before(server.port).await;
-    let shop = shop_at(&proxy.url()).await;
+    let (_server, proxy, shop) = behind_a_proxy().await;
     shop.write(shop.whole("a")).await;
     let claimed = shop.claim().await.work.remove(0);
     let stock = Stock { delivery: delivery_of(&claimed).clone(), claimed };

@@ -117,6 +117,7 @@ async fn a_damaged_page_is_told_and_the_rest_works() {
             "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'notification'";
         raw.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
     };
+    assert_eq!(page_size, 8 * 1024, "that of a new file");
     damage(&path, page, page_size);
     bench.restart().await;
     own.store = bench.store.clone();
