@@ -147,6 +147,20 @@ pub struct Found {
     pub by_number: HashMap<u32, Payment>,
 }
 
+impl Found {
+    /// No payment, with this version of the configuration.
+    #[must_use]
+    pub fn nothing(config_version: u64) -> Found {
+        Found { config_version, by_provider_id: HashMap::new(), by_number: HashMap::new() }
+    }
+
+    /// Whether no payment was found.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.by_provider_id.is_empty() && self.by_number.is_empty()
+    }
+}
+
 /// A payment to be written.
 #[derive(Debug, Clone)]
 pub enum PaymentWrite {

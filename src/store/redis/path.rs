@@ -1,7 +1,5 @@
 //! The money's path: looking payments up, and the commit.
 
-use std::collections::HashMap;
-
 use super::RedisStore;
 use super::call::{Call, Reply, Rows};
 use super::keys::{self, damaged};
@@ -68,9 +66,7 @@ impl RedisStore {
         at_hand: u64,
         mut decide: Decide,
     ) -> Result<Option<Committed>> {
-        let nothing =
-            Found { config_version: at_hand, by_provider_id: HashMap::new(), by_number: HashMap::new() };
-        let guess = decide(&nothing).filter(|guess| guess.merchant == ask.merchant);
+        let guess = decide(&Found::nothing(at_hand)).filter(|guess| guess.merchant == ask.merchant);
         let found = match guess {
             Some(guess) => match self.keep_if_new(guess, Some(&ask)).await? {
                 Kept::Written(committed) => return Ok(Some(committed)),
@@ -186,8 +182,7 @@ fn push_question(call: &mut Call, ask: Option<&LookUp>) -> Result<()> {
 /// Reads the answer to a question.
 fn found(ask: &LookUp, rows: &mut Rows) -> Result<Found> {
     let version = u64::try_from(rows.item()?.int()?).map_err(|_| damaged("a version"))?;
-    let mut found =
-        Found { config_version: version, by_provider_id: HashMap::new(), by_number: HashMap::new() };
+    let mut found = Found::nothing(version);
     for provider_id in &ask.provider_ids {
         let row = rows.item()?;
         if row.is_nil() {

@@ -1,6 +1,6 @@
 //! The step of the money's path, and the look before it.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
 use kassir_providers::State;
 use rusqlite::{Connection, params};
@@ -11,12 +11,13 @@ use super::super::{
 };
 use super::queue::{self, Lease, NewEntry};
 use super::rows::{execute, from_text, int, one, record, to_text};
+use super::step::{Guess, Step, Text};
 use super::writer::Tx;
 use super::{batch, config, holds, lists};
 use crate::domain::delivery::Delivery;
 use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
-use crate::domain::job::{Job, Lane, Task, WorkId};
+use crate::domain::job::{Job, Lane, WorkId};
 use crate::domain::notification::Notification;
 use crate::domain::payment::{Origin, Payment};
 use crate::limits::PAYMENT_NUMBER_MAX;
@@ -41,7 +42,7 @@ pub(super) fn look_up(conn: &Connection, ask: &LookUp) -> Result<Found> {
 fn find(conn: &Connection, ask: &LookUp, config_version: u64) -> Result<Found> {
     let merchant = ask.merchant.to_string();
     let integration = ask.integration.to_string();
-    let mut found = Found { config_version, by_provider_id: HashMap::new(), by_number: HashMap::new() };
+    let mut found = Found::nothing(config_version);
     for id in &ask.provider_ids {
         if let Some(payment) = record(conn, BY_LINK, params![merchant, integration, id], "payment")? {
             found.by_provider_id.insert(id.clone(), payment);
@@ -58,15 +59,34 @@ fn find(conn: &Connection, ask: &LookUp, config_version: u64) -> Result<Found> {
     Ok(found)
 }
 
-pub(super) fn enter(tx: &Tx<'_>, ask: &LookUp, decide: &mut Decide) -> Result<Option<Committed>> {
-    let found = find(tx.conn, ask, batch::version(tx, ask.merchant)?)?;
-    let Some(step) = decide(&found) else { return Ok(None) };
-    commit(tx, step).map(Some)
+/// Looks, decides and writes. `guess` is what was decided before anybody looked; once `decide` was asked here, only its
+/// last answer counts, since whoever asked reads in it what was written.
+pub(super) struct Entering {
+    ask: LookUp,
+    guess: Option<Guess>,
+    decide: Decide,
 }
 
-pub(super) fn commit(tx: &Tx<'_>, mut commit: Commit) -> Result<Committed> {
-    let merchant = commit.merchant;
-    let version = batch::version(tx, merchant)?;
+impl Entering {
+    /// Guesses that nothing will be found.
+    pub(super) fn new(ask: LookUp, at_hand: u64, mut decide: Decide) -> Entering {
+        Entering { ask, guess: Guess::ask(at_hand, &mut decide), decide }
+    }
+
+    pub(super) fn run(&mut self, tx: &Tx<'_>) -> Result<Option<Committed>> {
+        let found = find(tx.conn, &self.ask, batch::version(tx, self.ask.merchant)?)?;
+        if let Some(answer) = self.guess.as_ref().and_then(|guess| guess.answer(&found)) {
+            return answer.map(|step| commit(tx, step)).transpose();
+        }
+        self.guess = None;
+        let Some(step) = (self.decide)(&found) else { return Ok(None) };
+        commit(tx, &Step::ready(step)?).map(Some)
+    }
+}
+
+pub(super) fn commit(tx: &Tx<'_>, step: &Step) -> Result<Committed> {
+    let commit = &step.commit;
+    let version = batch::version(tx, commit.merchant)?;
     if commit.config_version.is_some_and(|expected| expected != version) {
         return Err(StoreError::Conflict(Conflict::Config));
     }
@@ -74,107 +94,26 @@ pub(super) fn commit(tx: &Tx<'_>, mut commit: Commit) -> Result<Committed> {
         return Err(StoreError::NotFound("merchant"));
     }
     if let Some(fence) = commit.finish {
-        queue::leased(tx, merchant, fence)?;
+        queue::leased(tx, commit.merchant, fence)?;
         queue::remove(tx, fence.work)?;
     }
-    let payment = commit.payment.take().map(|write| write_payment(tx, merchant, write)).transpose()?;
-    if let Some((number, _)) = payment {
-        give_number(&mut commit, number);
+    let mut writing =
+        Writing { tx, id: commit.merchant, merchant: commit.merchant.to_string(), number: None };
+    let payment = step.payment.as_ref().zip(commit.payment.as_ref());
+    let payment = payment.map(|(text, write)| writing.write_payment(write, text)).transpose()?;
+    writing.number = payment.map(|(number, _)| number);
+    if let (Some(text), Some(notification)) = (&step.notification, &commit.notification) {
+        writing.put_notification(notification, text)?;
     }
-    if let Some(notification) = &commit.notification {
-        put_notification(tx, notification)?;
+    for (event, text) in commit.events.iter().zip(&step.events) {
+        writing.insert_event(event, text)?;
     }
-    for event in &mut commit.events {
-        insert_event(tx, event)?;
+    let leased = writing.insert_deliveries(step)?;
+    for ((job, in_ms), text) in commit.jobs.iter().zip(&step.jobs) {
+        writing.insert_job(job, *in_ms, text)?;
     }
-    let leased = insert_deliveries(tx, &mut commit)?;
-    for (job, in_ms) in &commit.jobs {
-        insert_job(tx, job, *in_ms)?;
-    }
-    tx.tally(merchant, &commit.tallies);
+    tx.tally(commit.merchant, &commit.tallies);
     Ok(Committed { payment, leased, now: tx.now })
-}
-
-/// Writes the payment; gives its number and new version.
-fn write_payment(tx: &Tx<'_>, merchant: MerchantId, write: PaymentWrite) -> Result<(u32, u64)> {
-    let (mut payment, links) = match write {
-        PaymentWrite::New { mut payment, links } => {
-            payment.number = next_number(tx, merchant)?;
-            payment.version = 1;
-            insert_payment(tx, merchant, &payment)?;
-            (payment, links)
-        }
-        PaymentWrite::Update { payment, links } => (update_payment(tx, merchant, payment)?, links),
-    };
-    for link in links {
-        insert_link(tx, merchant, &mut payment, &link)?;
-    }
-    Ok((payment.number, payment.version))
-}
-
-fn next_number(tx: &Tx<'_>, merchant: MerchantId) -> Result<u32> {
-    let number = batch::next_number(tx, merchant)?;
-    if number > PAYMENT_NUMBER_MAX {
-        return Err(StoreError::Limit(format!(
-            "the merchant has used up its payment numbers: the last is {PAYMENT_NUMBER_MAX}"
-        )));
-    }
-    Ok(number)
-}
-
-fn insert_payment(tx: &Tx<'_>, merchant: MerchantId, payment: &Payment) -> Result<()> {
-    let sql = "INSERT INTO payment \
-               (merchant, number, version, integration, provider, state, created_at, updated_at, record) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-    execute(
-        tx.conn,
-        sql,
-        params![
-            merchant.to_string(),
-            payment.number,
-            int(payment.version),
-            payment.integration.to_string(),
-            payment.provider,
-            state_word(payment.state),
-            payment.created_at,
-            payment.updated_at,
-            to_text(payment)?,
-        ],
-    )?;
-    Ok(())
-}
-
-fn update_payment(tx: &Tx<'_>, merchant: MerchantId, mut payment: Box<Payment>) -> Result<Box<Payment>> {
-    let loaded = payment.version;
-    payment.version = loaded.saturating_add(1);
-    let sql = "UPDATE payment SET version = ?4, state = ?5, updated_at = ?6, record = ?7 \
-               WHERE merchant = ?1 AND number = ?2 AND version = ?3";
-    let changed = execute(
-        tx.conn,
-        sql,
-        params![
-            merchant.to_string(),
-            payment.number,
-            int(loaded),
-            int(payment.version),
-            state_word(payment.state),
-            payment.updated_at,
-            to_text(&*payment)?,
-        ],
-    )?;
-    if changed == 1 { Ok(payment) } else { Err(StoreError::Conflict(Conflict::Payment)) }
-}
-
-fn insert_link(tx: &Tx<'_>, merchant: MerchantId, payment: &mut Payment, link: &str) -> Result<()> {
-    let (merchant, integration) = (merchant.to_string(), payment.integration.to_string());
-    let sql = "INSERT INTO payment_link (merchant, integration, provider_id, number) VALUES (?1, ?2, ?3, ?4) \
-               ON CONFLICT DO NOTHING";
-    if execute(tx.conn, sql, params![merchant, integration, link, payment.number])? > 0 {
-        return Ok(());
-    }
-    let sql = "SELECT number FROM payment_link WHERE merchant = ?1 AND integration = ?2 AND provider_id = ?3";
-    let taken: Option<u32> = one(tx.conn, sql, params![merchant, integration, link], |row| row.get(0))?;
-    if taken == Some(payment.number) { Ok(()) } else { Err(StoreError::Conflict(Conflict::PaymentExists)) }
 }
 
 /// The word of a payment's state in its column.
@@ -182,146 +121,230 @@ pub(super) fn state_word(state: State) -> &'static str {
     crate::domain::event::EventState::from(state).word()
 }
 
-/// Fills in the number that only the store could give.
-fn give_number(commit: &mut Commit, number: u32) {
-    if let Some(notification) = &mut commit.notification
-        && notification.payment == Some(0)
-    {
-        notification.payment = Some(number);
-    }
-    for event in commit.events.iter_mut().filter(|event| event.payment == 0) {
-        event.payment = number;
-    }
-    for delivery in commit.deliveries.iter_mut().filter(|delivery| delivery.payment == 0) {
-        delivery.payment = number;
-    }
-    for (job, _) in &mut commit.jobs {
-        if let Task::Poll { payment } = &mut job.task
-            && *payment == 0
-        {
-            *payment = number;
-        }
-    }
+/// A step that is being written.
+struct Writing<'a> {
+    tx: &'a Tx<'a>,
+    id: MerchantId,
+    /// `id` as it stands in columns.
+    merchant: String,
+    /// The payment's number, once it is written: that of records of which the number is 0.
+    number: Option<u32>,
 }
 
-fn put_notification(tx: &Tx<'_>, notification: &Notification) -> Result<()> {
-    let sql = "INSERT INTO notification \
-               (merchant, id, integration, provider, outcome, payment, received_at, record) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-               ON CONFLICT (merchant, id) DO UPDATE SET outcome = excluded.outcome, payment = excluded.payment, \
-               received_at = excluded.received_at, record = excluded.record";
-    execute(
-        tx.conn,
-        sql,
-        params![
-            notification.merchant.to_string(),
-            notification.id.to_string(),
-            notification.integration.to_string(),
-            notification.provider,
-            notification.outcome.word(),
-            notification.payment,
-            notification.received_at,
-            to_text(notification)?,
-        ],
-    )?;
-    Ok(())
-}
-
-fn insert_event(tx: &Tx<'_>, event: &mut Event) -> Result<()> {
-    // The tail has a column of its own: the body must come back to the byte, and people should find it.
-    let tail = std::mem::take(&mut event.tail);
-    let record = to_text(event)?;
-    event.tail = tail;
-    let sql = "INSERT INTO event (merchant, id, integration, payment, state, created_at, record, tail) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    execute(
-        tx.conn,
-        sql,
-        params![
-            event.merchant.to_string(),
-            event.id.to_string(),
-            event.integration.to_string(),
-            event.payment,
-            event.state.word(),
-            event.created_at,
-            record,
-            event.tail,
-        ],
-    )?;
-    Ok(())
-}
-
-fn insert_deliveries(tx: &Tx<'_>, commit: &mut Commit) -> Result<Vec<Claimed>> {
-    let lease = commit.lease.take();
-    let mut leased = Vec::new();
-    for mut delivery in std::mem::take(&mut commit.deliveries) {
-        delivery.version = 1;
-        insert_delivery(tx, &delivery)?;
-        let event = match commit.events.iter().find(|event| event.id == delivery.event) {
-            Some(event) => event.clone(),
-            None => lists::event(tx.conn, delivery.merchant, delivery.event)?
-                .ok_or(StoreError::NotFound("event"))?,
+impl Writing<'_> {
+    /// Writes the payment; gives its number and new version.
+    fn write_payment(&self, write: &PaymentWrite, text: &Text) -> Result<(u32, u64)> {
+        let (payment, number, links) = match write {
+            PaymentWrite::New { payment, links } => {
+                let number = self.next_number()?;
+                self.insert_payment(payment, number, text)?;
+                (payment, number, links)
+            }
+            PaymentWrite::Update { payment, links } => {
+                self.update_payment(payment, text)?;
+                (payment, payment.number, links)
+            }
         };
-        let Some(next) = delivery.next_attempt_at else { continue };
+        for link in links {
+            self.insert_link(payment, number, link)?;
+        }
+        Ok((number, payment.version))
+    }
+
+    fn next_number(&self) -> Result<u32> {
+        let number = batch::next_number(self.tx, self.id)?;
+        if number > PAYMENT_NUMBER_MAX {
+            return Err(StoreError::Limit(format!(
+                "the merchant has used up its payment numbers: the last is {PAYMENT_NUMBER_MAX}"
+            )));
+        }
+        Ok(number)
+    }
+
+    fn insert_payment(&self, payment: &Payment, number: u32, text: &Text) -> Result<()> {
+        let sql = "INSERT INTO payment \
+                   (merchant, number, version, integration, provider, state, created_at, updated_at, record) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        execute(
+            self.tx.conn,
+            sql,
+            params![
+                self.merchant,
+                number,
+                int(payment.version),
+                payment.integration.to_string(),
+                payment.provider,
+                state_word(payment.state),
+                payment.created_at,
+                payment.updated_at,
+                text.with(Some(number)),
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn update_payment(&self, payment: &Payment, text: &Text) -> Result<()> {
+        let sql = "UPDATE payment SET version = ?4, state = ?5, updated_at = ?6, record = ?7 \
+                   WHERE merchant = ?1 AND number = ?2 AND version = ?3";
+        let changed = execute(
+            self.tx.conn,
+            sql,
+            params![
+                self.merchant,
+                payment.number,
+                int(payment.version.saturating_sub(1)),
+                int(payment.version),
+                state_word(payment.state),
+                payment.updated_at,
+                text.with(None),
+            ],
+        )?;
+        if changed == 1 { Ok(()) } else { Err(StoreError::Conflict(Conflict::Payment)) }
+    }
+
+    fn insert_link(&self, payment: &Payment, number: u32, link: &str) -> Result<()> {
+        let (merchant, integration) = (&self.merchant, payment.integration.to_string());
+        let sql = "INSERT INTO payment_link (merchant, integration, provider_id, number) VALUES (?1, ?2, ?3, ?4) \
+                   ON CONFLICT DO NOTHING";
+        if execute(self.tx.conn, sql, params![merchant, integration, link, number])? > 0 {
+            return Ok(());
+        }
+        let sql =
+            "SELECT number FROM payment_link WHERE merchant = ?1 AND integration = ?2 AND provider_id = ?3";
+        let taken: Option<u32> =
+            one(self.tx.conn, sql, params![merchant, integration, link], |row| row.get(0))?;
+        if taken == Some(number) { Ok(()) } else { Err(StoreError::Conflict(Conflict::PaymentExists)) }
+    }
+
+    fn number(&self, own: u32) -> u32 {
+        if own == 0 { self.number.unwrap_or(0) } else { own }
+    }
+
+    fn put_notification(&self, notification: &Notification, text: &Text) -> Result<()> {
+        let sql = "INSERT INTO notification \
+                   (merchant, id, integration, provider, outcome, payment, received_at, record) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+                   ON CONFLICT (merchant, id) DO UPDATE SET outcome = excluded.outcome, payment = excluded.payment, \
+                   received_at = excluded.received_at, record = excluded.record";
+        execute(
+            self.tx.conn,
+            sql,
+            params![
+                self.merchant,
+                notification.id.to_string(),
+                notification.integration.to_string(),
+                notification.provider,
+                notification.outcome.word(),
+                notification.payment.map(|own| self.number(own)),
+                notification.received_at,
+                text.with(self.number),
+            ],
+        )?;
+        Ok(())
+    }
+
+    fn insert_event(&self, event: &Event, text: &Text) -> Result<()> {
+        let sql = "INSERT INTO event (merchant, id, integration, payment, state, created_at, record, tail) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        execute(
+            self.tx.conn,
+            sql,
+            params![
+                self.merchant,
+                event.id.to_string(),
+                event.integration.to_string(),
+                self.number(event.payment),
+                event.state.word(),
+                event.created_at,
+                text.with(self.number),
+                event.tail,
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Gives those that are leased.
+    fn insert_deliveries(&self, step: &Step) -> Result<Vec<Claimed>> {
+        let mut leased = Vec::new();
+        for (delivery, text) in step.commit.deliveries.iter().zip(&step.deliveries) {
+            self.insert_delivery(delivery, text)?;
+            let event = self.event(&step.commit, delivery)?;
+            if let Some((fence, due, lease_until)) = self.queue(&step.commit, delivery)? {
+                let lane = Lane::Endpoint(delivery.endpoint);
+                let delivery = Delivery { payment: self.number(delivery.payment), ..delivery.clone() };
+                let event = Event { payment: self.number(event.payment), ..event.into_owned() };
+                let material = Material::Delivery { delivery: Box::new(delivery), event: Box::new(event) };
+                leased.push(Claimed { fence, lane, due, lease_until, probe: None, material });
+            }
+        }
+        Ok(leased)
+    }
+
+    fn insert_delivery(&self, delivery: &Delivery, text: &Text) -> Result<()> {
+        let sql = "INSERT INTO delivery \
+                   (merchant, id, version, event, payment, endpoint, provider, state, status, created_at, record) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        execute(
+            self.tx.conn,
+            sql,
+            params![
+                self.merchant,
+                delivery.id.to_string(),
+                int(delivery.version),
+                delivery.event.to_string(),
+                self.number(delivery.payment),
+                delivery.endpoint.to_string(),
+                delivery.provider,
+                delivery.state.word(),
+                delivery.status.word(),
+                delivery.created_at,
+                text.with(self.number),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Puts a delivery in the queue, if it is to be sent; gives its lease, when it is due and when the lease ends, if
+    /// it is leased at once.
+    fn queue(&self, commit: &Commit, delivery: &Delivery) -> Result<Option<(Fence, i64, i64)>> {
+        let tx = self.tx;
+        let Some(next) = delivery.next_attempt_at else { return Ok(None) };
         let due = if next.saturating_sub(tx.now) <= SKEW_MAX { next.min(tx.now) } else { next };
         let work = WorkId::Delivery(delivery.id);
         let lane = Lane::Endpoint(delivery.endpoint);
         let entry = NewEntry { work, merchant: delivery.merchant, lane, due, job: None };
         let queue_only = due > tx.now || commit.queue_only.contains(&delivery.endpoint);
-        let lease = lease.as_ref().filter(|_| !queue_only);
+        let lease = commit.lease.as_ref().filter(|_| !queue_only);
         let held = lease.is_some() && holds::held(tx, &lane.to_string())?;
         let Some((owner, lease_ms)) = lease.filter(|_| !held) else {
             queue::insert(tx, &entry, None)?;
-            continue;
+            return Ok(None);
         };
         let token = batch::take_tokens(tx, 1)?;
         let until = tx.now.saturating_add(int(*lease_ms));
         queue::insert(tx, &entry, Some(&Lease { owner, until, token }))?;
-        leased.push(Claimed {
-            fence: Fence { work, token },
-            lane,
-            due,
-            lease_until: until,
-            probe: None,
-            material: Material::Delivery { delivery: Box::new(delivery), event: Box::new(event) },
-        });
+        Ok(Some((Fence { work, token }, due, until)))
     }
-    Ok(leased)
-}
 
-fn insert_delivery(tx: &Tx<'_>, delivery: &Delivery) -> Result<()> {
-    let sql = "INSERT INTO delivery \
-               (merchant, id, version, event, payment, endpoint, provider, state, status, created_at, record) \
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-    execute(
-        tx.conn,
-        sql,
-        params![
-            delivery.merchant.to_string(),
-            delivery.id.to_string(),
-            int(delivery.version),
-            delivery.event.to_string(),
-            delivery.payment,
-            delivery.endpoint.to_string(),
-            delivery.provider,
-            delivery.state.word(),
-            delivery.status.word(),
-            delivery.created_at,
-            to_text(delivery)?,
-        ],
-    )?;
-    Ok(())
-}
+    /// A delivery's event, of this step or an earlier one.
+    fn event<'a>(&self, commit: &'a Commit, delivery: &Delivery) -> Result<Cow<'a, Event>> {
+        if let Some(event) = commit.events.iter().find(|event| event.id == delivery.event) {
+            return Ok(Cow::Borrowed(event));
+        }
+        let event = lists::event(self.tx.conn, delivery.merchant, delivery.event)?;
+        event.map(Cow::Owned).ok_or(StoreError::NotFound("event"))
+    }
 
-fn insert_job(tx: &Tx<'_>, job: &Job, in_ms: u64) -> Result<()> {
-    let entry = NewEntry {
-        work: WorkId::Job(job.id),
-        merchant: job.merchant,
-        lane: job.lane,
-        due: tx.now.saturating_add(int(in_ms)),
-        job: Some((job, job_text(job)?)),
-    };
-    queue::insert(tx, &entry, None)
+    fn insert_job(&self, job: &Job, in_ms: u64, text: &Text) -> Result<()> {
+        let entry = NewEntry {
+            work: WorkId::Job(job.id),
+            merchant: job.merchant,
+            lane: job.lane,
+            due: self.tx.now.saturating_add(int(in_ms)),
+            job: Some((job, text.with(self.number))),
+        };
+        queue::insert(self.tx, &entry, None)
+    }
 }
 
 /// A job as it stands in the queue.

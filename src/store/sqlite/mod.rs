@@ -23,6 +23,7 @@ mod queue;
 mod readers;
 mod rows;
 mod settle;
+mod step;
 mod sweep;
 mod tally;
 mod writer;
@@ -196,11 +197,13 @@ impl Store for SqliteStore {
     }
 
     async fn commit(&self, commit: Commit) -> Result<Committed> {
-        self.writer.write(verb!("commit"), move |tx| commit::commit(tx, commit.clone())).await
+        let step = step::Step::ready(commit)?;
+        self.writer.write(verb!("commit"), move |tx| commit::commit(tx, &step)).await
     }
 
-    async fn enter(&self, ask: LookUp, _: u64, mut decide: Decide) -> Result<Option<Committed>> {
-        self.writer.write(verb!("enter"), move |tx| commit::enter(tx, &ask, &mut decide)).await
+    async fn enter(&self, ask: LookUp, at_hand: u64, decide: Decide) -> Result<Option<Committed>> {
+        let mut entering = commit::Entering::new(ask, at_hand, decide);
+        self.writer.write(verb!("enter"), move |tx| entering.run(tx)).await
     }
 
     async fn claim(&self, ask: &ClaimAsk) -> Result<Claims> {
@@ -226,7 +229,8 @@ impl Store for SqliteStore {
     }
 
     async fn settle(&self, settle: Settle) -> Result<()> {
-        self.writer.write(verb!("settle"), move |tx| settle::settle(tx, settle.clone())).await
+        let settling = settle::Settling::ready(settle)?;
+        self.writer.write(verb!("settle"), move |tx| settle::settle(tx, &settling)).await
     }
 
     async fn release(&self, work: &[(MerchantId, Fence)]) -> Result<()> {
@@ -361,9 +365,8 @@ impl Store for SqliteStore {
     }
 
     async fn update_delivery(&self, delivery: Delivery) -> Result<()> {
-        self.writer
-            .write(verb!("update_delivery"), move |tx| settle::update_delivery(tx, delivery.clone()))
-            .await
+        let changed = settle::Changed::ready(Box::new(delivery))?;
+        self.writer.write(verb!("update_delivery"), move |tx| settle::update_delivery(tx, &changed)).await
     }
 
     async fn put_replay(&self, replay: &Replay) -> Result<u64> {

@@ -4,6 +4,8 @@
 //! it is without a look at the entries of the others. Leased entries don't count: a move into or out of a lease is
 //! what changes a lane.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, params};
 
 use super::super::{Backlog, Conflict, Fence, Result, StoreError};
@@ -34,7 +36,7 @@ pub(super) struct NewEntry<'a> {
     pub(super) merchant: MerchantId,
     pub(super) lane: Lane,
     pub(super) due: i64,
-    pub(super) job: Option<(&'a Job, String)>,
+    pub(super) job: Option<(&'a Job, Cow<'a, str>)>,
 }
 
 /// Adds an entry. A job that is in the queue already stays as it is; a delivery must not be there.

@@ -2,102 +2,142 @@
 
 use rusqlite::params;
 
-use super::super::{Conflict, Result, Settle, SettleEnd, StoreError};
+use super::super::{Conflict, Fence, Holding, Result, Settle, SettleEnd, StoreError, Tally};
 use super::rows::{execute, int, one, to_text};
 use super::writer::Tx;
 use super::{commit, health, holds, queue};
 use crate::domain::delivery::{Attempt, Delivery};
-use crate::domain::ids::{DeliveryId, MerchantId};
-use crate::domain::job::{Job, Lane, WorkId};
+use crate::domain::ids::{DeliveryId, JobId, MerchantId};
+use crate::domain::job::{Lane, WorkId};
 use crate::limits::ATTEMPTS_KEPT;
 
-pub(super) fn settle(tx: &Tx<'_>, settle: Settle) -> Result<()> {
-    let about = match &settle.end {
-        SettleEnd::Delivery { delivery, .. } => WorkId::Delivery(delivery.id),
-        SettleEnd::Job { job, .. } => WorkId::Job(job.id),
-    };
-    if about != settle.fence.work {
-        return Err(StoreError::Conflict(Conflict::Lease));
+/// A delivery that changed, and its record as text, written before the writer's turn.
+pub(super) struct Changed {
+    /// With its new version.
+    delivery: Box<Delivery>,
+    text: String,
+}
+
+impl Changed {
+    /// `delivery`: with the version it was loaded with.
+    ///
+    /// # Errors
+    /// [`StoreError::Limit`] when the record is too large.
+    pub(super) fn ready(mut delivery: Box<Delivery>) -> Result<Changed> {
+        delivery.version = delivery.version.saturating_add(1);
+        Ok(Changed { text: to_text(&*delivery)?, delivery })
     }
-    match settle.end {
-        SettleEnd::Delivery { delivery, attempt }
-            if settle.hold.is_none() && delivery.next_attempt_at.is_none() =>
+}
+
+/// The end of a lease, its records as text.
+pub(super) struct Settling {
+    fence: Fence,
+    merchant: MerchantId,
+    end: End,
+    hold: Option<Holding>,
+    tallies: Vec<Tally>,
+}
+
+enum End {
+    Delivery { changed: Changed, attempt: Option<(Attempt, String)> },
+    Job { id: JobId, text: String, again_in: Option<u64> },
+}
+
+impl Settling {
+    /// Writes the records as text.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the lease is one of other work, [`StoreError::Limit`] when a record is too large.
+    pub(super) fn ready(settle: Settle) -> Result<Settling> {
+        let Settle { fence, merchant, end, hold, tallies } = settle;
+        let about = match &end {
+            SettleEnd::Delivery { delivery, .. } => WorkId::Delivery(delivery.id),
+            SettleEnd::Job { job, .. } => WorkId::Job(job.id),
+        };
+        if about != fence.work {
+            return Err(StoreError::Conflict(Conflict::Lease));
+        }
+        let end = match end {
+            SettleEnd::Delivery { delivery, attempt } => {
+                let attempt = attempt.map(|attempt| to_text(&attempt).map(|text| (attempt, text)));
+                End::Delivery { changed: Changed::ready(delivery)?, attempt: attempt.transpose()? }
+            }
+            SettleEnd::Job { job, again_in } => {
+                End::Job { id: job.id, text: commit::job_text(&job)?, again_in }
+            }
+        };
+        Ok(Settling { fence, merchant, end, hold, tallies })
+    }
+}
+
+pub(super) fn settle(tx: &Tx<'_>, settling: &Settling) -> Result<()> {
+    let Settling { fence, merchant, end, hold, tallies } = settling;
+    match end {
+        // The usual end needs nothing of the entry but that it is ours.
+        End::Delivery { changed, attempt }
+            if hold.is_none() && changed.delivery.next_attempt_at.is_none() =>
         {
-            // The usual end needs nothing of the entry but that it is ours.
-            if !queue::finish(tx, settle.merchant, settle.fence)? {
+            if !queue::finish(tx, *merchant, *fence)? {
                 return Err(StoreError::Conflict(Conflict::Lease));
             }
-            note_attempt(tx, settle.merchant, &delivery, attempt.as_ref())?;
-            write_delivery(tx, settle.merchant, *delivery)?;
-            tx.tally(settle.merchant, &settle.tallies);
-            Ok(())
+            write_outcome(tx, *merchant, changed, attempt.as_ref())?;
         }
-        end => settle_entry(tx, Settle { end, ..settle }),
+        end => settle_entry(tx, settling, end)?,
     }
+    tx.tally(*merchant, tallies);
+    Ok(())
 }
 
-fn settle_entry(tx: &Tx<'_>, settle: Settle) -> Result<()> {
-    let about = settle.fence.work;
-    let entry = queue::leased(tx, settle.merchant, settle.fence)?;
-    if let Some(holding) = settle.hold {
+fn settle_entry(tx: &Tx<'_>, settling: &Settling, end: &End) -> Result<()> {
+    let about = settling.fence.work;
+    let entry = queue::leased(tx, settling.merchant, settling.fence)?;
+    if let Some(holding) = settling.hold {
         holds::set(tx, &entry.lane, holding)?;
     }
-    match settle.end {
-        SettleEnd::Delivery { delivery, attempt } => {
-            let next = delivery.next_attempt_at;
-            let lane = Lane::Endpoint(delivery.endpoint).to_string();
-            note_attempt(tx, settle.merchant, &delivery, attempt.as_ref())?;
-            write_delivery(tx, settle.merchant, *delivery)?;
-            queue::end_lease(tx, about, &lane, next)?;
+    match end {
+        End::Delivery { changed, attempt } => {
+            let lane = Lane::Endpoint(changed.delivery.endpoint).to_string();
+            write_outcome(tx, settling.merchant, changed, attempt.as_ref())?;
+            queue::end_lease(tx, about, &lane, changed.delivery.next_attempt_at)
         }
-        SettleEnd::Job { job, again_in } => {
+        End::Job { id, text, again_in } => {
             let due = again_in.map(|ms| tx.now.saturating_add(int(ms)));
-            keep_job(tx, &job)?;
-            queue::end_lease(tx, about, &entry.lane, due)?;
+            execute(
+                tx.conn,
+                "UPDATE queue SET job = ?2 WHERE work = ?1",
+                params![WorkId::Job(*id).to_string(), text],
+            )?;
+            queue::end_lease(tx, about, &entry.lane, due)
         }
     }
-    tx.tally(settle.merchant, &settle.tallies);
-    Ok(())
 }
 
-fn note_attempt(
+/// Writes what came of an attempt, or of a delivery without one.
+fn write_outcome(
     tx: &Tx<'_>,
     merchant: MerchantId,
-    delivery: &Delivery,
-    attempt: Option<&Attempt>,
+    changed: &Changed,
+    attempt: Option<&(Attempt, String)>,
 ) -> Result<()> {
-    let Some(attempt) = attempt else { return Ok(()) };
-    put_attempt(tx, merchant, delivery.id, attempt)?;
-    if attempt.excused { Ok(()) } else { health::note(tx, merchant, delivery.endpoint, attempt) }
-}
-
-fn keep_job(tx: &Tx<'_>, job: &Job) -> Result<()> {
-    let sql = "UPDATE queue SET job = ?2 WHERE work = ?1";
-    execute(tx.conn, sql, params![WorkId::Job(job.id).to_string(), commit::job_text(job)?])?;
-    Ok(())
+    if let Some((attempt, text)) = attempt {
+        put_attempt(tx, merchant, changed.delivery.id, attempt.number, text)?;
+        if !attempt.excused {
+            health::note(tx, merchant, changed.delivery.endpoint, attempt)?;
+        }
+    }
+    write_delivery(tx, merchant, changed)
 }
 
 /// Writes a changed delivery over the version it was loaded with.
-fn write_delivery(tx: &Tx<'_>, merchant: MerchantId, mut delivery: Delivery) -> Result<()> {
+fn write_delivery(tx: &Tx<'_>, merchant: MerchantId, changed: &Changed) -> Result<()> {
+    let Changed { delivery, text } = changed;
     let key = (merchant.to_string(), delivery.id.to_string());
-    let loaded = delivery.version;
-    delivery.version = loaded.saturating_add(1);
     // Only what may change: a column that is set has its indexes written anew, whatever its value.
     let sql = "UPDATE delivery SET version = ?4, status = ?5, record = ?6 \
                WHERE merchant = ?1 AND id = ?2 AND version = ?3";
-    let changed = execute(
-        tx.conn,
-        sql,
-        params![
-            key.0,
-            key.1,
-            int(loaded),
-            int(delivery.version),
-            delivery.status.word(),
-            to_text(&delivery)?,
-        ],
-    )?;
-    if changed == 1 {
+    let (loaded, version) = (delivery.version.saturating_sub(1), delivery.version);
+    let row = params![key.0, key.1, int(loaded), int(version), delivery.status.word(), text];
+    if execute(tx.conn, sql, row)? == 1 {
         return Ok(());
     }
     let sql = "SELECT 1 FROM delivery WHERE merchant = ?1 AND id = ?2";
@@ -105,12 +145,17 @@ fn write_delivery(tx: &Tx<'_>, merchant: MerchantId, mut delivery: Delivery) -> 
     Err(there.map_or(StoreError::NotFound("delivery"), |_| StoreError::Conflict(Conflict::Delivery)))
 }
 
-fn put_attempt(tx: &Tx<'_>, merchant: MerchantId, delivery: DeliveryId, attempt: &Attempt) -> Result<()> {
+fn put_attempt(
+    tx: &Tx<'_>,
+    merchant: MerchantId,
+    delivery: DeliveryId,
+    number: u32,
+    text: &str,
+) -> Result<()> {
     let (merchant, delivery) = (merchant.to_string(), delivery.to_string());
     let sql = "INSERT OR REPLACE INTO attempt (merchant, delivery, number, record) VALUES (?1, ?2, ?3, ?4)";
-    execute(tx.conn, sql, params![merchant, delivery, attempt.number, to_text(attempt)?])?;
-    let oldest_kept =
-        i64::from(attempt.number).saturating_sub(i64::try_from(ATTEMPTS_KEPT).unwrap_or(i64::MAX));
+    execute(tx.conn, sql, params![merchant, delivery, number, text])?;
+    let oldest_kept = i64::from(number).saturating_sub(i64::try_from(ATTEMPTS_KEPT).unwrap_or(i64::MAX));
     if oldest_kept < 1 {
         return Ok(());
     }
@@ -119,11 +164,12 @@ fn put_attempt(tx: &Tx<'_>, merchant: MerchantId, delivery: DeliveryId, attempt:
     Ok(())
 }
 
-pub(super) fn update_delivery(tx: &Tx<'_>, delivery: Delivery) -> Result<()> {
+pub(super) fn update_delivery(tx: &Tx<'_>, changed: &Changed) -> Result<()> {
+    let delivery = &*changed.delivery;
     let (merchant, next) = (delivery.merchant, delivery.next_attempt_at);
     let work = WorkId::Delivery(delivery.id);
     let lane = Lane::Endpoint(delivery.endpoint);
-    write_delivery(tx, merchant, delivery)?;
+    write_delivery(tx, merchant, changed)?;
     let entry = queue::entry(tx, merchant, work)?;
     match (entry, next) {
         (None, None) => Ok(()),

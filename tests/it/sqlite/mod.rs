@@ -8,14 +8,15 @@ mod power;
 mod retention;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use kassir::clock::ManualClock;
 use kassir::store::sqlite::SqliteStore;
-use kassir::store::{ConfigChange, Conflict, Store, StoreError};
+use kassir::store::{ConfigChange, Conflict, Found, Store, StoreError};
 use tempfile::TempDir;
 
+use crate::store_suite::enter::{ask, make};
 use crate::store_suite::samples::{merchant, shop};
 use crate::store_suite::{Backend, Bench, START};
 
@@ -79,4 +80,24 @@ async fn a_change_of_the_configuration_counts_for_the_steps_behind_it() {
     for refused in behind {
         assert!(matches!(refused, Err(StoreError::Conflict(Conflict::Config))), "{refused:?}");
     }
+}
+
+/// The thread that writes decides only where something was found; all others wait for it.
+#[tokio::test]
+async fn what_becomes_of_a_new_payment_is_decided_before_the_writers_turn() {
+    let shop = shop(&fresh().await).await;
+    let enter = async |id: &'static str| {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (told, mut make) = (Arc::clone(&asked), make(&shop, id));
+        let decide = move |found: &Found| {
+            let here = std::thread::current().name() == Some("store-writer");
+            told.lock().unwrap().push((here, found.by_provider_id.len()));
+            make(found)
+        };
+        let committed = shop.store.enter(ask(&shop, id), shop.version, Box::new(decide)).await.unwrap();
+        let asked = std::mem::take(&mut *asked.lock().unwrap());
+        (asked, committed.and_then(|committed| committed.payment))
+    };
+    assert_eq!(enter("p-1").await, (vec![(false, 0)], Some((1, 1))));
+    assert_eq!(enter("p-1").await, (vec![(false, 0), (true, 1)], None));
 }

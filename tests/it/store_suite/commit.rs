@@ -69,6 +69,35 @@ pub async fn a_new_payment_with_all_that_follows(bench: Bench) {
     assert_eq!(job_of(poll).task, Task::Poll { payment: 1 });
 }
 
+pub async fn a_text_that_looks_like_a_number_stays_as_it_is(bench: Bench) {
+    let shop = shop(&bench).await;
+    let text = r#""number":0,"payment":0,{"payment":0}"#.to_owned();
+    let payment = Payment { description: text.clone(), reference: Some(text.clone()), ..shop.payment() };
+    let notification = Notification {
+        kind: Some(text.clone()),
+        reason: text.clone(),
+        warnings: vec![text.clone()],
+        body: text.clone(),
+        ..shop.notification()
+    };
+    let event = Event { tail: format!(",{text}}}"), ..shop.event() };
+    let whole = shop.whole("p-1");
+    let commit = Commit {
+        payment: Some(new(payment.clone(), &["p-1"])),
+        notification: Some(notification.clone()),
+        events: vec![event.clone()],
+        deliveries: Vec::new(),
+        ..whole
+    };
+    shop.write(commit).await;
+    let payment = Payment { number: 1, version: 1, ..payment };
+    assert_eq!(shop.store.payment(shop.merchant, 1).await.unwrap(), Some(payment));
+    let notification = Notification { payment: Some(1), ..notification };
+    assert_eq!(shop.store.notification(shop.merchant, notification.id).await.unwrap(), Some(notification));
+    let event = Event { payment: 1, ..event };
+    assert_eq!(shop.store.event(shop.merchant, event.id).await.unwrap(), Some(event));
+}
+
 pub async fn numbers_are_given_in_order_and_never_twice(mut bench: Bench) {
     let mut shop = shop(&bench).await;
     assert_eq!(number(&shop, &["a"]).await, 1);

@@ -80,6 +80,7 @@ macro_rules! store_suite {
             }
             commit {
                 a_new_payment_with_all_that_follows
+                a_text_that_looks_like_a_number_stays_as_it_is
                 numbers_are_given_in_order_and_never_twice
                 numbers_start_where_the_merchant_says
                 numbers_end
