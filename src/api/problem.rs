@@ -11,7 +11,7 @@ use crate::manage::{InputError, ManageError};
 use crate::quiet::LogGate;
 use crate::registry::RegistryError;
 use crate::secrets::SecretError;
-use crate::store::StoreError;
+use crate::store::{Conflict, StoreError};
 
 /// What `Retry-After` says when the store is away, seconds.
 pub const RETRY_AFTER_S: u32 = 5;
@@ -174,6 +174,11 @@ impl From<StoreError> for Problem {
                 Problem::new(503, "store-unavailable", "The store is not available", detail)
                     .header(RETRY_AFTER, RETRY_AFTER_S.to_string())
             }
+            StoreError::Conflict(Conflict::Leaving) => Problem::conflict(
+                "A merchant with this id was deleted, and its records are still being removed, which takes minutes. \
+                 Try again later."
+                    .to_owned(),
+            ),
             StoreError::Conflict(conflict) => Problem::conflict(format!(
                 "Somebody else was faster: {conflict}. Load it again, then try again."
             )),

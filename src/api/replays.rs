@@ -63,7 +63,8 @@ pub struct ReplayView {
     /// and `skipped` add up to `matched`.
     skipped: u64,
     /// Those of `failed` and `skipped` by the reason: `endpoint_off`, `endpoint_deleted`, `gone` (removed by the
-    /// retention), `too_busy`, `changed_meanwhile`.
+    /// retention), `too_busy`, `changed_meanwhile`, `sent_once` (of several deliveries of one event to one other endpoint, only the
+    /// first is sent for).
     not_sent: BTreeMap<&'static str, u64>,
     /// Most deliveries sent for per second.
     per_s: u32,

@@ -64,6 +64,8 @@ pub enum WhyNot {
     TooBusy,
     /// It matched when it was counted, and no longer when its turn came.
     ChangedMeanwhile,
+    /// The other endpoint gets its event with another delivery of this replay.
+    SentOnce,
 }
 
 impl WhyNot {
@@ -76,13 +78,14 @@ impl WhyNot {
             WhyNot::Gone => "gone",
             WhyNot::TooBusy => "too_busy",
             WhyNot::ChangedMeanwhile => "changed_meanwhile",
+            WhyNot::SentOnce => "sent_once",
         }
     }
 
     /// Whether there was nothing to do any more; else it could not be done.
     #[must_use]
     pub const fn is_skip(self) -> bool {
-        matches!(self, WhyNot::ChangedMeanwhile)
+        matches!(self, WhyNot::ChangedMeanwhile | WhyNot::SentOnce)
     }
 }
 

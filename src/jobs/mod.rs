@@ -88,7 +88,10 @@ impl JobHandler for Jobs {
             }
             Task::Replay { replay } => match self.replayer.step(job.merchant, replay, job.created_at).await {
                 Ok(replay::StepEnd::Over) => JobEnd::Done(Box::new(job)),
-                Ok(replay::StepEnd::Again(in_ms)) => JobEnd::Again { job: Box::new(job), in_ms },
+                // A step that went well is the end of a row of failures.
+                Ok(replay::StepEnd::Again(in_ms)) => {
+                    JobEnd::Again { job: Box::new(Job { attempts: 0, ..job }), in_ms }
+                }
                 Err(error) => self.failed(job, &error),
             },
             Task::Endpoint { endpoint, trouble } => {

@@ -81,9 +81,12 @@ pub enum Conflict {
     /// The audit log has grown meanwhile.
     #[error("the audit log grew meanwhile")]
     Audit,
-    /// A name or hash is taken already.
+    /// A name, hash or id is taken already.
     #[error("it exists already")]
     Exists,
+    /// A merchant with this id was deleted, and its records have not all gone yet.
+    #[error("a merchant with this id was deleted and its records are still being removed")]
+    Leaving,
 }
 
 /// Result of a verb.
@@ -213,7 +216,7 @@ pub struct Commit {
     pub payment: Option<PaymentWrite>,
     /// New events.
     pub events: Vec<Event>,
-    /// New deliveries; those with `next_attempt_at` are queued at that time, or at once if that is later than the
+    /// New deliveries ([`Conflict::Exists`] when one of an event that is there already has the id of another); those with `next_attempt_at` are queued at that time, or at once if that is later than the
     /// store's clock by no more than a day's worth of skew: a new delivery's first attempt is always due at once.
     pub deliveries: Vec<Delivery>,
     /// New jobs and when each is due (milliseconds from now). One whose id is in the queue already stays as it is

@@ -9,8 +9,10 @@ use crate::domain::event::Event;
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, MerchantId};
 use crate::domain::people::{Replay, WhyNot};
 use crate::limits;
+use crate::manage::replays::pick::{delivery_filter, lowest};
 use crate::registry::MerchantView;
-use crate::store::{Commit, Conflict, StoreError};
+use crate::store::list::PAGE_MAX;
+use crate::store::{Commit, Conflict, DeliveryFilter, Page, StoreError};
 
 /// What became of one thing to send.
 pub(super) enum Taken {
@@ -93,14 +95,32 @@ impl Replayer {
         original: Delivery,
         endpoint: EndpointId,
     ) -> Result<Taken, StoreError> {
+        let beside = self.beside(replay, &original).await?;
+        if beside.iter().any(|other| other.endpoint == endpoint) {
+            return Ok(Taken::Not(WhyNot::SentOnce));
+        }
         let id = derived_id(replay, original.event, endpoint);
-        if self.store.delivery(replay.merchant, id).await?.is_some() {
-            return Ok(Taken::Sent(id));
+        let is_first = beside.iter().all(|other| other.id > original.id);
+        if self.store.delivery(replay.merchant, id).await?.is_none() {
+            if self.store.event(replay.merchant, original.event).await?.is_none() {
+                return Ok(Taken::Not(WhyNot::Gone));
+            }
+            self.make(replay, original, id, endpoint).await?;
         }
-        if self.store.event(replay.merchant, original.event).await?.is_none() {
-            return Ok(Taken::Not(WhyNot::Gone));
-        }
-        self.make(replay, original, id, endpoint).await
+        Ok(if is_first { Taken::Sent(id) } else { Taken::Not(WhyNot::SentOnce) })
+    }
+
+    /// The other deliveries of a delivery's event that this replay takes.
+    async fn beside(&self, replay: &Replay, original: &Delivery) -> Result<Vec<Delivery>, StoreError> {
+        let of_event = DeliveryFilter { event: Some(original.event), ..DeliveryFilter::default() };
+        let page = Page { limit: PAGE_MAX, before: None };
+        let mut others = self.store.deliveries(replay.merchant, &of_event, &page).await?.rows;
+        let (wanted, end) = (delivery_filter(&replay.filter), DeliveryId(lowest(replay.created_at)));
+        others.retain(|other| {
+            let is_taken = other.replayed_by == Some(replay.id) || wanted.matches(other);
+            other.id != original.id && other.id < end && is_taken
+        });
+        Ok(others)
     }
 
     /// The delivery that an event would have had, had the endpoint been there.
@@ -168,7 +188,11 @@ impl Replayer {
             ..like
         };
         let commit = Commit { deliveries: vec![fresh], ..Commit::of(replay.merchant) };
-        self.store.commit(commit).await.map(|_| Taken::Sent(id))
+        match self.store.commit(commit).await {
+            // By another delivery of the same event, or a run of this step that was interrupted.
+            Ok(_) | Err(StoreError::Conflict(Conflict::Exists)) => Ok(Taken::Sent(id)),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn refusal(word: &str) -> StoreError {
         "replay" => Conflict::Replay,
         "audit" => Conflict::Audit,
         "exists" => Conflict::Exists,
+        "leaving" => Conflict::Leaving,
         "none" => return StoreError::NotFound("such merchant"),
         "no_event" => return StoreError::NotFound("such event"),
         "full" => return StoreError::Limit("the merchant has used up its payment numbers".to_owned()),
@@ -237,6 +238,7 @@ fn commit_call(commit: &Commit, new: Option<&LookUp>) -> Result<Call> {
     for delivery in older {
         call.push_num(delivery.payment);
         call.push(delivery.event.0.as_bytes());
+        call.push(delivery.id.0.as_bytes());
     }
     push_records(&mut call, commit)?;
     call.push_count(commit.jobs.len());

@@ -27,6 +27,7 @@ pub(super) fn change(
     match (version, creates) {
         (0, false) => return Err(StoreError::NotFound("merchant")),
         (1.., true) => return Err(StoreError::Conflict(Conflict::Exists)),
+        (0, true) if is_leaving(tx, merchant)? => return Err(StoreError::Conflict(Conflict::Leaving)),
         _ => {}
     }
     if expected.is_some_and(|expected| expected != version) {
@@ -38,6 +39,12 @@ pub(super) fn change(
     let sql = "UPDATE merchant SET version = ?2 WHERE id = ?1";
     execute(tx.conn, sql, params![merchant.to_string(), int(next)])?;
     Ok(next)
+}
+
+/// Whether a merchant was deleted, and a sweep has still to remove its records: those of a new one would go with them.
+fn is_leaving(tx: &Tx<'_>, merchant: MerchantId) -> Result<bool> {
+    let sql = "SELECT 1 FROM gone WHERE merchant = ?1";
+    Ok(one(tx.conn, sql, [merchant.to_string()], |row| row.get::<_, i64>(0))?.is_some())
 }
 
 fn apply(tx: &Tx<'_>, merchant: MerchantId, change: &ConfigChange) -> Result<()> {

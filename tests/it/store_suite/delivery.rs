@@ -211,6 +211,7 @@ pub async fn a_later_delivery_of_an_old_event(bench: Bench) {
     shop.write(Commit { events: vec![event.clone()], ..shop.commit() }).await;
     let elsewhere = EndpointId(id());
     let deliveries = vec![shop.delivery_to(elsewhere, &event)];
+    let given_id = deliveries[0].id;
     let lease = Some(("router-1".to_owned(), LEASE_MS));
     let leased = shop.write(Commit { deliveries, lease, ..shop.commit() }).await.leased;
     assert_eq!((leased.len(), leased[0].lane), (1, Lane::Endpoint(elsewhere)));
@@ -218,6 +219,10 @@ pub async fn a_later_delivery_of_an_old_event(bench: Bench) {
         kassir::store::Material::Delivery { event: given, .. } => assert_eq!(**given, event),
         other @ kassir::store::Material::Job(_) => panic!("{other:?}"),
     }
+    let same = vec![Delivery { id: given_id, ..shop.delivery_to(EndpointId(id()), &event) }];
+    let taken = shop.store.commit(Commit { deliveries: same, ..shop.commit() }).await;
+    assert_eq!(conflict(taken), Conflict::Exists);
+    assert_eq!(shop.load(given_id).await.endpoint, elsewhere);
     let nothing = vec![shop.delivery_to(elsewhere, &shop.event())];
     let refused = shop.store.commit(Commit { deliveries: nothing, ..shop.commit() }).await;
     assert!(matches!(refused, Err(StoreError::NotFound(_))), "{refused:?}");

@@ -4,7 +4,7 @@
 --       question about payments that must not be there (see look_up() in the head);
 --       payment: op (empty, `new`, `upd`), number, version it was loaded with, what stands behind the version, record,
 --       count of links, links (16 bytes)…;
---       count of older events that new deliveries are of: number, id…;
+--       count of new deliveries of older events: number, event's id, own id…;
 --       notification: id (16 bytes) or empty, number (empty: none; 0: the new payment's), record;
 --       count of events: id, number, record…;
 --       count of deliveries: id, lane, number, due or empty, `wait` when it is not to be leased, record…;
@@ -13,7 +13,7 @@
 --       count of counters: name, by…
 -- Returns {'ok', now, number, version, lease's end, due and token of each delivery, '' when it is not leased}, or the
 -- conflict: {'config'}, {'lease'}, {'payment'}, {'payment_exists'}, {'none'} (no such merchant),
--- {'no_event'}, {'full'}, {'found', version of the configuration, what look_up() adds}.
+-- {'no_event'}, {'exists'} (a delivery of an older event), {'full'}, {'found', version of the configuration, what look_up() adds}.
 local NUMBER_MAX, DAY, CHUNK = 2147483647, 86400000, 256
 local kept = first_answer()
 if kept then
@@ -71,9 +71,12 @@ elseif op == 'upd' then
   end
 end
 for _ = 1, num() do
-  local n, event = num(), take()
-  if redis.call('HEXISTS', payment_key(merchant, n), 'e' .. event) == 0 then
+  local payment, event, delivery = payment_key(merchant, num()), take(), take()
+  if redis.call('HEXISTS', payment, 'e' .. event) == 0 then
     return { 'no_event' }
+  end
+  if redis.call('HEXISTS', payment, 'd' .. delivery) == 1 then
+    return { 'exists' }
   end
 end
 

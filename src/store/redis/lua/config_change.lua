@@ -2,7 +2,8 @@
 -- ARGV: merchant, its id (16 bytes), expected version or empty, op (`create`, `merchant`, `put`, `del`, `gone`),
 --       field, value, first payment's number
 -- `c:<merchant>` holds version, next (payment number), m (the merchant), i:<id>, e:<id>.
--- Returns {'ok', version}, or {'config'} (another version), {'exists'}, {'none'}.
+-- Returns {'ok', version}, or {'config'} (another version), {'exists'}, {'leaving'} (it was
+-- deleted and its records have not all gone), {'none'}.
 local kept = first_answer()
 if kept then
   return kept
@@ -11,8 +12,11 @@ local merchant, id, expected, op, field, value, first = take(), take(), take(), 
 local config = key('c:' .. merchant)
 local version = tonumber(redis.call('HGET', config, 'version') or nil)
 if op == 'create' then
-  if version or redis.call('SISMEMBER', key('gone'), merchant) == 1 then
+  if version then
     return { 'exists' }
+  end
+  if redis.call('SISMEMBER', key('gone'), merchant) == 1 then
+    return { 'leaving' }
   end
   redis.call('HSET', config, 'version', 1, 'next', first, 'm', value)
   redis.call('ZADD', key('ms'), 0, id .. merchant)
