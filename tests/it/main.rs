@@ -26,6 +26,7 @@ mod redis_load;
 mod redis_proxy;
 mod redis_server;
 mod redis_store;
+mod redis_upkeep;
 mod signals;
 mod simulate;
 mod simulation;

@@ -25,17 +25,29 @@ pub struct Server {
     pub port: u16,
     folder: TempDir,
     settings: Vec<(String, String)>,
+    /// Environment: where locales are, and which one it has.
+    locale: Vec<(&'static str, String)>,
     child: Mutex<Option<Child>>,
 }
 
 impl Server {
     /// Starts one on a free port.
     pub fn start(settings: &[(&str, &str)]) -> Server {
+        Server::start_with(Vec::new(), settings)
+    }
+
+    /// Starts one in a locale that stands in a folder.
+    pub fn start_in(folder: &std::path::Path, locale: &str, settings: &[(&str, &str)]) -> Server {
+        let folder = folder.display().to_string();
+        Server::start_with(vec![("LOCPATH", folder), ("LC_ALL", locale.to_owned())], settings)
+    }
+
+    fn start_with(locale: Vec<(&'static str, String)>, settings: &[(&str, &str)]) -> Server {
         let settings: Vec<_> = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         for _ in 0..PORTS_TRIED {
             let folder = tempfile::tempdir().unwrap();
-            let server =
-                Server { port: free_port(), folder, settings: settings.clone(), child: Mutex::default() };
+            let (settings, locale) = (settings.clone(), locale.clone());
+            let server = Server { port: free_port(), folder, settings, locale, child: Mutex::default() };
             if server.run() {
                 return server;
             }
@@ -51,6 +63,7 @@ impl Server {
         for (name, value) in &self.settings {
             command.arg(format!("--{name}")).arg(value);
         }
+        command.envs(self.locale.iter().cloned());
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{HOW_TO_INSTALL} ({error})"));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);

@@ -269,8 +269,8 @@ impl RedisStore {
             None => None,
             Some(text) => Some(text.parse::<K::Id>().map_err(|_| StoreError::NotFound("such page"))?),
         };
-        let mut rows = self.everything_of(merchant, payment).await?.all::<K>(merchant, payment)?;
-        rows.retain(|row| before.is_none_or(|before| row.own_id() < before) && matches(row));
+        let mut rows = self.those_of(merchant, payment).await?;
+        rows.retain(|row: &K| before.is_none_or(|before| row.own_id() < before) && matches(row));
         rows.sort_by_key(|row| std::cmp::Reverse(row.own_id()));
         Ok(Scan::cut(rows, page, |row| row.own_id().to_string()))
     }
@@ -287,10 +287,18 @@ impl RedisStore {
             None => None,
             Some(text) => Some(text.parse::<K::Id>().map_err(|_| StoreError::NotFound("such page"))?),
         };
-        let mut rows = self.everything_of(merchant, payment).await?.all::<K>(merchant, payment)?;
-        rows.retain(|row| after.is_none_or(|after| row.own_id() > after) && matches(row));
+        let mut rows = self.those_of(merchant, payment).await?;
+        rows.retain(|row: &K| after.is_none_or(|after| row.own_id() > after) && matches(row));
         rows.sort_by_key(Kind::own_id);
         Ok(Scan::cut(rows, &from_the_other_end(page), |row| row.own_id().to_string()))
+    }
+
+    /// All records of a kind of a payment. Under number 0 stand the notifications of no payment, which may be very many.
+    async fn those_of<K: Kind>(&self, merchant: MerchantId, payment: u32) -> Result<Vec<K>> {
+        if payment == 0 {
+            return Ok(Vec::new());
+        }
+        self.everything_of(merchant, payment).await?.all(merchant, payment)
     }
 
     /// All fields of a payment.

@@ -2,6 +2,7 @@
 //! scripts check that nothing changed meanwhile, and that nothing goes that still waits.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use uuid::Uuid;
@@ -19,7 +20,8 @@ use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::domain::payment::Payment;
-use crate::store::{Cutoffs, Result, StoreSize};
+use crate::quiet::LogGate;
+use crate::store::{Cutoffs, Result, StoreError, StoreSize};
 use kassir_providers::State;
 
 /// Merchants looked up at once.
@@ -29,23 +31,46 @@ const LOOKED_AT_MAX: usize = 5_000;
 /// So many young records in a row mean that the present is reached: ids are in the order of their making.
 const YOUNG_MAX: usize = 200;
 
-/// Entries of the queue that are looked at in one step, and steps of one call in a partition.
+/// Times that one call goes on where it stopped, while it has found nothing that may go.
+const ROUNDS_MAX: usize = 20;
+
+/// Entries of the queue that are looked at in one step, and steps of one call in a partition, if no merchant was deleted:
+/// then all are looked at.
 const MEND_PAGE: usize = 1_000;
 const MEND_PAGES_MAX: usize = 10;
 
-/// Where the last call ended, by merchant and kind: what is kept is not looked at anew in each call. Only this process
-/// knows it; after a restart it begins with the oldest again.
+/// Lines about records that can't be read.
+static LOG: LogGate = LogGate::new();
+
+/// Where the last call ended: what is kept is not looked at anew in each call. Only this process knows it; after a restart
+/// it begins with the oldest again.
 #[derive(Default)]
-pub(super) struct Places(Mutex<HashMap<(MerchantId, &'static str), Uuid>>);
+pub(super) struct Places {
+    /// By merchant and kind.
+    records: Mutex<HashMap<(MerchantId, &'static str), Uuid>>,
+    /// In the queue of each partition: a cursor.
+    queues: Mutex<HashMap<u8, String>>,
+    /// Whether somewhere more was left to be looked at than one call may.
+    cut_short: AtomicBool,
+}
 
 impl Places {
+    fn queue(&self, partition: u8) -> String {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.get(&partition).cloned().unwrap_or_else(|| "0".to_owned())
+    }
+
+    fn set_queue(&self, partition: u8, cursor: String) {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, cursor);
+    }
+
     fn get(&self, at: (MerchantId, &'static str)) -> Vec<u8> {
-        let places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let places = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         places.get(&at).map(|id| id.as_bytes().to_vec()).unwrap_or_default()
     }
 
     fn set(&self, at: (MerchantId, &'static str), id: Option<Uuid>) {
-        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         match id {
             Some(id) => drop(places.insert(at, id)),
             None => drop(places.remove(&at)),
@@ -65,9 +90,22 @@ enum Fate {
 
 impl RedisStore {
     pub(super) async fn sweep_old(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
-        let mut gone = 0_usize;
         for partition in 0..PARTITIONS {
             self.mend(partition).await?;
+        }
+        for _ in 0..ROUNDS_MAX {
+            self.sweeping.cut_short.store(false, Ordering::Relaxed);
+            let gone = self.sweep_round(cutoffs, max).await?;
+            if gone > 0 || !self.sweeping.cut_short.load(Ordering::Relaxed) {
+                return Ok(gone);
+            }
+        }
+        Ok(0)
+    }
+
+    async fn sweep_round(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
+        let mut gone = 0_usize;
+        for partition in 0..PARTITIONS {
             gone += self.sweep_deleted(partition, max.saturating_sub(gone)).await?;
             if let Some(cutoff) = cutoffs.idempotency {
                 let mut call = Call::new(&scripts::SWEEP_IDEM, partition).by_pool().num(cutoff);
@@ -89,18 +127,25 @@ impl RedisStore {
 
     /// Looks for work that waits nowhere, and puts it back.
     async fn mend(&self, partition: u8) -> Result<()> {
-        let (mut cursor, mut works, mut lanes) = ("0".to_owned(), 0, 0);
-        for _ in 0..MEND_PAGES_MAX {
+        let (mut cursor, mut works, mut lanes) = (self.sweeping.queue(partition), 0, 0);
+        let (mut pages, mut ends) = (0, usize::from(cursor == "0"));
+        loop {
             let mut call = Call::new(&scripts::MEND, partition).by_pool().arg(&cursor);
             call.push_count(MEND_PAGE);
             let mut rows = self.call(call).await?.rows()?;
             cursor = rows.item()?.text()?;
             works += rows.item()?.int()?;
             lanes += rows.item()?.int()?;
-            if cursor == "0" {
+            let leaving = rows.item()?.int()? > 0;
+            pages += 1;
+            ends += usize::from(cursor == "0");
+            // Work of a deleted merchant has to go before its records: from the beginning to the end.
+            let enough = if leaving { ends >= 2 } else { cursor == "0" || pages >= MEND_PAGES_MAX };
+            if enough {
                 break;
             }
         }
+        self.sweeping.set_queue(partition, cursor);
         if works + lanes > 0 {
             metrics::counter!("kassir_queue_mended_total")
                 .increment(u64::try_from(works + lanes).unwrap_or(0));
@@ -205,7 +250,7 @@ impl RedisStore {
             for row in page {
                 looked_at += 1;
                 let (id, number) = (row.id, row.number);
-                let Some(read) = row.read::<K>(merchant)? else { continue };
+                let Some(read) = readable(row.read::<K>(merchant), merchant)?.flatten() else { continue };
                 match fate(&read) {
                     Fate::Young => young += 1,
                     Fate::Kept => young = 0,
@@ -216,6 +261,7 @@ impl RedisStore {
                 }
                 if old.len() >= max || looked_at >= LOOKED_AT_MAX {
                     self.sweeping.set(place, Some(id));
+                    self.sweeping.cut_short.fetch_or(old.is_empty(), Ordering::Relaxed);
                     return Ok(old);
                 }
             }
@@ -282,13 +328,18 @@ impl RedisStore {
             call.push_count(fields.0.len());
             call.push(id.as_bytes());
             call.push_count(max.saturating_sub(gone));
-            let leaning = fields.stood_up(merchant, number, event.id)?;
+            let (Some(leaning), Some(deliveries)) = (
+                readable(fields.stood_up(merchant, number, event.id), merchant)?,
+                readable(fields.all::<Delivery>(merchant, number), merchant)?,
+            ) else {
+                continue;
+            };
             call.push_count(leaning.len());
             for (notification, record) in leaning {
                 call.push(notification.0.as_bytes());
                 call.push(record);
             }
-            for delivery in fields.all::<Delivery>(merchant, number)? {
+            for delivery in deliveries {
                 if delivery.event == event.id {
                     call.push(delivery.id.0.as_bytes());
                 }
@@ -316,8 +367,10 @@ impl RedisStore {
             while let Some(found) = page.next() {
                 let found = number(found)?;
                 looked_at += 1;
-                let payment = record::payment(merchant, found, &page.item()?.bytes()?)?;
-                if is_over(&payment, cutoff) {
+                let payment = record::payment(merchant, found, &page.item()?.bytes()?);
+                if let Some(payment) = readable(payment, merchant)?
+                    && is_over(&payment, cutoff)
+                {
                     gone += self.sweep_payment(&payment).await?;
                 }
                 if gone >= max {
@@ -332,14 +385,16 @@ impl RedisStore {
             from_middle &= next > 0;
         }
         self.sweeping.set(place, (below > 0).then(|| Uuid::from_u128(below)));
+        self.sweeping.cut_short.fetch_or(below > 0 && gone == 0, Ordering::Relaxed);
         Ok(gone)
     }
 
     async fn sweep_payment(&self, payment: &Payment) -> Result<usize> {
         let fields = self.everything_of(payment.merchant, payment.number).await?;
         for (name, _) in &fields.0 {
-            if matches!(record::field(name)?, Field::Event(_)) {
-                return Ok(0);
+            match readable(record::field(name), payment.merchant)? {
+                None | Some(Field::Event(_)) => return Ok(0),
+                Some(_) => {}
             }
         }
         let mut call = Call::new(&scripts::SWEEP_PAYMENT, keys::of_merchant(payment.merchant)).by_pool();
@@ -348,6 +403,20 @@ impl RedisStore {
         call.push_count(fields.0.len());
         call.push_num(i64::try_from(payment.version).unwrap_or(i64::MAX));
         self.count(call).await
+    }
+}
+
+/// A record that can't be read is kept, and does not hold up the others: it is damaged, or a newer version wrote it.
+fn readable<T>(read: Result<T>, merchant: MerchantId) -> Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(StoreError::Corrupt(why)) => {
+            if let Some(left_out) = LOG.open() {
+                tracing::error!(%merchant, why, left_out, "a record can't be read, and is kept");
+            }
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

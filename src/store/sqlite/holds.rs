@@ -86,6 +86,22 @@ pub(super) fn given_back(tx: &Tx<'_>, entry: &Entry) -> Result<()> {
     Ok(())
 }
 
+/// The leases of an owner (of all: `None`) are about to be ended: lanes that are held only for as long as one of them
+/// lasts may be tried again.
+pub(super) fn probes_end(tx: &Tx<'_>, owner: Option<&str>) -> Result<()> {
+    if !batch::any_hold(tx)? {
+        return Ok(());
+    }
+    let sql = "SELECT h.lane FROM hold h JOIN queue q ON q.lease_until = h.until AND q.lane = h.lane \
+               WHERE h.until > ?1 AND h.tried_until = h.until AND (?2 IS NULL OR q.owner = ?2)";
+    let lanes: Vec<String> = all(tx.conn, sql, params![tx.now, owner], |row| row.get(0))?;
+    for lane in lanes {
+        execute(tx.conn, "UPDATE hold SET until = ?2 WHERE lane = ?1", params![lane, tx.now])?;
+        lane_changes(tx, &lane, None)?;
+    }
+    Ok(())
+}
+
 /// Those of some lanes that are held.
 pub(super) fn of(conn: &Connection, lanes: &[Lane]) -> Result<Vec<(Lane, Held)>> {
     let most = i64::try_from(HELD_COUNTED_MAX).unwrap_or(i64::MAX);

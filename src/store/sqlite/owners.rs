@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::super::{Alive, Fence, LEASE_UNKNOWN_MS, OWNER_GAP_MS, OWNER_SILENT_MS, Result};
+use super::holds;
 use super::rows::{all, execute, int, parse, uint};
 use super::writer::Tx;
 use crate::domain::ids::MerchantId;
@@ -56,6 +57,7 @@ impl Owners {
 /// Lets the leases of these owners run out.
 pub(super) fn end_leases_of(tx: &Tx<'_>, owners: &[String]) -> Result<()> {
     for owner in owners {
+        holds::probes_end(tx, Some(owner))?;
         let sql = "UPDATE queue SET lease_until = 0 WHERE lease_until IS NOT NULL AND owner = ?1";
         execute(tx.conn, sql, [owner])?;
     }

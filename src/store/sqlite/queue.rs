@@ -168,6 +168,7 @@ pub(super) fn release(tx: &Tx<'_>, work: &[(MerchantId, Fence)]) -> Result<()> {
 
 /// Lets every lease run out: the next claim finds its work due again.
 pub(super) fn end_all_leases(tx: &Tx<'_>) -> Result<()> {
+    holds::probes_end(tx, None)?;
     execute(tx.conn, "UPDATE queue SET lease_until = 0 WHERE lease_until IS NOT NULL", [])?;
     Ok(())
 }

@@ -168,6 +168,8 @@ macro_rules! store_suite {
                 after_an_outage_nobody_is_silent
                 an_owner_that_never_spoke_keeps_its_leases
                 a_lease_that_its_owner_does_not_know_of_ends
+                a_lane_that_a_silent_owner_probed_may_be_tried_again
+                a_lane_with_a_probe_that_its_owner_does_not_know_of_may_be_tried_again
             }
             list {
                 pages_go_to_the_end

@@ -2,7 +2,7 @@
 
 use kassir::domain::job::WorkId;
 use kassir::store::{
-    Alive, ClaimAsk, Claims, Conflict, Fence, LEASE_UNKNOWN_MS, OWNER_GAP_MS, OWNER_SILENT_MS,
+    Alive, ClaimAsk, Claims, Conflict, Fence, Holding, LEASE_UNKNOWN_MS, OWNER_GAP_MS, OWNER_SILENT_MS,
 };
 
 use super::claim::{LEASE, done, works};
@@ -101,4 +101,36 @@ pub async fn a_lease_that_its_owner_does_not_know_of_ends(bench: Bench) {
     assert_eq!(tell("b", Some(START + LEASE_UNKNOWN_MS)).await, [], "nobody speaks for another");
     assert_eq!(tell("a", Some(START + LEASE_UNKNOWN_MS)).await, [lost.fence.work]);
     shop.store.settle(done(&shop, known).await).await.unwrap();
+}
+
+/// A lane with two entries, of which one is probed by `a`.
+async fn probed(bench: &Bench) -> Shop {
+    let shop = shop(bench).await;
+    shop.queue().await;
+    shop.queue().await;
+    let until = START + 1_000;
+    shop.store.hold(shop.merchant, shop.lane(), Holding::Until { until, step: 3 }).await.unwrap();
+    bench.clock.advance(1_000);
+    let probe = claim_as(&shop, "a").await.work;
+    assert_eq!((probe.len(), probe[0].probe), (1, Some(3)));
+    shop
+}
+
+pub async fn a_lane_that_a_silent_owner_probed_may_be_tried_again(bench: Bench) {
+    let shop = probed(&bench).await;
+    speak(&shop, "a", &[]).await;
+    speak(&shop, "b", &[]).await;
+    speaking(&bench, &shop, &["b"], OWNER_SILENT_MS).await;
+    let again = claim_as(&shop, "b").await.work;
+    assert_eq!((again.len(), again[0].probe), (1, Some(3)));
+}
+
+pub async fn a_lane_with_a_probe_that_its_owner_does_not_know_of_may_be_tried_again(bench: Bench) {
+    let shop = probed(&bench).await;
+    bench.clock.advance(LEASE_UNKNOWN_MS);
+    let as_of = Some(START + 1_000 + LEASE_UNKNOWN_MS);
+    let alive = Alive { owner: "a".to_owned(), lease_ms: LEASE_MS, held: Vec::new(), as_of };
+    shop.store.alive(&alive).await.unwrap();
+    let again = claim_as(&shop, "a").await.work;
+    assert_eq!((again.len(), again[0].probe), (1, Some(3)));
 }

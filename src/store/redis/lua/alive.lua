@@ -18,6 +18,11 @@ if as_of then
   for _, work in ipairs(redis.call('ZRANGEBYSCORE', key('z'), '(' .. whole(now), before, 'LIMIT', 0, LOOK_MAX)) do
     local token, _, holder = lease_of(work)
     if holder == owner and not held[token] then
+      local what, ends = work_of(work), tonumber(redis.call('ZSCORE', key('z'), work))
+      if what and held_until(what[1]) == ends then
+        -- Held only for as long as this lease lasts: another entry may be tried.
+        redis.call('ZADD', key('h'), whole(now), what[1])
+      end
       redis.call('ZADD', key('z'), whole(now), work)
     end
   end

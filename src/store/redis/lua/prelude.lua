@@ -124,6 +124,16 @@ local function index_find(index, id)
     and redis.call('ZRANGEBYLEX', index .. ':' .. name, '[' .. id, '[' .. id .. '\255\255\255\255\255', 'LIMIT', 0, 1)[1]
   return found and struct.unpack('>I4', found, 17)
 end
+-- Whether a text comes before another byte by byte, as Redis orders members: Lua's `<` goes by the server's locale.
+local function is_before(a, b)
+  for n = 1, math.min(#a, #b) do
+    local of_a, of_b = string.byte(a, n), string.byte(b, n)
+    if of_a ~= of_b then
+      return of_a < of_b
+    end
+  end
+  return #a < #b
+end
 local function index_add(index, id, number)
   local name = index_chunk(index, id)
   if not name then
@@ -137,7 +147,7 @@ local function index_add(index, id, number)
   end
   -- A full chunk: what comes after all of it begins a new one; else its upper half does.
   local upper = {}
-  if redis.call('ZRANGE', chunk, -1, -1)[1] >= member then
+  if not is_before(redis.call('ZRANGE', chunk, -1, -1)[1], member) then
     upper = redis.call('ZRANGE', chunk, INDEX_CHUNK_MAX / 2, -1)
   end
   local next_name = upper[1] and string.sub(upper[1], 1, 16) or id
@@ -146,7 +156,7 @@ local function index_add(index, id, number)
     redis.call('ZREM', chunk, moved)
   end
   redis.call('ZADD', index, 0, next_name)
-  redis.call('ZADD', id >= next_name and index .. ':' .. next_name or chunk, 0, member)
+  redis.call('ZADD', is_before(id, next_name) and chunk or index .. ':' .. next_name, 0, member)
 end
 local function index_remove(index, id, number)
   local name = index_chunk(index, id)
