@@ -118,6 +118,42 @@ async fn a_step_that_is_done_twice_sends_nothing_twice() {
 }
 
 #[tokio::test]
+async fn another_endpoint_gets_each_event_once() {
+    let world = World::new().await;
+    let shop = world.shop().await;
+    let merchant = shop.merchant.to_string();
+    let second = world.endpoint(&merchant, "http://127.0.0.1:8443/second").await.parse().unwrap();
+    let third = world.endpoint(&merchant, "http://127.0.0.1:8443/third").await;
+    let third_id = third.parse().unwrap();
+    // Three events that two endpoints did not take; the first of them the third one neither.
+    for endpoints in
+        [&[shop.endpoint, second, third_id][..], &[shop.endpoint, second], &[shop.endpoint, second]]
+    {
+        let event = Event { payment: 1, ..shop.event() };
+        let to = |endpoint: &_| {
+            let delivery = shop.delivery_to(*endpoint, &event);
+            Delivery { status: DeliveryStatus::Failed, next_attempt_at: None, ..delivery }
+        };
+        let deliveries = endpoints.iter().map(to).collect();
+        shop.write(Commit { events: vec![event.clone()], deliveries, ..shop.commit() }).await;
+    }
+    let path = format!("/merchants/{merchant}/replays");
+    let body = json!({ "filter": { "status": "failed" }, "to_endpoint_id": third });
+    let id: ReplayId = world.post(&path, body).await.is(202).id().parse().unwrap();
+    run(&world, &shop, id).await;
+    let done = world.get(&format!("{path}/{id}")).await.is(200);
+    assert_eq!((&done.json["sent"], &done.json["not_sent"]), (&json!(3), &json!({ "sent_once": 4 })));
+    let filter = DeliveryFilter { endpoint: Some(third_id), ..DeliveryFilter::default() };
+    let made = world.store.deliveries(shop.merchant, &filter, &Page::default()).await.unwrap().rows;
+    assert_eq!(made.len(), 3);
+    assert!(made.iter().all(|delivery| delivery.replayed_by == Some(id)));
+    let mut events: Vec<_> = made.iter().map(|delivery| delivery.event).collect();
+    events.sort_unstable();
+    events.dedup();
+    assert_eq!(events.len(), 3);
+}
+
+#[tokio::test]
 async fn a_canceled_replay_stops_within_a_step() {
     let world = World::new().await;
     let shop = world.shop().await;
