@@ -1,5 +1,7 @@
 //! Performs a provider's operation: takes the steps that its adapter gives as data, one request after the other.
 
+mod pace;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,6 +10,9 @@ use kassir_providers::{
     Account, Call, Done, Fact, Failure, Fault, Operation, PaymentRef, Provider, Reply, Retry, Step,
 };
 
+use tokio::sync::OwnedSemaphorePermit;
+
+use self::pace::Pace;
 use crate::clock::Stopwatch;
 use crate::domain::payment::Payment;
 use crate::limits::OPERATION_STEPS_MAX;
@@ -35,13 +40,21 @@ pub struct NoReply {
 #[derive(Clone)]
 pub struct Operations {
     caller: Arc<dyn Caller>,
+    /// `None`: nobody waits.
+    pace: Option<Arc<Pace>>,
 }
 
 impl Operations {
     /// Operations through a client.
     #[must_use]
     pub fn new(caller: Arc<dyn Caller>) -> Operations {
-        Operations { caller }
+        Operations { caller, pace: None }
+    }
+
+    /// The same, but questions about payments and refunds wait their turn, as fast as the provider's declaration allows.
+    #[must_use]
+    pub fn paced(self) -> Operations {
+        Operations { pace: Some(Arc::new(Pace::new())), ..self }
     }
 
     /// Performs one operation to its end.
@@ -63,9 +76,11 @@ impl Operations {
                 Step::Done(done) => return Ok(*done),
                 Step::Failed(failure) => return Err(failure),
                 Step::Send { call, memo } => {
+                    let turn = self.turn(provider, account, !changes_something).await?;
                     let watch = Stopwatch::start();
                     let reply = self.caller.call(*call).await;
                     measure(provider.about().slug, watch, &reply);
+                    drop(turn);
                     let reply = reply.map_err(|no_reply| {
                         let retry = if changes_something && no_reply.may_have_arrived {
                             Retry::LookUp
@@ -85,6 +100,27 @@ impl Operations {
         }
         let why = format!("the operation did not end after {OPERATION_STEPS_MAX} requests");
         Err(Failure::never(Fault::Us, why))
+    }
+}
+
+impl Operations {
+    /// Waits for the account's turn to ask.
+    async fn turn(
+        &self,
+        provider: &dyn Provider,
+        account: &Account,
+        asks: bool,
+    ) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        let Some(pace) = self.pace.as_ref().filter(|_| asks) else { return Ok(None) };
+        pace.turn(provider, account).await.map(Some).map_err(|wait_ms| Failure {
+            why: format!(
+                "{} is asked as often as it allows; others wait before this",
+                provider.about().title.en
+            ),
+            code: None,
+            fault: Fault::Us,
+            retry: Retry::Later(Some(wait_ms)),
+        })
     }
 }
 
