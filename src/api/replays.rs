@@ -59,12 +59,12 @@ pub struct ReplayView {
     sent: u64,
     /// Deliveries that could not be sent for.
     failed: u64,
-    /// Deliveries that matched when they were counted, and no longer when their turn came. In the end `sent`, `failed`
-    /// and `skipped` add up to `matched`.
+    /// Deliveries that matched when they were counted, and for which nothing was to be done when their turn came. In the
+    /// end `sent`, `failed` and `skipped` add up to `matched`.
     skipped: u64,
     /// Those of `failed` and `skipped` by the reason: `endpoint_off`, `endpoint_deleted`, `gone` (removed by the
-    /// retention), `too_busy`, `changed_meanwhile`, `sent_once` (of several deliveries of one event to one other endpoint, only the
-    /// first is sent for).
+    /// retention), `too_busy`, `changed_meanwhile`, `sent_once` (the other endpoint gets the event with
+    /// another delivery of this replay).
     not_sent: BTreeMap<&'static str, u64>,
     /// Most deliveries sent for per second.
     per_s: u32,
