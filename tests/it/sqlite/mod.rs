@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use kassir::clock::ManualClock;
 use kassir::store::sqlite::SqliteStore;
-use kassir::store::{ConfigChange, Conflict, Found, Store, StoreError};
+use kassir::store::{ConfigChange, Conflict, Found, Holding, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::store_suite::enter::{ask, make};
@@ -100,4 +100,22 @@ async fn what_becomes_of_a_new_payment_is_decided_before_the_writers_turn() {
     };
     assert_eq!(enter("p-1").await, (vec![(false, 0)], Some((1, 1))));
     assert_eq!(enter("p-1").await, (vec![(false, 0), (true, 1)], None));
+}
+
+#[tokio::test]
+async fn after_a_start_a_lane_that_was_probed_may_be_tried_again() {
+    let (file, clock) = (File::new(), Arc::new(ManualClock::at(START)));
+    let store = Arc::new(SqliteStore::open(&file.path(), Arc::clone(&clock) as _).unwrap());
+    let bench = Bench::new(Arc::clone(&store) as _, Arc::clone(&clock), Box::new(file));
+    let shop = shop(&bench).await;
+    shop.queue().await;
+    shop.queue().await;
+    let holding = Holding::Until { until: START + 1_000, step: 3 };
+    store.hold(shop.merchant, shop.lane(), holding).await.unwrap();
+    clock.advance(1_000);
+    assert_eq!(shop.claim().await.work.len(), 1);
+    assert_eq!(shop.claim().await.work.len(), 0);
+    store.end_all_leases().await.unwrap();
+    let again = shop.claim().await.work;
+    assert_eq!((again.len(), again[0].probe), (1, Some(3)));
 }
