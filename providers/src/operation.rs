@@ -204,7 +204,8 @@ pub struct Done {
     pub link: Option<Link>,
     /// What the provider said, in the words of a notification.
     pub facts: Vec<Fact>,
-    /// The provider's reply as JSON, for the record.
+    /// The provider's reply as JSON: the payload of an event that comes of it. In the shape of a notification where
+    /// the provider shows the same object in both.
     pub payload: Option<Box<RawValue>>,
 }
 

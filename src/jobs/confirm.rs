@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kassir_providers::operation::{Context, Target, Wish};
+use kassir_providers::operation::{Context, Done, Target, Wish};
 use kassir_providers::{Account, Currency, Fact, Failure, Money, PaymentRef, Provider, Retry, State};
 use serde_json::value::RawValue;
 
@@ -53,8 +53,15 @@ pub enum End {
     },
 }
 
+/// A fact, how far it is to be believed, and whose words go out with it.
+struct Said {
+    fact: Fact,
+    proven: Proven,
+    payload: Option<Arc<RawValue>>,
+}
+
 enum Answered {
-    Facts(Vec<Fact>),
+    Facts(Vec<Said>),
     Later { why: String, after_ms: Option<u64> },
     Never(String),
 }
@@ -114,7 +121,7 @@ impl Confirm {
         for wish in wishes {
             let is_refund = matches!(wish, Wish::RefundStatus { .. });
             match self.operations.run(provider, account, wish, context.clone()).await {
-                Ok(done) => facts.extend(done.facts.into_iter().filter(|fact| same_payment(fact, told))),
+                Ok(done) => facts.extend(said(done, told)),
                 // A provider without refund queries tells refunds with the payment, if at all.
                 Err(failure) if is_refund && failure.retry == Retry::Never => {}
                 Err(failure) => return Ok(refused(failure)),
@@ -160,44 +167,44 @@ impl Confirm {
         notification: Option<Notification>,
         integration: IntegrationId,
         told: &Fact,
-        facts: Vec<Fact>,
+        mut to_enter: Vec<Said>,
     ) -> Result<End, LedgerError> {
-        let mut to_enter: Vec<(Fact, Proven)> =
-            facts.into_iter().map(|fact| (fact, Proven::Confirmed)).collect();
+        let own_words = own_words(asked);
+        if asked.proven == Some(Proven::Signed) {
+            to_enter.iter_mut().for_each(|said| said.payload.clone_from(&own_words));
+        }
         if let (Some(proven), Fact::Refund(_)) = (asked.proven, told) {
-            to_enter.push((told.clone(), proven));
+            to_enter.push(Said { fact: told.clone(), proven, payload: own_words });
         }
         if behind(told, &to_enter) {
-            let why = match to_enter.iter().find_map(|(fact, _)| state_of(fact)) {
+            let why = match to_enter.iter().find_map(|said| state_of(&said.fact)) {
                 Some(state) => format!("the provider's API says that the payment is {} (yet)", state.word()),
                 None => "the provider's API does not know of it (yet)".to_owned(),
             };
             return self.again(job, notification, fence, why, None).await;
         }
-        let payload = serde_json::from_str::<Box<RawValue>>(&asked.payload).ok();
-        let payload: Option<Arc<RawValue>> = payload.filter(|raw| raw.get() != "null").map(Arc::from);
-        let Some((last, last_proven)) = to_enter.pop() else {
+        let Some(last) = to_enter.pop() else {
             return self
                 .give_up(job, notification, fence, "the provider's API says nothing of the payment")
                 .await;
         };
-        let entry = |fact, proven| Entry {
+        let entry = |said: Said| Entry {
             merchant: job.merchant,
             integration,
-            fact,
-            proven,
-            payload: payload.clone(),
+            fact: said.fact,
+            proven: said.proven,
+            payload: said.payload,
             notification: None,
             finish: None,
         };
         let mut earlier: Vec<Decision> = Vec::new();
-        for (fact, proven) in to_enter {
-            earlier.push(self.ledger.enter(entry(fact, proven)).await?.decision);
+        for said in to_enter {
+            earlier.push(self.ledger.enter(entry(said)).await?.decision);
         }
         let finisher = notification
             .clone()
             .map(|record| -> Finisher { Box::new(move |decision| finished(&record, &earlier, decision)) });
-        let last = Entry { notification: finisher, finish: Some(fence), ..entry(last, last_proven) };
+        let last = Entry { notification: finisher, finish: Some(fence), ..entry(last) };
         match self.ledger.enter(last).await {
             Ok(entered) if entered.decision.wait => {
                 self.again(job, notification, fence, entered.decision.reason, None).await
@@ -265,6 +272,20 @@ fn stub(reference: &PaymentRef, now: i64) -> Target {
     }
 }
 
+/// What the API's answer says of the payment that was asked about, in the API's own words.
+fn said(done: Done, told: &Fact) -> impl Iterator<Item = Said> {
+    let payload: Option<Arc<RawValue>> = done.payload.map(Arc::from);
+    let facts = done.facts.into_iter().filter(move |fact| same_payment(fact, told));
+    facts.map(move |fact| Said { fact, proven: Proven::Confirmed, payload: payload.clone() })
+}
+
+/// The notification's own words: they go out only as far as they are proved themselves. What the API confirms of an
+/// unsigned notification is the payment's state, not what else somebody wrote beside it.
+fn own_words(asked: &Asked) -> Option<Arc<RawValue>> {
+    let payload = serde_json::from_str::<Box<RawValue>>(&asked.payload).ok();
+    payload.filter(|raw| raw.get() != "null").map(Arc::from)
+}
+
 /// Whether the API's fact is about the payment that was asked about.
 fn same_payment(fact: &Fact, told: &Fact) -> bool {
     let (ours, asked) = (fact.payment(), told.payment());
@@ -291,13 +312,13 @@ const fn rank(state: State) -> u8 {
 }
 
 /// Whether the API is behind what the notification said: an earlier state, or a refund that it does not show.
-fn behind(told: &Fact, facts: &[(Fact, Proven)]) -> bool {
+fn behind(told: &Fact, facts: &[Said]) -> bool {
     match told {
         Fact::Payment(told) => {
-            let said = facts.iter().filter_map(|(fact, _)| state_of(fact)).map(rank).max();
+            let said = facts.iter().filter_map(|said| state_of(&said.fact)).map(rank).max();
             said.is_none_or(|said| said < rank(told.state))
         }
-        Fact::Refund(_) => !facts.iter().any(|(fact, _)| matches!(fact, Fact::Refund(_))),
+        Fact::Refund(_) => !facts.iter().any(|said| matches!(said.fact, Fact::Refund(_))),
         _ => false,
     }
 }

@@ -152,6 +152,33 @@ pub async fn a_forged_amount_of_a_real_payment_does_not_count(world: World) {
     assert!(log[0].reason.contains("pending"), "{}", log[0].reason);
 }
 
+pub async fn what_else_a_forged_notification_says_of_a_real_payment_does_not_count(world: World) {
+    let bank = Bank::start();
+    let settings = json!({
+        "api_base": format!("{}/v3", bank.url()),
+        "contact_from": { "id": "/object/metadata/chat_id", "messenger": "=telegram" },
+        "order_from": { "name": "/object/metadata/order_id" },
+    });
+    let shop = world.shop("yookassa", &[("shop_id", "100500"), ("secret_key", "k")], settings).await;
+    let mut forged = notice(&shop, State::Succeeded, 10_000, "72");
+    let mut body: Value = serde_json::from_slice(&forged.body).unwrap();
+    body["object"]["metadata"] = json!({ "order_id": "72", "chat_id": "payer" });
+    let object = body["object"].to_string();
+    bank.answer(&format!("GET /v3/payments/{}", body["object"]["id"].as_str().unwrap()), 200, &*object);
+    body["object"]["metadata"] = json!({ "order_id": "1", "chat_id": "somebody" });
+    body["object"]["description"] = "forged".into();
+    forged.body = body.to_string().into_bytes();
+    assert_eq!(world.notify(&shop, &forged).await.status, 200);
+    world.work().await;
+    assert_eq!(world.states().await, ["succeeded"]);
+    let event = world.events().await[0].body();
+    let payload =
+        format!(r#""payload":{{"type":"notification","event":"payment.succeeded","object":{object}}}"#);
+    assert!(event.contains(&payload), "{event}");
+    let event: Value = serde_json::from_str(&event).unwrap();
+    assert_eq!((&event["contact"]["id"], &event["order"][0]["name"]), (&json!("payer"), &json!("72")));
+}
+
 pub async fn questions_are_answered_from_what_we_know(world: World) {
     let shop = cloudpayments(&world, json!({})).await;
     let ask = |minor, reference: &str| notice_of_kind(&shop, "check", State::Succeeded, minor, reference);
@@ -245,6 +272,7 @@ on_every_store! {
     forged_notifications_are_refused_and_shown
     an_unsigned_notification_waits_for_the_providers_api
     a_forged_amount_of_a_real_payment_does_not_count
+    what_else_a_forged_notification_says_of_a_real_payment_does_not_count
     questions_are_answered_from_what_we_know
     unknown_payments_can_be_refused
     modes_decide_what_becomes_an_event

@@ -9,7 +9,7 @@ use super::reader::{Node, Read};
 use super::states::{States, Verdict};
 use super::template::{Piece, Template};
 use crate::operation::{Retry, Target};
-use crate::{Account, Call, Done, Fact, Failure, Fault, Method, Note, Reply, Request, Step, form, json};
+use crate::{Account, Call, Done, Fact, Failure, Fault, Method, Note, Reply, Request, Step, form};
 
 /// Longest time-out that a document may wish for, seconds. The router's own limit for calls holds in any case.
 const TIMEOUT_MAX_S: u32 = 60;
@@ -142,10 +142,11 @@ impl Fetch<'_> {
             }),
             _ => values.fact(verdict, &dedupe, false).map_err(unfit)?,
         };
+        let payload = self.map.payload(&envelope, true).map_err(unfit)?;
         Ok(Done {
             provider_id: Some(values.provider_id),
             facts: vec![fact],
-            payload: json::raw_body(body),
+            payload: Some(payload),
             ..Done::default()
         })
     }

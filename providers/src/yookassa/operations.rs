@@ -1,5 +1,6 @@
 //! Operations by API v3 (<https://yookassa.ru/developers/api>): every POST carries an idempotency key.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::errors::{failure, unreadable};
@@ -102,7 +103,7 @@ fn try_next(operation: &Operation, memo: &str, reply: &Reply, account: &Account)
     let step = match &operation.wish {
         Wish::RefundStatus { refund_id, .. } => {
             expect_id(&object, refund_id)?;
-            return refund_found(&object, account);
+            return refund_found(&object, &payload, account);
         }
         Wish::Refund { payment, .. } => refunded(&object, payment_id(payment)?)?,
         Wish::Capture { payment, .. } | Wish::Cancel(payment) => {
@@ -120,7 +121,8 @@ fn try_next(operation: &Operation, memo: &str, reply: &Reply, account: &Account)
         Wish::Create(_) => created(&object)?,
         _ => paid(&object)?,
     };
-    Ok(Step::done(Done { payload: Some(payload), ..step }))
+    let kind = if matches!(operation.wish, Wish::Refund { .. }) { "refund" } else { "payment" };
+    Ok(Step::done(Done { payload: Some(as_notified(kind, &object, &payload)), ..step }))
 }
 
 fn authorized(call: Call, account: &Account) -> Call {
@@ -190,6 +192,14 @@ fn metadata(create: &Create) -> Value {
     Value::Object(metadata)
 }
 
+/// An object of the API as its notification would show it: what subscribers and `contact_from` look into has one
+/// shape, whoever told it. `raw` is the object's own text.
+fn as_notified(kind: &str, object: &Value, raw: &RawValue) -> Box<RawValue> {
+    let event = json!(format!("{kind}.{}", objects::status(object)));
+    let text = format!(r#"{{"type":"notification","event":{event},"object":{raw}}}"#);
+    RawValue::from_string(text).unwrap_or_else(|_| raw.to_owned())
+}
+
 fn expect_id(object: &Value, id: &str) -> Result<(), Failure> {
     match objects::id(object) {
         Ok(found) if found == id => Ok(()),
@@ -231,15 +241,16 @@ fn refunded(object: &Value, payment: &str) -> Result<Done, Failure> {
 }
 
 /// A refund was read; only its payment says whether it is test money, and what our number of it is.
-fn refund_found(object: &Value, account: &Account) -> Result<Step, Failure> {
+fn refund_found(object: &Value, raw: &RawValue, account: &Account) -> Result<Step, Failure> {
     let fact = objects::refund(object).map_err(|why| unreadable(&why))?;
     let payment = fact.payment().provider_id.clone().unwrap_or_default();
-    let memo = serde_json::to_string(&fact).map_err(|error| unreadable(&error.to_string()))?;
+    let found = (&fact, as_notified("refund", object, raw));
+    let memo = serde_json::to_string(&found).map_err(|error| unreadable(&error.to_string()))?;
     Ok(get(account, &format!("payments/{payment}"), &memo))
 }
 
 fn refund_of(memo: &str, reply: &Reply) -> Result<Step, Failure> {
-    let mut fact: Fact = serde_json::from_str(memo)
+    let (mut fact, payload): (Fact, Box<RawValue>) = serde_json::from_str(memo)
         .map_err(|error| Failure::never(Fault::Us, format!("the memo of a refund can't be read: {error}")))?;
     if reply.status != 200 {
         return Err(failure(reply));
@@ -260,6 +271,7 @@ fn refund_of(memo: &str, reply: &Reply) -> Result<Step, Failure> {
     Ok(Step::done(Done {
         provider_id: fact.payment().provider_id.clone(),
         facts: vec![fact],
+        payload: Some(payload),
         ..Done::default()
     }))
 }
@@ -300,11 +312,13 @@ fn listed(list: &Value, target: &Target, pages: u32, account: &Account) -> Resul
     let facts = items.iter().map(objects::payment).collect::<Result<Vec<_>, _>>();
     let facts = facts.map_err(|why| unreadable(&why))?;
     let number = target.order_number();
-    let found = facts.into_iter().find(|fact| fact.payment().reference.as_ref() == Some(&number));
+    let mut found = facts.into_iter().zip(items);
+    let found = found.find(|(fact, _)| fact.payment().reference.as_ref() == Some(&number));
     match (found, cursor) {
-        (Some(fact), _) => {
+        (Some((fact, item)), _) => {
             let provider_id = fact.payment().provider_id.clone();
-            Ok(Step::done(Done { provider_id, facts: vec![fact], ..Done::default() }))
+            let payload = Some(as_notified("payment", item, &text_of::raw(item)));
+            Ok(Step::done(Done { provider_id, facts: vec![fact], payload, ..Done::default() }))
         }
         (None, Some(cursor)) if pages < PAGES_MAX && cursor.len() <= CURSOR_LEN_MAX => {
             Ok(page(account, target, pages.saturating_add(1), cursor))

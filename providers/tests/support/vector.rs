@@ -61,6 +61,8 @@ struct ResultData {
     operation_key: Option<String>,
     /// Of a refund that is under way; not compared when absent.
     refund_id: Option<String>,
+    /// To the byte; not compared when absent.
+    payload: Option<String>,
     facts: Option<String>,
     failed: Option<FailedData>,
 }
@@ -283,6 +285,10 @@ fn done_differences(done: &Done, expected: &ResultData) -> Vec<String> {
     compare("operation_key", format!("{:?}", done.operation_key), format!("{:?}", expected.operation_key));
     if expected.refund_id.is_some() {
         compare("refund_id", format!("{:?}", done.refund_id), format!("{:?}", expected.refund_id));
+    }
+    if expected.payload.is_some() {
+        let payload = done.payload.as_ref().map(|payload| payload.get().to_owned());
+        compare("payload", format!("{payload:?}"), format!("{:?}", expected.payload));
     }
     let text = expected.facts.as_deref().unwrap_or("[]");
     let wanted = facts(text).unwrap_or_else(|error| panic!("{error}"));
