@@ -82,12 +82,16 @@ pub enum LedgerError {
     /// The job is no longer ours.
     #[error("the lease on the job was lost")]
     LostLease,
+    /// What is set up changed since it was proved; it must be proved again.
+    #[error("what is set up changed meanwhile")]
+    Stale,
 }
 
 impl From<StoreError> for LedgerError {
     fn from(error: StoreError) -> LedgerError {
         match error {
             StoreError::Conflict(Conflict::Lease) => LedgerError::LostLease,
+            StoreError::Conflict(Conflict::Config) => LedgerError::Stale,
             error => LedgerError::Registry(error.into()),
         }
     }
@@ -144,7 +148,25 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]; nothing is known to be written then, and entering the same fact again is safe.
     pub async fn enter(&self, entry: Entry) -> Result<Entered, LedgerError> {
-        let mut view = self.registry.merchant_at_hand(entry.merchant).await?.ok_or(LedgerError::Gone)?;
+        let view = self.registry.merchant_at_hand(entry.merchant).await?.ok_or(LedgerError::Gone)?;
+        self.enter_with(entry, view, false).await
+    }
+
+    /// As [`Ledger::enter`], for a fact that was proved with this configuration: it counts only while that is the
+    /// current one. Credentials that were replaced through another router prove nothing any more.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; [`LedgerError::Stale`] when there is a newer configuration, and nothing is written then.
+    pub async fn enter_proved(&self, entry: Entry, with: &Arc<MerchantView>) -> Result<Entered, LedgerError> {
+        self.enter_with(entry, Arc::clone(with), true).await
+    }
+
+    async fn enter_with(
+        &self,
+        entry: Entry,
+        mut view: Arc<MerchantView>,
+        proved_with_it: bool,
+    ) -> Result<Entered, LedgerError> {
         let entry = Arc::new(entry);
         for _ in 0..CONFLICT_RETRIES_MAX {
             let (decided, decide) = self.decide(&entry, &view);
@@ -153,16 +175,21 @@ impl Ledger {
             pass(Point::AfterCommit);
             let committed = match written {
                 Ok(committed) => committed,
-                Err(StoreError::Conflict(Conflict::Config)) => {
+                Err(StoreError::Conflict(Conflict::Config)) if !proved_with_it => {
                     view = self.registry.reload(entry.merchant).await?.ok_or(LedgerError::Gone)?;
                     continue;
                 }
-                Err(StoreError::Conflict(conflict)) if conflict != Conflict::Lease => continue,
+                Err(StoreError::Conflict(conflict))
+                    if !matches!(conflict, Conflict::Lease | Conflict::Config) =>
+                {
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             let made = decided.lock().unwrap_or_else(PoisonError::into_inner).take();
             match made {
                 None => {}
+                Some(Decided::Stale) if proved_with_it => return Err(LedgerError::Stale),
                 Some(Decided::Stale) => {
                     view = self.registry.reload(entry.merchant).await?.ok_or(LedgerError::Gone)?;
                 }

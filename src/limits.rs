@@ -10,7 +10,7 @@ pub const IMPORT_BODY_MAX: usize = 16 * 1024 * 1024;
 pub const INBOUND_HEADERS_KEPT: usize = 64;
 /// Longest header value that is kept in the log, bytes.
 pub const INBOUND_HEADER_VALUE_MAX: usize = 2 * 1024;
-/// Bytes of a refused notification's body that are kept in the log.
+/// Bytes of the body of a refused or unproven notification that are kept in the log.
 pub const REFUSED_BODY_KEPT: usize = 8 * 1024;
 
 /// Bytes that are read of a subscriber's answer.

@@ -178,7 +178,7 @@ impl TryOut for Trials {
         match try_out(&self.ledger, view, integration, request).await {
             Ok(trial) => Ok(shown(trial)),
             Err(LedgerError::Registry(error)) => Err(error),
-            Err(LedgerError::Gone | LedgerError::LostLease) => {
+            Err(LedgerError::Gone | LedgerError::LostLease | LedgerError::Stale) => {
                 Err(StoreError::NotFound("integration").into())
             }
         }

@@ -24,7 +24,8 @@ use crate::domain::ids::{IntegrationId, JobId, MerchantId, NotificationId};
 use crate::domain::job::{Job, Lane, Task};
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::fail_point::{Point, pass};
-use crate::ledger::{self, Entry, Ledger, LedgerError};
+use crate::ledger::{self, Entry, Finisher, Ledger, LedgerError};
+use crate::limits::CONFLICT_RETRIES_MAX;
 use crate::quiet::LogGate;
 use crate::registry::{MerchantView, Registry, RegistryError};
 use crate::store::{Commit, StoreError, Tally};
@@ -37,6 +38,9 @@ const UNPROVEN_BUDGET: u32 = 10;
 const OBSERVED_KEPT: u32 = 50;
 /// Seven days, milliseconds.
 const OBSERVED_SPAN_MS: i64 = 7 * 24 * 3600 * 1000;
+
+/// The payload of a job that asks about an unproven notification: nobody goes by its words.
+const NO_PAYLOAD: &str = "null";
 
 /// What is answered to a request.
 #[derive(Debug)]
@@ -113,20 +117,18 @@ impl Intake {
         let request = Arc::new(request);
         let arrival = match self.in_time(self.find(slug, &hash, &request)).await {
             Ok(Some(arrival)) => arrival,
-            Ok(None) => {
-                metrics::counter!("kassir_notifications_total", "provider" => "none", "outcome" => "unknown_address")
-                    .increment(1);
-                return Response::NotFound;
-            }
+            Ok(None) => return unknown_address(),
             Err(error) => {
+                metrics::counter!("kassir_intake_busy_total").increment(1);
                 if let Some(left_out) = self.log.open() {
                     tracing::warn!(%error, left_out, "a notification could not be looked up");
                 }
                 return Response::Unavailable;
             }
         };
-        let taken = match self.in_time(self.take(&arrival)).await {
-            Ok(taken) => taken,
+        let taken = match self.in_time(self.take(&arrival, slug, &hash)).await {
+            Ok(Some(taken)) => taken,
+            Ok(None) => return unknown_address(),
             Err(error) => {
                 metrics::counter!("kassir_intake_busy_total").increment(1);
                 if let Some(left_out) = self.log.open() {
@@ -190,22 +192,36 @@ impl Intake {
         })
     }
 
-    /// Proves, decides and keeps; a refusal is proved once more with the newest credentials before it is believed.
-    async fn take(&self, arrival: &Arrival) -> Result<Taken, LedgerError> {
+    /// Proves, decides and keeps. Where what is set up turns out to have changed, the request arrives anew: its URL may
+    /// have ended, and what proved it may prove nothing any more. `None`: there is no such URL now.
+    async fn take(&self, arrival: &Arrival, slug: &str, hash: &str) -> Result<Option<Taken>, LedgerError> {
+        let mut arrival = arrival.clone();
+        for _ in 0..CONFLICT_RETRIES_MAX {
+            match self.take_once(&arrival).await {
+                Err(LedgerError::Stale) => {}
+                taken => return taken.map(Some),
+            }
+            let merchant = arrival.view.config.merchant.id;
+            let Some(view) = self.ledger.registry.reload(merchant).await? else { return Ok(None) };
+            match self.arrive(view, arrival.integration, slug, hash, &arrival.request) {
+                Some(anew) => arrival = anew,
+                None => return Ok(None),
+            }
+        }
+        Err(StoreError::Unavailable("what is set up keeps changing; try again".to_owned()).into())
+    }
+
+    /// A refusal is believed only of the newest credentials.
+    async fn take_once(&self, arrival: &Arrival) -> Result<Taken, LedgerError> {
         let (integration, account) = arrival.account().ok_or(LedgerError::Gone)?;
         let received = arrival.provider.receive(&arrival.request, account);
         pass(Point::Parsed);
         match received {
             Ok(received) => self.keep(arrival, integration, received).await,
             Err(reject) => {
-                let merchant = integration.merchant;
-                let current = self.ledger.registry.merchant(merchant).await.ok().flatten();
-                let newer = current.filter(|current| current.config.version != arrival.view.config.version);
-                if let Some((integration, account)) =
-                    newer.as_ref().and_then(|view| view.integration(arrival.integration))
-                    && let Ok(received) = arrival.provider.receive(&arrival.request, account)
-                {
-                    return self.keep(arrival, integration, received).await;
+                let current = self.ledger.registry.merchant(integration.merchant).await.ok().flatten();
+                if current.is_some_and(|current| current.config.version != arrival.view.config.version) {
+                    return Err(LedgerError::Stale);
                 }
                 Ok(self.refuse(arrival, integration, &reject).await)
             }
@@ -250,13 +266,13 @@ impl Intake {
         received: Received,
         proven: Proven,
     ) -> Result<Taken, LedgerError> {
+        let room = self.room(integration.id, &received);
         let Received { mut facts, payload, warnings, proof, .. } = received;
         let proof = proof_word(&proof, proven);
         let Some(last) = facts.pop() else {
             let template = template(arrival, id, &warnings);
-            return self
-                .keep_empty(arrival, Notification { proof: Some(proof.to_owned()), ..template })
-                .await;
+            let template = Notification { proof: Some(proof.to_owned()), ..template };
+            return self.keep_empty(arrival, template, room).await;
         };
         let payload: Arc<RawValue> = Arc::from(payload);
         let entry = |fact| Entry {
@@ -270,26 +286,48 @@ impl Intake {
         };
         let mut earlier = Vec::new();
         for fact in facts {
-            earlier.push(self.ledger.enter(entry(fact)).await?.decision);
+            earlier.push(self.ledger.enter_proved(entry(fact), &arrival.view).await?.decision);
         }
         let earlier = Arc::new(earlier);
-        let finisher = {
+        let finisher = (room != Room::No).then(|| -> Finisher {
             let (arrival, earlier) = (arrival.clone(), Arc::clone(&earlier));
-            Box::new(move |decision: &Decision| finish(&arrival, id, &warnings, proof, &earlier, decision))
-        };
-        let entered = self.ledger.enter(Entry { notification: Some(finisher), ..entry(last) }).await?;
+            Box::new(move |decision| room.fit(finish(&arrival, id, &warnings, proof, &earlier, decision)))
+        });
+        let last = Entry { notification: finisher, ..entry(last) };
+        let entered = self.ledger.enter_proved(last, &arrival.view).await?;
         let answer = arrival.answer(&ledger::outcome(verdict(&earlier, &entered.decision)));
         tell(id, integration.id, entered.event);
         Ok(Taken { answer, outcome: weightiest(&earlier, &entered.decision).word() })
     }
 
-    async fn keep_empty(&self, arrival: &Arrival, template: Notification) -> Result<Taken, LedgerError> {
+    async fn keep_empty(
+        &self,
+        arrival: &Arrival,
+        template: Notification,
+        room: Room,
+    ) -> Result<Taken, LedgerError> {
         let answer = arrival.answer(&Outcome::Accepted);
         let reason = "it says nothing about a payment".to_owned();
         let notification = Notification { reason, answer: record::given(&answer), ..template };
         let outcome = notification.outcome.word();
-        self.write(notification, None).await?;
+        if room != Room::No {
+            self.write(room.fit(notification), None, Some(arrival.view.config.version)).await?;
+        }
         Ok(Taken { answer, outcome })
+    }
+
+    /// How much of a notification without a payment in it is kept. Anybody who knows the URL could have sent one that
+    /// proves nothing; that it is answered all the same costs nobody anything.
+    fn room(&self, integration: IntegrationId, received: &Received) -> Room {
+        // What is observed has a budget of its own, and a person reads it to the end.
+        if !matches!(received.proof, Proof::Unproven(_)) || is_observed(received) {
+            return Room::Whole;
+        }
+        if self.unproven.allows(integration, self.ledger.clock.now()) {
+            return Room::Short;
+        }
+        metrics::counter!("kassir_intake_flood_total", "kind" => "unproven").increment(1);
+        Room::No
     }
 
     /// Keeps what proves nothing by itself, with a job that asks the provider's API, unless that can't be asked.
@@ -308,13 +346,13 @@ impl Intake {
         }
         let answer = arrival.answer(&Outcome::Accepted);
         let reason = if ask { format!("{why}; the provider's API is asked") } else { why.to_owned() };
-        let notification = Notification {
+        let notification = Room::Short.fit(Notification {
             outcome: NotificationOutcome::Unproven,
             reason,
             proof: Some("unproven".to_owned()),
             answer: record::given(&answer),
             ..template
-        };
+        });
         let job = ask.then(|| Job {
             id: JobId(clock.id()),
             merchant: notification.merchant,
@@ -323,12 +361,12 @@ impl Intake {
                 notification: notification.id,
                 facts: received.facts,
                 proven: None,
-                payload: received.payload.get().to_owned(),
+                payload: NO_PAYLOAD.to_owned(),
             },
             attempts: 0,
             created_at: clock.now(),
         });
-        self.write(notification, job).await?;
+        self.write(notification, job, Some(arrival.view.config.version)).await?;
         Ok(Taken { answer, outcome: NotificationOutcome::Unproven.word() })
     }
 
@@ -349,7 +387,7 @@ impl Intake {
         notification.reason.clone_from(&reject.reason);
         notification.diagnosis.clone_from(&reject.diagnosis);
         notification.answer = record::given(&answer);
-        if let Err(error) = self.write(notification, None).await
+        if let Err(error) = self.write(notification, None, None).await
             && let Some(left_out) = self.log.open()
         {
             tracing::warn!(%error, left_out, "a refused notification could not be kept in the inbound log");
@@ -357,8 +395,15 @@ impl Intake {
         Taken { answer, outcome }
     }
 
-    async fn write(&self, notification: Notification, job: Option<Job>) -> Result<(), StoreError> {
+    /// `version`: of the configuration that it was decided with, when the decision rests on it.
+    async fn write(
+        &self,
+        notification: Notification,
+        job: Option<Job>,
+        version: Option<u64>,
+    ) -> Result<(), StoreError> {
         let mut commit = Commit::of(notification.merchant);
+        commit.config_version = version;
         let key = format!("notification.{}.{}", notification.outcome.word(), notification.provider);
         commit.tallies.push(Tally { key, by: 1 });
         commit.notification = Some(notification);
@@ -370,6 +415,30 @@ impl Intake {
     pub async fn view(&self, merchant: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
         self.ledger.registry.merchant(merchant).await
     }
+}
+
+/// How much of a notification goes into the inbound log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Whole,
+    /// The beginning of its body.
+    Short,
+    No,
+}
+
+impl Room {
+    fn fit(self, mut notification: Notification) -> Notification {
+        if self != Room::Whole {
+            record::shorten(&mut notification);
+        }
+        notification
+    }
+}
+
+fn unknown_address() -> Response {
+    metrics::counter!("kassir_notifications_total", "provider" => "none", "outcome" => "unknown_address")
+        .increment(1);
+    Response::NotFound
 }
 
 /// A notification's record, yet without an outcome.

@@ -70,7 +70,7 @@ pub fn given(answer: &Answer) -> GivenAnswer {
     GivenAnswer { status: answer.status, body: answer.body.clone() }
 }
 
-/// A record of what was refused keeps only the beginning of the body.
+/// A record of what was refused, or proves nothing, keeps only the beginning of the body.
 pub fn shorten(notification: &mut Notification) {
     if notification.body.len() > REFUSED_BODY_KEPT {
         notification.body = cut(&notification.body, REFUSED_BODY_KEPT);

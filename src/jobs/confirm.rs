@@ -35,7 +35,7 @@ pub struct Asked {
     pub facts: Vec<Fact>,
     /// How it was proved, when it only waits for its payment.
     pub proven: Option<Proven>,
-    /// Its body as JSON.
+    /// Its body as JSON; `null` when it is not believed.
     pub payload: String,
 }
 

@@ -170,7 +170,7 @@ pub const SECTIONS: &[Section] = &[
             counter(
                 "kassir_intake_flood_total",
                 &[("kind", Values::Given(&["refused", "unproven", "observed"]))],
-                "Notifications beyond an integration's budget: refused and observed ones are only counted, unproven ones are told to come again.",
+                "Notifications beyond an integration's budget: refused and observed ones, and unproven ones that say nothing of a payment, are only counted; other unproven ones are told to come again.",
             ),
         ],
     },

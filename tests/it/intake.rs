@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::world::bank::Bank;
 use crate::world::fixture::{notice, notice_of_kind, refund};
-use crate::world::{Answered, Shop, World};
+use crate::world::{Answered, Shop, World, config};
 
 const SECRET: &str = "0b1c2d3e4f5061728394a5b6c7d8e9f0";
 
@@ -179,6 +179,53 @@ pub async fn what_else_a_forged_notification_says_of_a_real_payment_does_not_cou
     assert_eq!((&event["contact"]["id"], &event["order"][0]["name"]), (&json!("payer"), &json!("72")));
 }
 
+pub async fn what_another_router_changed_counts_at_once(world: World) {
+    let mut shop = cloudpayments(&world, json!({})).await;
+    let yoo = [("shop_id", "100500"), ("secret_key", "k")];
+    let yoo = world.shop("yookassa", &yoo, json!({ "confirm": "never" })).await;
+    let paid = |shop: &Shop, reference: &str| notice(shop, State::Succeeded, 10_000, reference);
+    assert_eq!(world.notify(&shop, &paid(&shop, "1")).await.status, 200);
+    assert_eq!(world.notify(&yoo, &paid(&yoo, "1")).await.status, 200);
+    assert_eq!(world.states().await.len(), 1);
+
+    // The secret leaked and was replaced.
+    let forged = paid(&shop, "2");
+    let fresh = "another-secret";
+    world
+        .change_elsewhere(&shop, |integration| {
+            let owner = kassir::registry::credential_owner(integration.id, "api_secret");
+            integration.credentials.get_mut("api_secret").unwrap().sealed =
+                world.vault.seal(&owner, fresh).unwrap();
+        })
+        .await;
+    assert_eq!(world.notify(&shop, &forged).await.status, 403);
+    assert_eq!(world.log().await[0].outcome, Outcome::Rejected);
+    shop.account.credentials.insert("api_secret".to_owned(), kassir_providers::Secret::new(fresh));
+    assert_eq!(world.notify(&shop, &paid(&shop, "3")).await, answered(200, r#"{"code":0}"#));
+    assert_eq!(world.states().await.len(), 2);
+
+    // What is signed is confirmed all the same.
+    world
+        .change_elsewhere(&shop, |integration| {
+            integration.settings.confirm = kassir_providers::account::Confirm::Always;
+        })
+        .await;
+    assert_eq!(world.notify(&shop, &paid(&shop, "4")).await.status, 200);
+    assert_eq!(world.log().await[0].outcome, Outcome::Unproven);
+    // Others' networks are refused.
+    world
+        .change_elsewhere(&yoo, |integration| {
+            integration.settings.source_ips = Some(kassir_providers::account::SourceIps::Enforce);
+        })
+        .await;
+    assert_eq!(world.notify(&yoo, &paid(&yoo, "4")).await.status, 403);
+    // The URL ended.
+    let now = kassir::clock::Clock::now(&*world.clock);
+    world.change_elsewhere(&shop, |integration| integration.tokens[0].expires_at = Some(now)).await;
+    assert_eq!(world.notify(&shop, &paid(&shop, "5")).await.status, 404);
+    assert_eq!((world.states().await.len(), world.log().await.len()), (2, 6));
+}
+
 pub async fn questions_are_answered_from_what_we_know(world: World) {
     let shop = cloudpayments(&world, json!({})).await;
     let ask = |minor, reference: &str| notice_of_kind(&shop, "check", State::Succeeded, minor, reference);
@@ -241,6 +288,30 @@ pub async fn what_is_no_notification_gets_a_clear_answer(world: World) {
     assert_eq!(post(yoo.url.clone(), b"{not json".to_vec()).await.status, 400);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_what_proves_nothing_and_says_nothing_is_not_kept() {
+    let bench = crate::sqlite::fresh().await;
+    let one_a_minute = config(&[("KASSIR__INTAKE__REFUSED_KEPT_PER_MINUTE", "1")]);
+    let world = World::over(bench.store.clone(), bench.clock.clone(), one_a_minute).await;
+    let yoo = world.shop("yookassa", &[("shop_id", "100500"), ("secret_key", "k")], json!({})).await;
+    let body = format!(
+        r#"{{"type":"notification","event":"payout.x","object":{{}},"padding":"{}"}}"#,
+        "x".repeat(200_000)
+    );
+    let send = || world.send(Method::Post, &yoo.url, Vec::new(), body.clone().into_bytes());
+    for _ in 0..15 {
+        assert_eq!(send().await, answered(200, "OK"));
+    }
+    let log = world.log().await;
+    // Ten times the budget of refused ones.
+    assert_eq!(log.len(), 10);
+    assert!(log.iter().all(|entry| entry.outcome == Outcome::Ignored && entry.body.len() <= 8_192));
+    assert!(log[0].warnings.iter().any(|warning| warning.contains("8192")), "{:?}", log[0].warnings);
+    world.clock.advance(60_000);
+    assert_eq!(send().await, answered(200, "OK"));
+    assert_eq!(world.log().await.len(), 11);
+}
+
 /// Makes a test of each property for a store.
 macro_rules! on {
     ($name:ident, $factory:path: $($property:ident)*) => {
@@ -273,6 +344,7 @@ on_every_store! {
     an_unsigned_notification_waits_for_the_providers_api
     a_forged_amount_of_a_real_payment_does_not_count
     what_else_a_forged_notification_says_of_a_real_payment_does_not_count
+    what_another_router_changed_counts_at_once
     questions_are_answered_from_what_we_know
     unknown_payments_can_be_refused
     modes_decide_what_becomes_an_event

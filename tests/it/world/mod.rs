@@ -145,6 +145,17 @@ impl World {
         self.router.services.registry.forget(self.merchant);
     }
 
+    /// Changes a shop through another router: this one hears nothing of it.
+    pub async fn change_elsewhere(&self, shop: &Shop, change: impl FnOnce(&mut Integration)) {
+        let config = self.router.store.config(self.merchant).await.unwrap().unwrap();
+        let hash = token_hash(shop.url.rsplit('/').next().unwrap());
+        let ours = |one: &Integration| one.tokens.iter().any(|token| token.hash == hash);
+        let mut integration = config.integrations.into_iter().find(ours).unwrap();
+        change(&mut integration);
+        let change = ConfigChange::PutIntegration(Box::new(integration));
+        self.router.store.change_config(self.merchant, change, None).await.unwrap();
+    }
+
     /// Sends a notification over a socket, as the provider would.
     pub async fn notify(&self, shop: &Shop, request: &Request) -> Answered {
         let mut url = shop.url.clone();
