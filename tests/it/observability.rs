@@ -313,12 +313,48 @@ fn dashboard_and_alerts_name_documented_metrics() {
         let unknown: Vec<_> = names.difference(&documented).collect();
         assert!(unknown.is_empty(), "{expression}: {unknown:?}");
     }
+    // A sum of no series is nothing, not 0.
+    for rule in rules.iter().filter(|rule| rule.contains("sum(") && rule.contains("== 0")) {
+        assert!(rule.contains("or vector(0)) == 0"), "does not fire without a series: {rule}");
+    }
     for rule in alerts.split("- alert:").skip(1) {
         assert!(
             rule.contains("summary:") && rule.contains("runbook:"),
             "says what it means and what to do: {rule}"
         );
     }
+}
+
+#[test]
+fn who_stops_a_router_waits_for_both_of_its_drains() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let drain = kassir::config::from_parts(None, "test", &BTreeMap::new()).unwrap().delivery.drain.0;
+    let patience = |path: &str, before: &str| {
+        let text = std::fs::read_to_string(root.join(path)).unwrap();
+        let lines = text.lines().filter_map(|line| line.trim().strip_prefix(before));
+        lines.last().unwrap().trim_end_matches('s').parse::<u64>().unwrap()
+    };
+    for seconds in [
+        patience("ops/systemd/kassir.service", "TimeoutStopSec="),
+        patience("docker-compose.yml", "stop_grace_period: "),
+    ] {
+        assert!(seconds > 2 * drain.as_secs(), "{seconds} s");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_router_whose_master_key_opens_nothing_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::sqlite(folder.path());
+    let router = plan.start().await;
+    let subscriber = Subscriber::http().await;
+    let url = set_up(&plan, &subscriber).await;
+    assert_eq!(router.terminate().await, Some(0));
+    let other = folder.path().join("another.key");
+    let router = plan.with("KASSIR__SECRETS__MASTER_KEY_FILE", other.to_str().unwrap()).start().await;
+    assert_eq!(pay(&url, 1, "abc").await, 503);
+    assert_eq!(Scrape::of(&plan).await.sum("kassir_intake_busy_total", &[]), 1);
+    assert_eq!(router.terminate().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
