@@ -12,6 +12,9 @@ use crate::clock::Stopwatch;
 use crate::domain::payment::Payment;
 use crate::limits::OPERATION_STEPS_MAX;
 
+/// Status of a request that the provider turned away unread.
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// Makes requests to providers' APIs: the outbound client, or a test's.
 #[async_trait]
 pub trait Caller: Send + Sync {
@@ -56,6 +59,7 @@ impl Operations {
         context: Context,
     ) -> Result<Done, Failure> {
         let changes_something = !matches!(wish, Wish::Status(_) | Wish::RefundStatus { .. } | Wish::Probe);
+        let charges = matches!(wish, Wish::Charge { .. });
         let operation = Operation { context, wish };
         let mut step = provider.begin(&operation, account);
         for _ in 0..OPERATION_STEPS_MAX {
@@ -80,11 +84,25 @@ impl Operations {
                         }
                     })?;
                     step = provider.next(&operation, &memo, &reply, account);
+                    if charges && reply.status != TOO_MANY_REQUESTS {
+                        step = charged_perhaps(step);
+                    }
                 }
             }
         }
         let why = format!("the operation did not end after {OPERATION_STEPS_MAX} requests");
         Err(Failure::never(Fault::Us, why))
+    }
+}
+
+/// "Later, with the same idempotency key" can't be said to whoever asks for a charge: each is a payment of its own, with
+/// a key of its own, and the card may have been charged. (Nobody has the link of a payment that was created unseen.)
+fn charged_perhaps(step: Step) -> Step {
+    match step {
+        Step::Failed(failure) if matches!(failure.retry, Retry::Later(_)) => {
+            Step::Failed(Failure { retry: Retry::LookUp, ..failure })
+        }
+        step => step,
     }
 }
 

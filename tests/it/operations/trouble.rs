@@ -1,12 +1,18 @@
 //! When a provider does not answer, answers late, or refuses: what the caller is told, what the payment is then, and
 //! that a repetition is the same operation at the provider.
 
+use kassir::limits::POLL_FIRST_MS;
 use kassir_providers::State;
 use serde_json::json;
 
 use super::till::Till;
 use super::vector::Vector;
 use crate::world::bank::{Asked, Reply};
+
+/// When a payment is asked about for the first time.
+fn first_poll() -> i64 {
+    i64::try_from(POLL_FIRST_MS).unwrap()
+}
 
 fn keys(asked: &[Asked], header: &str) -> Vec<String> {
     asked.iter().map(|asked| asked.headers.get(header).cloned().unwrap_or_default()).collect()
@@ -90,4 +96,56 @@ async fn nobody_there_is_not_created() {
     assert_eq!(away.word("type"), "urn:kassir:problem:provider-unavailable", "{}", away.text);
     assert_eq!(till.look(72).await.word("state"), "canceled");
     assert_eq!(till.world.states().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charge_that_may_have_been_made_stays_open_and_is_asked_about() {
+    let cases = [
+        ("yookassa", Reply::json(202, "{}")),
+        ("yookassa", Reply::json(500, "{}")),
+        ("yookassa", Reply::json(200, "<html>")),
+        ("cloudpayments", Reply::json(503, "")),
+    ];
+    for (slug, reply) in cases {
+        let vector = Vector::named(slug, "charge");
+        let till = Till::open(&vector).await;
+        let what = format!("{slug}: {reply:?}");
+        till.bank.next(&vector.exchanges()[0].call(), reply);
+        let told = till.create(&vector, Till::wishes(&vector)).await.is(502);
+        assert_eq!(told.word("type"), "urn:kassir:problem:provider-unknown", "{what}: {}", told.text);
+        assert_eq!(till.look(vector.number()).await.word("state"), "pending", "{what}");
+        assert_eq!(till.bank.take_asked().len(), 1, "{what}");
+        till.later(first_poll()).await;
+        assert_eq!(till.bank.take_asked().len(), 1, "{what}");
+        till.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_charge_that_was_turned_away_was_not_made() {
+    for slug in ["yookassa", "cloudpayments"] {
+        let vector = Vector::named(slug, "charge");
+        let till = Till::open(&vector).await;
+        till.bank.next(&vector.exchanges()[0].call(), Reply::json(429, "{}"));
+        let told = till.create(&vector, Till::wishes(&vector)).await.is(502);
+        assert_eq!(told.word("type"), "urn:kassir:problem:provider-unavailable", "{slug}: {}", told.text);
+        assert_eq!(till.look(vector.number()).await.word("state"), "canceled", "{slug}");
+        till.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_is_asked_about_although_nobody_heard_the_end_of_its_creation() {
+    let vector = Vector::named("yookassa", "charge");
+    let till = Till::open(&vector).await;
+    till.bank.next("POST /v3/payments", Reply::Silence);
+    let meanwhile = async {
+        till.bank.is_asked().await;
+        till.later(first_poll()).await;
+        till.bank.take_asked()
+    };
+    let (_, asked) = tokio::join!(till.create(&vector, Till::wishes(&vector)), meanwhile);
+    let methods: Vec<&str> = asked.iter().map(|asked| asked.method.as_str()).collect();
+    assert_eq!(methods, ["POST", "GET"]);
+    till.close().await;
 }
