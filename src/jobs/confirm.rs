@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use kassir_providers::operation::{Context, Target, Wish};
-use kassir_providers::{Account, Currency, Fact, Failure, Money, PaymentRef, Provider, Retry, State};
+use kassir_providers::{Account, Currency, Fact, Failure, Fault, Money, PaymentRef, Provider, Retry, State};
 use serde_json::value::RawValue;
 
 use crate::domain::apply::{Decision, number_of};
@@ -55,7 +55,12 @@ pub enum End {
 
 enum Answered {
     Facts(Vec<Fact>),
-    Later { why: String, after_ms: Option<u64> },
+    Later {
+        why: String,
+        after_ms: Option<u64>,
+    },
+    /// The merchant has to put a key or a right in order.
+    Account(String),
     Never(String),
 }
 
@@ -89,6 +94,12 @@ impl Confirm {
             Answered::Later { why, after_ms } => {
                 return self.again(job, notification, fence, why, after_ms).await;
             }
+            Answered::Account(why) => {
+                let notification = self.tell(job, notification, &why).await?;
+                return self.again(job, notification, fence, why, None).await;
+            }
+            // A refund that was believed needs nobody's word, only its payment.
+            Answered::Never(_) if told_refund(asked, told).is_some() => Vec::new(),
             Answered::Never(why) => return self.give_up(job, notification, fence, &why).await,
         };
         self.enter(job, asked, fence, notification, integration_id, told, facts).await
@@ -164,9 +175,7 @@ impl Confirm {
     ) -> Result<End, LedgerError> {
         let mut to_enter: Vec<(Fact, Proven)> =
             facts.into_iter().map(|fact| (fact, Proven::Confirmed)).collect();
-        if let (Some(proven), Fact::Refund(_)) = (asked.proven, told) {
-            to_enter.push((told.clone(), proven));
-        }
+        to_enter.extend(told_refund(asked, told));
         if behind(told, &to_enter) {
             let why = match to_enter.iter().find_map(|(fact, _)| state_of(fact)) {
                 Some(state) => format!("the provider's API says that the payment is {} (yet)", state.word()),
@@ -222,6 +231,24 @@ impl Confirm {
         Ok(End::Again { why, after_ms })
     }
 
+    /// Writes into the inbound log what the merchant has to put in order.
+    async fn tell(
+        &self,
+        job: &Job,
+        notification: Option<Notification>,
+        why: &str,
+    ) -> Result<Option<Notification>, LedgerError> {
+        let Some(mut notification) = notification else { return Ok(None) };
+        let reason = format!("not confirmed yet: {why}");
+        if notification.reason != reason {
+            notification.reason = reason;
+            let mut commit = Commit::of(job.merchant);
+            commit.notification = Some(notification.clone());
+            self.ledger.store.commit(commit).await?;
+        }
+        Ok(Some(notification))
+    }
+
     /// Ends the job without an effect; the notification stays `unproven`, with the reason.
     async fn give_up(
         &self,
@@ -244,10 +271,17 @@ impl Confirm {
     }
 }
 
+/// A refund that was believed and only waited for its payment, as it was told.
+fn told_refund(asked: &Asked, told: &Fact) -> Option<(Fact, Proven)> {
+    asked.proven.filter(|_| matches!(told, Fact::Refund(_))).map(|proven| (told.clone(), proven))
+}
+
 fn refused(failure: Failure) -> Answered {
     match failure.retry {
         Retry::Later(after_ms) => Answered::Later { why: failure.why, after_ms },
         Retry::LookUp => Answered::Later { why: failure.why, after_ms: None },
+        // A key or a right that the merchant puts in order: what was told meanwhile is asked about then.
+        Retry::Never if failure.fault == Fault::Merchant => Answered::Account(failure.why),
         Retry::Never => Answered::Never(format!("the provider's API does not confirm it: {}", failure.why)),
     }
 }

@@ -2,8 +2,9 @@
 //! that a repetition is the same operation at the provider.
 
 use kassir::limits::POLL_FIRST_MS;
-use kassir_providers::State;
-use serde_json::json;
+use kassir_providers::operation::Sample;
+use kassir_providers::{Money, Request, State, by_slug};
+use serde_json::{Map, json};
 
 use super::till::Till;
 use super::vector::Vector;
@@ -147,5 +148,55 @@ async fn a_payment_is_asked_about_although_nobody_heard_the_end_of_its_creation(
     let (_, asked) = tokio::join!(till.create(&vector, Till::wishes(&vector)), meanwhile);
     let methods: Vec<&str> = asked.iter().map(|asked| asked.method.as_str()).collect();
     assert_eq!(methods, ["POST", "GET"]);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_is_asked_about_again_once_the_credentials_are_right() {
+    let vector = Vector::changed("yookassa", "create", &[("10.50", "1490.00")]);
+    let till = Till::open(&vector).await;
+    till.expect(&vector);
+    till.create(&vector, Till::wishes(&vector)).await.is(201);
+    till.bank.take_asked();
+    let paid = Vector::named("yookassa", "status");
+    till.bank.next(&paid.exchanges()[0].call(), Reply::json(401, "{}"));
+    till.later(first_poll()).await;
+    assert_eq!((till.bank.take_asked().len(), till.world.states().await), (1, vec!["pending"]));
+    till.expect(&paid);
+    till.later(2 * first_poll()).await;
+    assert_eq!(till.world.states().await, ["pending", "succeeded"]);
+    till.close().await;
+}
+
+/// A notification of a shop's provider about a payment.
+fn told(till: &Till, kind: Option<&str>, refund: bool, amount: Money, number: u32, id: &str) -> Request {
+    let sample = Sample {
+        kind: kind.map(ToOwned::to_owned),
+        state: State::Succeeded,
+        refund,
+        amount,
+        reference: number.to_string(),
+        provider_id: Some(id.to_owned()),
+        description: "Заказ".to_owned(),
+        email: None,
+        metadata: Map::new(),
+        now: crate::world::START,
+    };
+    by_slug(till.slug).unwrap().imitate(&sample, &till.shop.account).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_without_an_id_is_asked_about_once_it_has_one() {
+    let vector = Vector::named("unitpay", "create_form");
+    let till = Till::open(&vector).await;
+    till.create(&vector, Till::wishes(&vector)).await.is(201);
+    till.later(first_poll()).await;
+    assert_eq!(till.bank.take_asked().len(), 0);
+    let check = told(&till, Some("check"), false, vector.amount(), vector.number(), "153091501");
+    assert_eq!(till.world.notify(&till.shop, &check).await.body, r#"{"result":{"message":"OK"}}"#);
+    let exchanges = till.expect(&Vector::named("unitpay", "status_success"));
+    till.later(2 * first_poll()).await;
+    till.was_asked(&exchanges, "after CHECK");
+    assert_eq!(till.world.states().await, ["pending", "succeeded"]);
     till.close().await;
 }
