@@ -127,6 +127,7 @@ pub fn target(payment: &Payment) -> Target {
         provider_id: payment.provider_id.clone(),
         operation_key: payment.operation_key.clone(),
         amount: payment.amount,
+        refunded: payment.refunded(),
         state: payment.state,
         created_at: payment.created_at,
     }

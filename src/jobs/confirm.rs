@@ -294,6 +294,7 @@ fn stub(reference: &PaymentRef, now: i64) -> Target {
         provider_id: reference.provider_id.clone(),
         operation_key: None,
         amount: Money::new(0, Currency::RUB),
+        refunded: 0,
         state: State::Pending,
         created_at: now,
     }

@@ -20,11 +20,11 @@ use crate::domain::job::{Job, Lane, Task};
 use crate::domain::payment::{Origin, PayForm, Payment};
 
 use crate::ledger::{Entry, Lease, Ledger, LedgerError};
-use crate::limits::{CONFLICT_RETRIES_MAX, POLL_FIRST_MS};
+use crate::limits::{CONFLICT_RETRIES_MAX, POLL_FIRST_MS, REFUND_HOLD_MS};
 use crate::operations::{Operations, addressed, target};
 use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
 use crate::secrets::{Vault, new_token};
-use crate::store::{Commit, Conflict, PaymentWrite, StoreError, Tally};
+use crate::store::{Commit, Conflict, Idempotency, PaymentWrite, StoreError, Tally};
 
 use rules::{check, check_receipt, describe, wrong_state};
 
@@ -190,11 +190,30 @@ impl Payments {
         self.operate(payment, wish, "cancel", None).await
     }
 
-    /// Gives money back, all that is left or part of it.
+    /// Gives money back, all that is left or part of it. One after the other: what is left is known only then, and
+    /// where a provider's refunds have no id, only what went back before tells one from the next.
     ///
     /// # Errors
     /// [`PaymentError`].
     pub async fn refund(
+        &self,
+        merchant: MerchantId,
+        number: u32,
+        part: Part,
+    ) -> Result<Payment, PaymentError> {
+        let (store, scope, key) = (&self.ledger.store, format!("refund/{merchant}"), number.to_string());
+        if store.idempotency_begin(&scope, &key, "", REFUND_HOLD_MS).await? != Idempotency::Fresh {
+            let why = "another refund of this payment is under way: look what came of it, then ask again";
+            return Err(PaymentError::Provider(Failure::never(Fault::Caller, why), Some(number)));
+        }
+        let refunded = self.refund_alone(merchant, number, part).await;
+        if let Err(error) = store.idempotency_finish(&scope, &key, None).await {
+            tracing::warn!(%error, number, "another refund of this payment has to wait for some minutes");
+        }
+        refunded
+    }
+
+    async fn refund_alone(
         &self,
         merchant: MerchantId,
         number: u32,

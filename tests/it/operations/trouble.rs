@@ -1,10 +1,13 @@
 //! When a provider does not answer, answers late, or refuses: what the caller is told, what the payment is then, and
 //! that a repetition is the same operation at the provider.
 
+use std::sync::Arc;
+
 use kassir::limits::POLL_FIRST_MS;
 use kassir_providers::operation::Sample;
 use kassir_providers::{Money, Request, State, by_slug};
 use serde_json::{Map, json};
+use tokio::sync::Notify;
 
 use super::till::Till;
 use super::vector::Vector;
@@ -198,5 +201,32 @@ async fn a_payment_without_an_id_is_asked_about_once_it_has_one() {
     till.later(2 * first_poll()).await;
     till.was_asked(&exchanges, "after CHECK");
     assert_eq!(till.world.states().await, ["pending", "succeeded"]);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_told_before_its_answer_counts_once() {
+    let vector = Vector::named("liqpay", "refund_in_part").with_our_number();
+    let till = Till::open(&vector).await;
+    let number = till.stage(&vector, State::Succeeded).await;
+    let exchange = &vector.exchanges()[0];
+    let Reply::Say { body, .. } = exchange.reply.clone() else { panic!("the vector has no answer") };
+    let gate = Arc::new(Notify::new());
+    till.bank.next(&exchange.call(), Reply::Held { gate: Arc::clone(&gate), body });
+    let part = vector.part().unwrap();
+    let meanwhile = async {
+        till.bank.is_asked().await;
+        let callback = told(&till, None, true, part, number, "3170554201");
+        assert_eq!(till.world.notify(&till.shop, &callback).await.status, 200);
+        // Which of two refunds at once a callback tells of, nobody could say.
+        let busy = till.act(number, "refund", Some(100)).await.is(409);
+        assert!(busy.word("detail").contains("another refund"), "{}", busy.text);
+        gate.notify_one();
+    };
+    let (refunded, ()) = tokio::join!(till.act(number, "refund", Some(part.minor)), meanwhile);
+    let refunded = refunded.is(200);
+    assert_eq!(refunded.json["refunded_amount"], part.minor, "{}", refunded.text);
+    assert_eq!(till.world.states().await, ["partially_refunded"]);
+    assert_eq!(till.bank.take_asked().len(), 1);
     till.close().await;
 }
