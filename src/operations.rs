@@ -95,17 +95,6 @@ impl Operations {
     }
 }
 
-/// "Later, with the same idempotency key" can't be said to whoever asks for a charge: each is a payment of its own, with
-/// a key of its own, and the card may have been charged. (Nobody has the link of a payment that was created unseen.)
-fn charged_perhaps(step: Step) -> Step {
-    match step {
-        Step::Failed(failure) if matches!(failure.retry, Retry::Later(_)) => {
-            Step::Failed(Failure { retry: Retry::LookUp, ..failure })
-        }
-        step => step,
-    }
-}
-
 fn measure(provider: &'static str, watch: Stopwatch, reply: &Result<Reply, NoReply>) {
     let outcome = match reply {
         Ok(reply) if reply.status < 300 => "answered",
@@ -116,6 +105,17 @@ fn measure(provider: &'static str, watch: Stopwatch, reply: &Result<Reply, NoRep
     metrics::counter!("kassir_provider_calls_total", "provider" => provider, "outcome" => outcome)
         .increment(1);
     metrics::histogram!("kassir_provider_call_seconds", "provider" => provider).record(watch.elapsed());
+}
+
+/// "Later, with the same idempotency key" can't be said to whoever asks for a charge: each is a payment of its own, with
+/// a key of its own, and the card may have been charged. (Nobody has the link of a payment that was created unseen.)
+fn charged_perhaps(step: Step) -> Step {
+    match step {
+        Step::Failed(failure) if matches!(failure.retry, Retry::Later(_)) => {
+            Step::Failed(Failure { retry: Retry::LookUp, ..failure })
+        }
+        step => step,
+    }
 }
 
 /// A payment as the target of an operation.

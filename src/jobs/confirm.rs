@@ -99,7 +99,7 @@ impl Confirm {
                 return self.again(job, notification, fence, why, None).await;
             }
             // A refund that was believed needs nobody's word, only its payment.
-            Answered::Never(_) if told_refund(asked, told).is_some() => Vec::new(),
+            Answered::Never(_) if is_believed_refund(asked, told) => Vec::new(),
             Answered::Never(why) => return self.give_up(job, notification, fence, &why).await,
         };
         self.enter(job, asked, fence, notification, integration_id, told, facts).await
@@ -175,7 +175,9 @@ impl Confirm {
     ) -> Result<End, LedgerError> {
         let mut to_enter: Vec<(Fact, Proven)> =
             facts.into_iter().map(|fact| (fact, Proven::Confirmed)).collect();
-        to_enter.extend(told_refund(asked, told));
+        if let (Some(proven), Fact::Refund(_)) = (asked.proven, told) {
+            to_enter.push((told.clone(), proven));
+        }
         if behind(told, &to_enter) {
             let why = match to_enter.iter().find_map(|(fact, _)| state_of(fact)) {
                 Some(state) => format!("the provider's API says that the payment is {} (yet)", state.word()),
@@ -271,9 +273,9 @@ impl Confirm {
     }
 }
 
-/// A refund that was believed and only waited for its payment, as it was told.
-fn told_refund(asked: &Asked, told: &Fact) -> Option<(Fact, Proven)> {
-    asked.proven.filter(|_| matches!(told, Fact::Refund(_))).map(|proven| (told.clone(), proven))
+/// Whether it is a refund that was believed and only waits for its payment.
+fn is_believed_refund(asked: &Asked, told: &Fact) -> bool {
+    asked.proven.is_some() && matches!(told, Fact::Refund(_))
 }
 
 fn refused(failure: Failure) -> Answered {
