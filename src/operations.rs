@@ -17,6 +17,9 @@ use crate::clock::Stopwatch;
 use crate::domain::payment::Payment;
 use crate::limits::OPERATION_STEPS_MAX;
 
+/// Status of a request that the provider turned away unread.
+const TOO_MANY_REQUESTS: u16 = 429;
+
 /// Makes requests to providers' APIs: the outbound client, or a test's.
 #[async_trait]
 pub trait Caller: Send + Sync {
@@ -69,6 +72,7 @@ impl Operations {
         context: Context,
     ) -> Result<Done, Failure> {
         let changes_something = !matches!(wish, Wish::Status(_) | Wish::RefundStatus { .. } | Wish::Probe);
+        let charges = matches!(wish, Wish::Charge { .. });
         let operation = Operation { context, wish };
         let mut step = provider.begin(&operation, account);
         for _ in 0..OPERATION_STEPS_MAX {
@@ -95,6 +99,9 @@ impl Operations {
                         }
                     })?;
                     step = provider.next(&operation, &memo, &reply, account);
+                    if charges && reply.status != TOO_MANY_REQUESTS {
+                        step = charged_perhaps(step);
+                    }
                 }
             }
         }
@@ -136,6 +143,17 @@ fn measure(provider: &'static str, watch: Stopwatch, reply: &Result<Reply, NoRep
     metrics::histogram!("kassir_provider_call_seconds", "provider" => provider).record(watch.elapsed());
 }
 
+/// "Later, with the same idempotency key" can't be said to whoever asks for a charge: each is a payment of its own, with
+/// a key of its own, and the card may have been charged. (Nobody has the link of a payment that was created unseen.)
+fn charged_perhaps(step: Step) -> Step {
+    match step {
+        Step::Failed(failure) if matches!(failure.retry, Retry::Later(_)) => {
+            Step::Failed(Failure { retry: Retry::LookUp, ..failure })
+        }
+        step => step,
+    }
+}
+
 /// A payment as the target of an operation.
 #[must_use]
 pub fn target(payment: &Payment) -> Target {
@@ -145,6 +163,7 @@ pub fn target(payment: &Payment) -> Target {
         provider_id: payment.provider_id.clone(),
         operation_key: payment.operation_key.clone(),
         amount: payment.amount,
+        refunded: payment.refunded(),
         state: payment.state,
         created_at: payment.created_at,
     }

@@ -58,6 +58,8 @@ pub struct Target {
     pub operation_key: Option<String>,
     /// Registered amount.
     pub amount: Money,
+    /// Minor units that went back so far, as we know it.
+    pub refunded: i64,
     /// State as we know it.
     pub state: State,
     /// When it was created, Unix milliseconds.
@@ -65,6 +67,13 @@ pub struct Target {
 }
 
 impl Target {
+    /// The total of all refunds once this part went back, too. Where refunds have no id, a notification of the same
+    /// refund can only be told from another refund by the total.
+    #[must_use]
+    pub fn refunded_with(&self, part: Money) -> Money {
+        Money { minor: self.refunded.saturating_add(part.minor), ..part }
+    }
+
     /// The order number as the provider knows it.
     #[must_use]
     pub fn order_number(&self) -> String {

@@ -1,5 +1,5 @@
-//! `Idempotency-Key`: a creation that is sent twice happens once, and gets the same answer twice. Answers may hold a
-//! new secret, so they are kept sealed.
+//! `Idempotency-Key`: a creation that is sent twice happens once, and gets the same answer twice. So does one of which
+//! nobody knows whether it was done. Answers may hold a new secret, so they are kept sealed.
 
 use std::future::Future;
 
@@ -64,7 +64,11 @@ async fn keyed(
     let done = work.await;
     let answer = match &done {
         Ok(reply) => Some((reply.status, context.manage().vault.seal(&owner(&scope, key), &reply.body)?.0)),
-        // What failed may be tried again under the same key.
+        // It may have been done: under this key it is not tried again.
+        Err(problem) if problem.is_for_good() => {
+            Some((problem.status, context.manage().vault.seal(&owner(&scope, key), &problem.text())?.0))
+        }
+        // What else failed was not done, and may be tried again under the same key.
         Err(_) => None,
     };
     if let Err(error) = store.idempotency_finish(&scope, key, answer).await {

@@ -17,7 +17,7 @@ use crate::manage::InputError;
 /// The document.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Kassir", description = "A multi-provider payment webhook router for messenger bots.\n\nErrors are `application/problem+json` (RFC 9457). Lists take `limit` and `cursor` and answer newest first. Times are RFC 3339, UTC. Every POST that does something honours `Idempotency-Key`: repeated within a day it gives the same answer again, with the header `idempotency-replayed: true`."),
+    info(title = "Kassir", description = "A multi-provider payment webhook router for messenger bots.\n\nErrors are `application/problem+json` (RFC 9457). Lists take `limit` and `cursor` and answer newest first. Times are RFC 3339, UTC. Every POST that does something honours `Idempotency-Key`: repeated within a day it gives the same answer again, with the header `idempotency-replayed: true`. So does one of which nobody knows whether the provider did it (`provider-unknown`): look the payment up, then take another key."),
     paths(
         merchants::create, merchants::list, merchants::show, merchants::update, merchants::delete,
         transfer::export_merchant, transfer::import_merchant, providers::list,

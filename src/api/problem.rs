@@ -37,6 +37,9 @@ pub struct Problem {
     /// Further headers.
     #[serde(skip)]
     headers: Vec<(HeaderName, String)>,
+    /// Whether a repetition gets this again instead of trying once more.
+    #[serde(skip)]
+    is_final: bool,
 }
 
 /// What a handler gives.
@@ -53,6 +56,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             headers: Vec::new(),
+            is_final: false,
         }
     }
 
@@ -136,6 +140,27 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The answer to its `Idempotency-Key` for good: it may have been done, so that it must not be tried again.
+    #[must_use]
+    pub fn for_good(mut self) -> Problem {
+        self.is_final = true;
+        self
+    }
+
+    /// Whether a repetition with the same `Idempotency-Key` gets this again.
+    #[must_use]
+    pub fn is_for_good(&self) -> bool {
+        self.is_final
+    }
+
+    /// As it is sent.
+    #[must_use]
+    pub fn text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}: {}", self.status, self.title, self.detail)
@@ -155,7 +180,7 @@ impl ResponseError for Problem {
         for (name, value) in &self.headers {
             response.insert_header((name.clone(), value.as_str()));
         }
-        response.body(serde_json::to_string(self).unwrap_or_default())
+        response.body(self.text())
     }
 }
 

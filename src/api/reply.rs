@@ -2,12 +2,13 @@
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, ContentType, HeaderName};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ContentType, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::params::cursor;
+use super::problem::MEDIA_TYPE;
 use crate::store::Listed;
 
 /// Says that an answer was given before to the same `Idempotency-Key`.
@@ -63,7 +64,12 @@ impl Responder for Reply {
         if self.body.is_empty() {
             return response.finish();
         }
-        response.insert_header(ContentType::json());
+        // An answer that was kept may be a problem.
+        if status.is_success() {
+            response.insert_header(ContentType::json());
+        } else {
+            response.insert_header((CONTENT_TYPE, MEDIA_TYPE));
+        }
         response.body(self.body)
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use kassir_providers::operation::{Context, Done, Target, Wish};
-use kassir_providers::{Account, Currency, Fact, Failure, Money, PaymentRef, Provider, Retry, State};
+use kassir_providers::{Account, Currency, Fact, Failure, Fault, Money, PaymentRef, Provider, Retry, State};
 use serde_json::value::RawValue;
 
 use crate::domain::apply::{Decision, number_of};
@@ -62,7 +62,12 @@ struct Said {
 
 enum Answered {
     Facts(Vec<Said>),
-    Later { why: String, after_ms: Option<u64> },
+    Later {
+        why: String,
+        after_ms: Option<u64>,
+    },
+    /// The merchant has to put a key or a right in order.
+    Account(String),
     Never(String),
 }
 
@@ -96,6 +101,12 @@ impl Confirm {
             Answered::Later { why, after_ms } => {
                 return self.again(job, notification, fence, why, after_ms).await;
             }
+            Answered::Account(why) => {
+                let notification = self.tell(job, notification, &why).await?;
+                return self.again(job, notification, fence, why, None).await;
+            }
+            // A refund that was believed needs nobody's word, only its payment.
+            Answered::Never(_) if is_believed_refund(asked, told) => Vec::new(),
             Answered::Never(why) => return self.give_up(job, notification, fence, &why).await,
         };
         self.enter(job, asked, fence, notification, integration_id, told, facts).await
@@ -229,6 +240,24 @@ impl Confirm {
         Ok(End::Again { why, after_ms })
     }
 
+    /// Writes into the inbound log what the merchant has to put in order.
+    async fn tell(
+        &self,
+        job: &Job,
+        notification: Option<Notification>,
+        why: &str,
+    ) -> Result<Option<Notification>, LedgerError> {
+        let Some(mut notification) = notification else { return Ok(None) };
+        let reason = format!("not confirmed yet: {why}");
+        if notification.reason != reason {
+            notification.reason = reason;
+            let mut commit = Commit::of(job.merchant);
+            commit.notification = Some(notification.clone());
+            self.ledger.store.commit(commit).await?;
+        }
+        Ok(Some(notification))
+    }
+
     /// Ends the job without an effect; the notification stays `unproven`, with the reason.
     async fn give_up(
         &self,
@@ -251,10 +280,17 @@ impl Confirm {
     }
 }
 
+/// Whether it is a refund that was believed and only waits for its payment.
+fn is_believed_refund(asked: &Asked, told: &Fact) -> bool {
+    asked.proven.is_some() && matches!(told, Fact::Refund(_))
+}
+
 fn refused(failure: Failure) -> Answered {
     match failure.retry {
         Retry::Later(after_ms) => Answered::Later { why: failure.why, after_ms },
         Retry::LookUp => Answered::Later { why: failure.why, after_ms: None },
+        // A key or a right that the merchant puts in order: what was told meanwhile is asked about then.
+        Retry::Never if failure.fault == Fault::Merchant => Answered::Account(failure.why),
         Retry::Never => Answered::Never(format!("the provider's API does not confirm it: {}", failure.why)),
     }
 }
@@ -267,6 +303,7 @@ fn stub(reference: &PaymentRef, now: i64) -> Target {
         provider_id: reference.provider_id.clone(),
         operation_key: None,
         amount: Money::new(0, Currency::RUB),
+        refunded: 0,
         state: State::Pending,
         created_at: now,
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kassir_providers::operation::{Context, Wish};
-use kassir_providers::{Fact, Retry, State};
+use kassir_providers::{Fact, Failure, Fault, Retry, State};
 use serde_json::value::RawValue;
 
 use crate::domain::event::Proven;
@@ -56,13 +56,14 @@ impl Poll {
         let done = match self.operations.run(provider, account, Wish::Status(target(&payment)), context).await
         {
             Ok(done) => done,
-            Err(failure) if failure.retry == Retry::Never => {
+            // What has no id yet may get one: from its first notification, or with the payer's choice.
+            Err(failure) if is_final(&failure) && payment.provider_id.is_some() => {
                 tracing::warn!(payment = number, why = failure.why, "a payment can't be asked about");
                 return Ok(Polled::Done);
             }
             Err(failure) => {
-                let after = if let Retry::Later(after) = failure.retry { after } else { None };
-                return Ok(Polled::Open(after));
+                tracing::debug!(payment = number, why = failure.why, "a payment can't be asked about now");
+                return Ok(Polled::Open(wait(&failure)));
             }
         };
         let payload: Option<Arc<RawValue>> = done.payload.map(Arc::from);
@@ -80,6 +81,16 @@ impl Poll {
         }
         Ok(Polled::Open(None))
     }
+}
+
+/// Whether asking again can't help. Wrong credentials and missing rights are put in order by the merchant.
+pub(super) fn is_final(failure: &Failure) -> bool {
+    failure.retry == Retry::Never && failure.fault != Fault::Merchant
+}
+
+/// How long the provider wants us to wait, milliseconds.
+pub(super) fn wait(failure: &Failure) -> Option<u64> {
+    if let Retry::Later(after) = failure.retry { after } else { None }
 }
 
 fn is_over(payment: &Payment, now: i64) -> bool {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use kassir_providers::Fact;
 use kassir_providers::operation::{Context, Wish};
-use kassir_providers::{Fact, Retry};
 use serde_json::value::RawValue;
 
-use super::poll::Polled;
+use super::poll::{Polled, is_final, wait};
 use crate::domain::event::Proven;
 use crate::domain::job::Job;
 use crate::ledger::{Entry, Ledger, LedgerError};
@@ -50,13 +50,13 @@ impl Refunds {
         let wish = Wish::RefundStatus { payment: target(&payment), refund_id: refund_id.to_owned() };
         let done = match self.operations.run(provider, account, wish, context).await {
             Ok(done) => done,
-            Err(failure) if failure.retry == Retry::Never => {
+            Err(failure) if is_final(&failure) => {
                 tracing::warn!(payment = number, why = failure.why, "a refund did not happen");
                 return Ok(Polled::Done);
             }
             Err(failure) => {
-                let after = if let Retry::Later(after) = failure.retry { after } else { None };
-                return Ok(Polled::Open(after));
+                tracing::debug!(payment = number, why = failure.why, "a refund can't be asked about now");
+                return Ok(Polled::Open(wait(&failure)));
             }
         };
         let mut known = done.refund_id.is_none();

@@ -7,7 +7,7 @@ mod rules;
 use std::sync::Arc;
 
 use kassir_providers::operation::{Contact, Context, Create, OrderLine, Wish};
-use kassir_providers::{Done, Fact, Failure, Link, Mode, Money, Retry, State};
+use kassir_providers::{Done, Fact, Failure, Fault, Link, Mode, Money, Retry, State};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -20,11 +20,11 @@ use crate::domain::job::{Job, Lane, Task};
 use crate::domain::payment::{Origin, PayForm, Payment};
 
 use crate::ledger::{Entry, Lease, Ledger, LedgerError};
-use crate::limits::{CONFLICT_RETRIES_MAX, POLL_FIRST_MS};
+use crate::limits::{CONFLICT_RETRIES_MAX, POLL_FIRST_MS, REFUND_HOLD_MS};
 use crate::operations::{Operations, addressed, target};
 use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
 use crate::secrets::{Vault, new_token};
-use crate::store::{Commit, Conflict, PaymentWrite, StoreError, Tally};
+use crate::store::{Commit, Conflict, Idempotency, PaymentWrite, StoreError, Tally};
 
 use rules::{check, check_receipt, describe, wrong_state};
 
@@ -116,7 +116,8 @@ impl Payments {
     /// Creates a payment: registers it, asks the provider for a pay link, and emits `pending`.
     ///
     /// # Errors
-    /// [`PaymentError`]. When the provider refuses, the payment stays, canceled, with the reason.
+    /// [`PaymentError`]. When the provider refuses, the payment stays, canceled, with the reason; when it is not known
+    /// whether the provider did it, the payment stays open.
     pub async fn create(&self, merchant: MerchantId, new: NewPayment) -> Result<Payment, PaymentError> {
         let view = self.view(merchant).await?;
         let (integration, account) = view.integration(new.integration).ok_or(PaymentError::Invalid {
@@ -141,14 +142,19 @@ impl Payments {
             metadata: payment.metadata.clone(),
             receipt: new.receipt,
         });
+        let number = payment.number;
+        let charges = new.saved_method.is_some();
         let wish = match new.saved_method {
             Some(saved_method) => Wish::Charge { create, saved_method },
             None => Wish::Create(create),
         };
         let context = self.context(merchant, &payment, "create");
         match self.operations.run(provider, account, wish, context).await {
-            Ok(done) => self.created(&view, payment, done).await,
-            Err(failure) => Err(self.not_created(integration, payment, failure).await),
+            Ok(done) => self
+                .created(&view, payment, done)
+                .await
+                .map_err(|error| if charges { unwritten(&error, number) } else { error }),
+            Err(failure) => Err(self.not_created(payment, failure).await),
         }
     }
 
@@ -184,11 +190,30 @@ impl Payments {
         self.operate(payment, wish, "cancel", None).await
     }
 
-    /// Gives money back, all that is left or part of it.
+    /// Gives money back, all that is left or part of it. One after the other: what is left is known only then, and
+    /// where a provider's refunds have no id, only what went back before tells one from the next.
     ///
     /// # Errors
     /// [`PaymentError`].
     pub async fn refund(
+        &self,
+        merchant: MerchantId,
+        number: u32,
+        part: Part,
+    ) -> Result<Payment, PaymentError> {
+        let (store, scope, key) = (&self.ledger.store, format!("refund/{merchant}"), number.to_string());
+        if store.idempotency_begin(&scope, &key, "", REFUND_HOLD_MS).await? != Idempotency::Fresh {
+            let why = "another refund of this payment is under way: look what came of it, then ask again";
+            return Err(PaymentError::Provider(Failure::never(Fault::Caller, why), Some(number)));
+        }
+        let refunded = self.refund_alone(merchant, number, part).await;
+        if let Err(error) = store.idempotency_finish(&scope, &key, None).await {
+            tracing::warn!(%error, number, "another refund of this payment has to wait for some minutes");
+        }
+        refunded
+    }
+
+    async fn refund_alone(
         &self,
         merchant: MerchantId,
         number: u32,
@@ -232,9 +257,13 @@ impl Payments {
             .run(provider, account, wish, context)
             .await
             .map_err(|failure| PaymentError::Provider(failure, Some(payment.number)))?;
-        self.enter_facts(&payment, &done).await?;
+        self.written_down(&payment, done).await.map_err(|error| unwritten(&error, payment.number))
+    }
+
+    async fn written_down(&self, payment: &Payment, done: Done) -> Result<Payment, PaymentError> {
+        self.enter_facts(payment, &done).await?;
         if let Some(refund) = done.refund_id {
-            self.ask_later(&payment, refund).await?;
+            self.ask_later(payment, refund).await?;
         }
         self.load(payment.merchant, payment.number).await
     }
@@ -271,6 +300,8 @@ impl Payments {
         Some(format!("{}/webhooks/{}/{}", self.public_url, integration.provider, token.expose()))
     }
 
+    /// Writes the payment down, with the job that asks about it: should this process die before the provider has
+    /// answered, or should nobody know what it did, the payment is asked about all the same.
     async fn register(
         &self,
         integration: &Integration,
@@ -311,6 +342,7 @@ impl Payments {
             updated_at: now,
         };
         let mut commit = Commit::of(payment.merchant);
+        commit.jobs.extend(self.poll_job(integration, &payment).map(|job| (job, POLL_FIRST_MS)));
         commit.payment = Some(PaymentWrite::New { payment: Box::new(payment.clone()), links: Vec::new() });
         let committed = self.ledger.store.commit(commit).await?;
         let (number, version) = committed.payment.ok_or(PaymentError::NotFound("payment"))?;
@@ -372,7 +404,6 @@ impl Payments {
             commit.tallies.push(Tally { key: format!("event.pending.{}", payment.provider), by: 1 });
             commit.events.push(event);
             Lease::write(&*self.ledger.hand_over, &mut commit);
-            commit.jobs.extend(self.poll_job(integration, payment).map(|job| (job, POLL_FIRST_MS)));
         }
         let links = payment.provider_id.iter().cloned().collect();
         commit.payment = Some(PaymentWrite::Update { payment: Box::new(payment.clone()), links });
@@ -420,18 +451,11 @@ impl Payments {
         }
     }
 
-    async fn not_created(
-        &self,
-        integration: &Integration,
-        mut payment: Payment,
-        failure: Failure,
-    ) -> PaymentError {
+    async fn not_created(&self, mut payment: Payment, failure: Failure) -> PaymentError {
         let number = payment.number;
         let mut commit = Commit::of(payment.merchant);
         // With an unknown outcome the payment stays open: a notification may still come, and the provider is asked.
-        if failure.retry == Retry::LookUp {
-            commit.jobs.extend(self.poll_job(integration, &payment).map(|job| (job, POLL_FIRST_MS)));
-        } else {
+        if failure.retry != Retry::LookUp {
             payment.state = State::Canceled;
             payment.expired_by_us = true;
         }
@@ -465,4 +489,11 @@ impl Payments {
         }
         Ok(())
     }
+}
+
+/// The provider has done it, and we could not write it down: nobody may take that for "nothing was changed".
+fn unwritten(error: &PaymentError, number: u32) -> PaymentError {
+    let why = format!("the provider's answer could not be written down: {error}");
+    let failure = Failure { why, code: None, fault: Fault::Us, retry: Retry::LookUp };
+    PaymentError::Provider(failure, Some(number))
 }

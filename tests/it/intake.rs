@@ -84,6 +84,19 @@ pub async fn refunds_add_up(world: World) {
     assert_eq!(event["amount"].to_string(), "50000");
 }
 
+pub async fn a_refund_that_came_before_its_payment_is_not_lost(world: World) {
+    // The provider's API does not help.
+    let bank = Bank::start();
+    let shop = cloudpayments(&world, json!({ "api_base": bank.url() })).await;
+    world.notify(&shop, &refund(&shop, 20_000, "o")).await;
+    world.work().await;
+    assert_eq!((world.states().await.len(), world.log().await[0].outcome), (0, Outcome::Unproven));
+    world.notify(&shop, &notice(&shop, State::Succeeded, 50_000, "o")).await;
+    world.clock.advance(60_000);
+    world.work().await;
+    assert_eq!(world.states().await, ["succeeded", "partially_refunded"]);
+}
+
 pub async fn forged_notifications_are_refused_and_shown(world: World) {
     let (cloud, robo) = (cloudpayments(&world, json!({})).await, robokassa(&world, json!({})).await);
     let mut forged = notice(&cloud, State::Succeeded, 100, "o");
@@ -118,6 +131,13 @@ pub async fn an_unsigned_notification_waits_for_the_providers_api(world: World) 
     // The API is down: it is asked again later.
     world.work().await;
     assert_eq!(world.states().await.len(), 0);
+    // So it is while the shop's key is wrong: one that is issued anew replaces the old one at once.
+    bank.answer(&path, 401, "{}");
+    world.clock.advance(60_000);
+    world.work().await;
+    assert_eq!((world.states().await.len(), bank.asked().len()), (0, 2));
+    let log = world.log().await;
+    assert!(log[0].reason.contains("shop_id and secret_key"), "{}", log[0].reason);
     bank.answer(&path, 200, object.to_string());
     world.clock.advance(60_000);
     world.work().await;
@@ -340,6 +360,7 @@ on_every_store! {
     a_hundred_at_once_are_one_event
     late_notifications_change_nothing
     refunds_add_up
+    a_refund_that_came_before_its_payment_is_not_lost
     forged_notifications_are_refused_and_shown
     an_unsigned_notification_waits_for_the_providers_api
     a_forged_amount_of_a_real_payment_does_not_count

@@ -102,6 +102,7 @@ fn wish_of(word: &str, words: &Words<'_>) -> Wish {
         provider_id: known(words.id),
         operation_key: known(words.key),
         amount,
+        refunded: 0,
         state: State::Succeeded,
         created_at: 1_772_046_491_000,
     };

@@ -242,7 +242,7 @@ fn refunded(
     let so_far = wire.refund_so_far(account).unwrap_or(None);
     let refund = match so_far {
         Some(fact) if !is_promise(&wire) => fact,
-        _ => wire.refund(key, amount, account),
+        _ => wire.refund(key, amount.map(|part| target.refunded_with(part)), account),
     };
     let provider_id = text(&wire.payment_id);
     let done = Done { provider_id, payload: raw, ..Done::default() };

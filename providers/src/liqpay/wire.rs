@@ -260,13 +260,13 @@ impl Wire {
         text(&self.payment_id).or_else(|| text(&self.order_id)).unwrap_or_default()
     }
 
-    /// A refund that this object tells or that was asked for: `amount` of `None` is all that is left.
-    pub fn refund(&self, id: &str, amount: Option<Money>, account: &Account) -> Fact {
+    /// A refund that this object tells or that was asked for: `total` of all refunds with it; `None` is all that is left.
+    pub fn refund(&self, id: &str, total: Option<Money>, account: &Account) -> Fact {
         Fact::Refund(RefundFact {
             id: format!("{}-{id}", self.own_id()),
             payment: self.payment(),
-            amount: amount.map(Sum::Money),
-            cumulative: false,
+            cumulative: total.is_some(),
+            amount: total.map(Sum::Money),
             test: self.is_test(account),
             if_unpaid: None,
         })

@@ -285,8 +285,10 @@ fn acted(memo: &Memo, said: Said, operation: &Operation, account: &Account) -> R
                 None => memo.payment.clone(),
             },
             payment: payment.reference(),
-            amount: Some(Sum::Money(Money::new(part.unwrap_or(memo.sum), Currency::UAH))),
-            cumulative: false,
+            amount: Some(Sum::Money(part.map_or(Money::new(memo.sum, Currency::UAH), |part| {
+                target.refunded_with(Money::new(part, Currency::UAH))
+            }))),
+            cumulative: part.is_some(),
             test: payment.test,
             if_unpaid: None,
         }),

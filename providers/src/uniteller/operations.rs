@@ -318,11 +318,12 @@ fn refunded(
         let left = left.and_then(|text| Money::parse(&text, payment.amount.currency).ok());
         let fact = left.map(|left| match amount.filter(|_| left.minor > 0) {
             None => results::refund(reference, None, account),
-            Some(amount) => Fact::Refund(RefundFact {
+            // A notification of it tells the total, too.
+            Some(part) => Fact::Refund(RefundFact {
                 id: id.clone(),
                 payment: reference,
-                amount: Some(Sum::Money(amount)),
-                cumulative: false,
+                amount: Some(Sum::Money(payment.refunded_with(part))),
+                cumulative: true,
                 test: account.is_test(),
                 if_unpaid: None,
             }),

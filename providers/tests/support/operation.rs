@@ -69,6 +69,9 @@ pub struct OperationData {
     provider_id: Option<String>,
     operation_key: Option<String>,
     state: Option<State>,
+    /// What went back before, minor units.
+    #[serde(default)]
+    refunded: i64,
     #[serde(default)]
     created_at: i64,
     /// capture, refund: how much, decimal; all when absent.
@@ -150,6 +153,7 @@ impl OperationData {
             provider_id: self.provider_id.clone(),
             operation_key: self.operation_key.clone(),
             amount: self.money(&self.amount)?,
+            refunded: self.refunded,
             state: self.state.unwrap_or(State::Pending),
             created_at: self.created_at,
         })

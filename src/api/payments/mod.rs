@@ -3,7 +3,7 @@
 mod input;
 mod view;
 
-use kassir_providers::{Fault, Retry, State};
+use kassir_providers::{Failure, Fault, Retry, State};
 
 use super::auth::Need;
 use super::context::{Body, Context};
@@ -48,10 +48,15 @@ impl From<PaymentError> for Problem {
 }
 
 /// What a provider's failure is to our caller: whose fault, and what to do.
-fn provider_problem(failure: &kassir_providers::Failure, number: Option<u32>) -> Problem {
+fn provider_problem(failure: &Failure, number: Option<u32>) -> Problem {
     let code = failure.code.as_ref().map(|code| format!(" (code {code})")).unwrap_or_default();
     let payment = number.map(|number| format!(" Payment {number}.")).unwrap_or_default();
     let why = format!("{}{code}.{payment}", failure.why.trim_end_matches('.'));
+    let problem = problem_of(failure, why);
+    if failure.retry == Retry::LookUp { problem.for_good() } else { problem }
+}
+
+fn problem_of(failure: &Failure, why: String) -> Problem {
     match (failure.fault, failure.retry) {
         (Fault::Caller, _) => Problem::conflict(why),
         (Fault::Merchant, _) => {

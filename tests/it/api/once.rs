@@ -66,3 +66,28 @@ async fn secrets_are_not_kept_in_the_clear() {
     let kept = world.store.idempotency_begin("admin", "k-1", fingerprint, 1_000).await.unwrap();
     assert!(!format!("{kept:?}").contains(made.json["secret"].as_str().unwrap()));
 }
+
+#[tokio::test]
+async fn what_may_have_been_done_is_not_tried_again() {
+    let world = World::new().await;
+    let merchant = world.merchant().await;
+    let integration = world.integration(&merchant).await;
+    let path = format!("/merchants/{merchant}/payments");
+    let charge =
+        json!({ "integration_id": integration, "amount": 100, "currency": "RUB", "saved_method": "m-1" });
+    // YooKassa does not know itself whether it charged the card.
+    world.provider.reply(500, json!({ "type": "error", "code": "internal_server_error" }));
+    let first = post(&world, ADMIN, "k-1", &path, &charge).await.is(502);
+    let again = post(&world, ADMIN, "k-1", &path, &charge).await.is(502);
+    assert_eq!(first.json["type"], "urn:kassir:problem:provider-unknown");
+    assert_eq!(first.text, again.text);
+    assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), ("", "true"));
+    assert_eq!(again.header("content-type"), "application/problem+json");
+    assert_eq!(world.provider.calls().len(), 1);
+    // One that was turned away was not made.
+    world.provider.reply(429, json!({ "type": "error", "code": "too_many_requests" }));
+    post(&world, ADMIN, "k-2", &path, &charge).await.is(502);
+    world.provider.reply(401, json!({ "type": "error", "code": "invalid_credentials" }));
+    post(&world, ADMIN, "k-2", &path, &charge).await.is(422);
+    assert_eq!(world.provider.calls().len(), 3);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kassir::clock::Clock as _;
 use kassir::domain::ids::JobId;
 use kassir::domain::job::{Job, Lane, Task};
-use kassir::domain::payment::{Origin, Payment};
+use kassir::domain::payment::{Origin, Payment, Refund};
 use kassir::store::{Commit, PaymentWrite};
 use kassir_providers::digest::{Hash, base64};
 use kassir_providers::{Account, Method, Secret, Settings, State};
@@ -196,6 +196,8 @@ impl Till {
     pub async fn stage(&self, vector: &Vector, state: State) -> u32 {
         let now = self.world.clock.now();
         let text = |name: &str| vector.text(name).map(ToOwned::to_owned);
+        let before = vector.integer("refunded").into_iter();
+        let refunds = before.map(|amount| Refund { id: "before".to_owned(), amount, at: now });
         let payment = Payment {
             number: 0,
             version: 0,
@@ -207,7 +209,7 @@ impl Till {
             expired_by_us: false,
             amount: vector.amount(),
             captured: None,
-            refunds: Vec::new(),
+            refunds: refunds.collect(),
             provider_id: text("provider_id"),
             reference: text("reference"),
             operation_key: text("operation_key"),

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use tokio::sync::Notify;
 
 /// A request that it got.
 #[derive(Debug, Clone)]
@@ -27,6 +28,11 @@ pub enum Reply {
     },
     /// It takes the request and never answers.
     Silence,
+    /// It answers status 200 once the test lets it.
+    Held {
+        gate: Arc<Notify>,
+        body: String,
+    },
 }
 
 impl Reply {
@@ -95,6 +101,13 @@ impl Bank {
         self.inside.asked.lock().unwrap().clone()
     }
 
+    /// Waits until it is asked something.
+    pub async fn is_asked(&self) {
+        while self.inside.asked.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// What it was asked since the last time.
     pub fn take_asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.inside.asked.lock().unwrap())
@@ -135,7 +148,14 @@ async fn answer(inside: web::Data<Inside>, request: HttpRequest, body: web::Byte
 }
 
 async fn said(reply: Reply) -> HttpResponse {
-    let Reply::Say { status, headers, body } = reply else { return std::future::pending().await };
+    let (status, headers, body) = match reply {
+        Reply::Say { status, headers, body } => (status, headers, body),
+        Reply::Held { gate, body } => {
+            gate.notified().await;
+            (200, Vec::new(), body)
+        }
+        Reply::Silence => return std::future::pending().await,
+    };
     let mut response = HttpResponse::build(actix_web::http::StatusCode::from_u16(status).unwrap());
     response.content_type("application/json");
     for (name, value) in headers {
