@@ -3,10 +3,12 @@
 
 mod adapters;
 mod first_start;
+mod master_key;
 mod store;
 mod upkeep;
 
 pub use first_start::{AdminToken, admin_token};
+pub use master_key::{KeyError, KeyFit, key_fit, master_key, wrong_key};
 pub use store::open as open_store;
 pub use upkeep::cutoffs;
 
