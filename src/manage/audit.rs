@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, VecDeque};
 use kassir_providers::digest::Hash;
 
 use super::{Actor, ManageError, Manager};
+use crate::clock::Clock;
 use crate::domain::ids::{AuditId, MerchantId};
 use crate::domain::people::AuditEntry;
 use crate::limits;
-use crate::store::{Conflict, StoreError};
+use crate::store::{Conflict, Store, StoreError};
 
 /// Longest `detail` of an entry, characters.
 const DETAIL_MAX: usize = 500;
@@ -28,28 +29,44 @@ impl Manager {
         target: impl std::fmt::Display,
         detail: impl Into<String>,
     ) -> Result<(), ManageError> {
-        let mut entry = AuditEntry {
-            id: AuditId(self.clock.id()),
-            actor: actor.to_string(),
-            action: action.to_owned(),
-            target: target.to_string(),
-            merchant,
-            detail: detail.into().chars().take(DETAIL_MAX).collect(),
-            at: self.clock.now(),
-            hash: String::new(),
-        };
-        for _ in 0..limits::CONFLICT_RETRIES_MAX {
-            let tail = self.store.audit_tail(merchant).await?;
-            entry.id = AuditId(self.clock.id());
-            entry.hash = String::new();
-            entry.hash = chained(&tail, &entry);
-            match self.store.append_audit(&entry, &tail).await {
-                Err(StoreError::Conflict(Conflict::Audit)) => {}
-                other => return Ok(other?),
-            }
-        }
-        Err(StoreError::Unavailable("the audit log is too busy".to_owned()).into())
+        note(self.store.as_ref(), self.clock.as_ref(), actor, merchant, action, target, detail).await
     }
+}
+
+/// [`Manager::note`], where no router runs.
+///
+/// # Errors
+/// As there.
+pub async fn note(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    merchant: Option<MerchantId>,
+    action: &str,
+    target: impl std::fmt::Display,
+    detail: impl Into<String>,
+) -> Result<(), ManageError> {
+    let mut entry = AuditEntry {
+        id: AuditId(clock.id()),
+        actor: actor.to_string(),
+        action: action.to_owned(),
+        target: target.to_string(),
+        merchant,
+        detail: detail.into().chars().take(DETAIL_MAX).collect(),
+        at: clock.now(),
+        hash: String::new(),
+    };
+    for _ in 0..limits::CONFLICT_RETRIES_MAX {
+        let tail = store.audit_tail(merchant).await?;
+        entry.id = AuditId(clock.id());
+        entry.hash = String::new();
+        entry.hash = chained(&tail, &entry);
+        match store.append_audit(&entry, &tail).await {
+            Err(StoreError::Conflict(Conflict::Audit)) => {}
+            other => return Ok(other?),
+        }
+    }
+    Err(StoreError::Unavailable("the audit log is too busy".to_owned()).into())
 }
 
 /// The hash of an entry that follows one with the hash `tail` (empty for the first).

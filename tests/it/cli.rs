@@ -172,8 +172,24 @@ async fn simulate_replay_token_health_and_doctor_work_with_a_running_router() {
     let json = kassir(folder.path(), &["doctor", "--offline", "--json"], &short);
     assert!(out(&json).contains("remove 0 events with their deliveries older than 1 h"), "{}", out(&json));
     assert_eq!(run(&["health"]).status.code(), Some(1));
-    let alone = run(&["token", "create", "--role", "admin", "--json"]);
+    let alone = run(&["token", "create", "--role", "admin", "--name", "first", "--json"]);
     assert_eq!(alone.status.code(), Some(0), "{}", err(&alone));
+    let alone: Value = serde_json::from_str(&out(&alone)).unwrap();
+    let long = run(&["token", "create", "--role", "admin", "--name", &"n".repeat(201)]);
+    assert_eq!(long.status.code(), Some(1));
+    assert!(err(&long).contains("/name is longer than 200 characters"), "{}", err(&long));
+
+    // Also what no router did is in the audit log.
+    let router = plan.start().await;
+    let log = client.get("/audit").await.unwrap();
+    let made = &log["data"][0];
+    assert_eq!(
+        (&made["actor"], &made["action"], &made["target"], &made["detail"]),
+        (&json!("cli"), &json!("token.create"), &alone["id"], &json!("role admin first"))
+    );
+    let tokens = client.get("/tokens").await.unwrap();
+    assert_eq!(tokens["data"].as_array().unwrap().len(), 2);
+    assert_eq!(router.terminate().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
