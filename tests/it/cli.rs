@@ -113,10 +113,12 @@ async fn simulate_replay_token_health_and_doctor_work_with_a_running_router() {
     let merchant = client.post("/merchants", &json!({ "name": "Лавка" })).await.unwrap();
     let merchant = merchant["id"].as_str().unwrap().to_owned();
     let listen = format!("127.0.0.1:{}", plan.port);
+    let key = folder.path().join("master.key").display().to_string();
     let environment = [
         ("KASSIR__LISTEN", listen.as_str()),
         ("KASSIR__ADMIN_TOKEN", crate::process::ADMIN),
         ("KASSIR__STORE__URL", &plan.store),
+        ("KASSIR__SECRETS__MASTER_KEY_FILE", key.as_str()),
     ];
     let run = |arguments: &[&str]| kassir(folder.path(), arguments, &environment);
 
@@ -168,7 +170,7 @@ async fn simulate_replay_token_health_and_doctor_work_with_a_running_router() {
     let young = "remove 0 events with their deliveries older than 90 days, 0 notifications";
     let json = run(&["doctor", "--offline", "--json"]);
     assert!(out(&json).contains(young) && out(&json).contains("KiB"), "{}", out(&json));
-    let short = [environment[0], environment[1], environment[2], ("KASSIR__RETENTION__EVENTS", "1h")];
+    let short = [&environment[..], &[("KASSIR__RETENTION__EVENTS", "1h")]].concat();
     let json = kassir(folder.path(), &["doctor", "--offline", "--json"], &short);
     assert!(out(&json).contains("remove 0 events with their deliveries older than 1 h"), "{}", out(&json));
     assert_eq!(run(&["health"]).status.code(), Some(1));
