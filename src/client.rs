@@ -6,12 +6,22 @@ use kassir_providers::{Method, Secret};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::clock::{Clock as _, SystemClock};
+use crate::delivery::judge;
 use crate::delivery::outbound::{Outbound, OutboundConfig, OutboundRequest, Outcome};
 
 /// Longest wait for an answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 /// Largest answer that is read, bytes.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
+/// Answers of a router, or of a gateway before it, that can't just now.
+const AWAY_STATUSES: [u16; 4] = [429, 502, 503, 504];
+/// Pause while the router is away and does not say for how long.
+const AWAY: Duration = Duration::from_secs(2);
+/// Shortest pause that a `Retry-After` makes.
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+/// Longest pause that a `Retry-After` makes.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What went wrong, in words for the person who gave the command.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -33,10 +43,27 @@ pub enum ClientError {
         detail: String,
         /// What is wrong in the input: pointers and words.
         errors: Vec<(String, String)>,
+        /// How long it asks to wait (`Retry-After`).
+        retry_after: Option<Duration>,
     },
     /// It is no router.
     #[error("{0}")]
     Strange(String),
+}
+
+impl ClientError {
+    /// How long to wait before asking again, where that is right: nobody answers, or the router or a gateway before it
+    /// says that it can't just now, as while the router is restarted.
+    #[must_use]
+    pub fn pause(&self) -> Option<Duration> {
+        match self {
+            ClientError::Unreachable { .. } => Some(AWAY),
+            ClientError::Refused { status, retry_after, .. } if AWAY_STATUSES.contains(status) => {
+                Some(retry_after.unwrap_or(AWAY).clamp(PAUSE_MIN, PAUSE_MAX))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A client of one router with one token.
@@ -135,8 +162,15 @@ impl Client {
             return Ok(value.unwrap_or(Value::Null));
         }
         let errors = errors(value.as_ref());
-        Err(ClientError::Refused { status, detail: problem(value.as_ref(), &errors), errors })
+        let detail = problem(value.as_ref(), &errors);
+        Err(ClientError::Refused { status, detail, errors, retry_after: retry_after(outcome) })
     }
+}
+
+fn retry_after(outcome: &Outcome) -> Option<Duration> {
+    let now = SystemClock.now();
+    let wait = judge::retry_after(outcome, now)?.saturating_sub(now);
+    Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
 }
 
 /// The words of a problem (RFC 9457), with those of its single errors.

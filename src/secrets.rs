@@ -50,6 +50,17 @@ impl Vault {
     /// # Errors
     /// [`SecretError::KeyFile`].
     pub fn open_or_create(path: &Path) -> Result<(Vault, bool), SecretError> {
+        match Vault::read(path)? {
+            Some(vault) => Ok((vault, false)),
+            None => Ok((create(path)?, true)),
+        }
+    }
+
+    /// Reads the master key; `None` when the file does not exist.
+    ///
+    /// # Errors
+    /// [`SecretError::KeyFile`].
+    pub fn read(path: &Path) -> Result<Option<Vault>, SecretError> {
         let wrong = |why: String| SecretError::KeyFile { path: path.to_owned(), why };
         match std::fs::File::open(path) {
             Ok(file) => {
@@ -58,9 +69,9 @@ impl Vault {
                 let key =
                     STANDARD.decode(text.trim()).map(Zeroizing::new).ok().filter(|key| key.len() == KEY_LEN);
                 let key = key.ok_or_else(|| wrong("holds no base64 of 32 bytes".to_owned()))?;
-                Ok((Vault::of_key(&key)?, false))
+                Vault::of_key(&key).map(Some)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok((create(path)?, true)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(wrong(error.to_string())),
         }
     }

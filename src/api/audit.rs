@@ -20,7 +20,7 @@ use crate::store::list::PAGE_MAX;
 pub struct AuditView {
     /// `aud_…`
     id: String,
-    /// Who: a token's id and name, `admin`, `kassir`.
+    /// Who: a token's id and name, `admin`, `kassir`, `cli`.
     actor: String,
     /// What: `integration.create`, `delivery.replay`, …
     action: String,

@@ -25,7 +25,7 @@ pub struct Context {
     pub state: ApiState,
     /// Who asks.
     pub caller: Caller,
-    /// Method and path, for idempotency keys.
+    /// Method, path and query, for idempotency keys.
     pub route: String,
     /// The header `Idempotency-Key`.
     pub idempotency_key: Option<String>,
@@ -102,13 +102,19 @@ impl FromRequest for Context {
             Ok(Context {
                 state,
                 caller,
-                route: format!("{} {}", request.method(), request.path()),
+                route: route(&request),
                 idempotency_key: header("idempotency-key").map(str::to_owned),
                 query: request.query_string().to_owned(),
                 parts: parts.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
             })
         })
     }
+}
+
+/// Method and path, and the query if there is one: `?dry_run=true` is another request than none.
+fn route(request: &HttpRequest) -> String {
+    let mark = if request.query_string().is_empty() { "" } else { "?" };
+    format!("{} {}{mark}{}", request.method(), request.path(), request.query_string())
 }
 
 /// Largest body of a route, bytes.

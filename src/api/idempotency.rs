@@ -88,6 +88,7 @@ fn running() -> Problem {
 }
 
 fn mismatch() -> Problem {
-    let detail = "This Idempotency-Key was used for another request (another path or body). Take a new key.";
+    let detail =
+        "This Idempotency-Key was used for another request (another path, query or body). Take a new key.";
     Problem::new(422, "idempotency-mismatch", "The key belongs to another request", detail)
 }

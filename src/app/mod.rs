@@ -3,10 +3,12 @@
 
 mod adapters;
 mod first_start;
+mod master_key;
 mod store;
 mod upkeep;
 
 pub use first_start::{AdminToken, admin_token};
+pub use master_key::{KeyError, KeyFit, key_fit, master_key, wrong_key};
 pub use store::open as open_store;
 pub use upkeep::cutoffs;
 
@@ -24,7 +26,6 @@ use crate::config::Config;
 use crate::delivery::outbound::{Outbound, OutboundConfig, Proxy};
 use crate::delivery::schedule::Schedule;
 use crate::delivery::send::ENDPOINT_TIMEOUT_MAX;
-use crate::delivery::signature::SigningKey;
 use crate::delivery::{DeliveryConfig, EndpointSource, LEASE_MARGIN, Parts, Worker};
 use crate::intake::Intake;
 use crate::intake::http::InboundState;
@@ -145,10 +146,8 @@ pub fn delivery_config(config: &Config) -> DeliveryConfig {
 
 /// Where the operator is told of endpoints.
 fn operator(config: &Config) -> anyhow::Result<Option<Target>> {
-    let Some(url) = &config.alerts.url else { return Ok(None) };
-    let secret = config.alerts.secret.clone().context("alerts.url needs an alerts.secret that signs")?;
-    SigningKey::parse(secret.expose()).map_err(|error| anyhow::anyhow!("alerts.secret: {error}"))?;
-    Ok(Some(Target { url: url.as_str().to_owned(), secret }))
+    let operator = config.alerts.operator().map_err(anyhow::Error::msg)?;
+    Ok(operator.map(|(url, secret)| Target { url: url.as_str().to_owned(), secret: secret.clone() }))
 }
 
 /// Builds the services and the worker over a store.

@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::domain::ids::{AuditId, MerchantId};
 use crate::domain::people::AuditEntry;
-use crate::manage::audit::ChainCheck;
+use crate::manage::chain::{Broken, ChainCheck};
 use crate::manage::time;
 
 /// Entries of one request.
@@ -142,7 +142,7 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<(), Fail
     let mut known = arguments.knows.is_none();
     let mut take = |entry: AuditEntry| {
         known |= arguments.knows.as_ref() == Some(&entry.hash);
-        check.take(entry);
+        check.take(entry).map_err(Failed::Work)
     };
     match &arguments.file {
         Some(file) => read_file(file, take)?,
@@ -151,21 +151,14 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<(), Fail
             read_all(&client, arguments.whose.merchant, |row| {
                 let line: Line = serde_json::from_value(row.clone())
                     .map_err(|error| Failed::Work(format!("an entry can't be read: {error}")))?;
-                take(line.entry().map_err(Failed::Work)?);
-                Ok(())
+                take(line.entry().map_err(Failed::Work)?)
             })
             .await?;
         }
     }
     let told = check.end();
     if let Some(broken) = told.first_broken {
-        return Err(Failed::Work(format!(
-            "the chain is broken at {} ({}, {} {}): this entry was changed, or the one before it was changed or removed",
-            broken.id,
-            time::show(broken.at),
-            broken.action,
-            broken.target
-        )));
+        return Err(Failed::Work(words(&broken)));
     }
     if !known {
         return Err(Failed::Work(
@@ -180,14 +173,23 @@ async fn verify(arguments: &VerifyArguments, config: &Config) -> Result<(), Fail
     Ok(())
 }
 
-fn read_file(file: &Path, mut take: impl FnMut(AuditEntry)) -> Result<(), Failed> {
+fn words(Broken { entry, beside }: &Broken) -> String {
+    let why = match beside {
+        None => "this entry was changed, or the one before it was changed or removed".to_owned(),
+        Some(other) => format!("it follows the same entry as {other}: one of the two was put in"),
+    };
+    let at = time::show(entry.at);
+    format!("the chain is broken at {} ({at}, {} {}): {why}", entry.id, entry.action, entry.target)
+}
+
+fn read_file(file: &Path, mut take: impl FnMut(AuditEntry) -> Result<(), Failed>) -> Result<(), Failed> {
     let wrong = |why: String| Failed::Work(format!("{}: {why}", file.display()));
     let reader = BufReader::new(std::fs::File::open(file).map_err(|error| wrong(error.to_string()))?);
     for (index, text) in reader.lines().enumerate() {
         let text = text.map_err(|error| wrong(error.to_string()))?;
         let line: Line = serde_json::from_str(&text)
             .map_err(|error| wrong(format!("line {} is no entry: {error}", index + 1)))?;
-        take(line.entry().map_err(|why| wrong(format!("line {}: at {why}", index + 1)))?);
+        take(line.entry().map_err(|why| wrong(format!("line {}: at {why}", index + 1)))?)?;
     }
     Ok(())
 }

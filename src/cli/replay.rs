@@ -219,16 +219,30 @@ async fn follow(client: &Client, path: &str, quiet: bool) -> Result<Value, Faile
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style);
+    let mut told = false;
     loop {
-        let replay = client.get(path).await?;
-        bar.set_length(count(&replay, "matched"));
-        bar.set_position(["sent", "failed", "skipped"].iter().map(|name| count(&replay, name)).sum());
-        if replay.get("status").and_then(Value::as_str) != Some("running") {
-            bar.finish_and_clear();
-            return Ok(replay);
-        }
+        let pause = match client.get(path).await {
+            Ok(replay) => {
+                told = false;
+                bar.set_length(count(&replay, "matched"));
+                bar.set_position(["sent", "failed", "skipped"].iter().map(|name| count(&replay, name)).sum());
+                if replay.get("status").and_then(Value::as_str) != Some("running") {
+                    bar.finish_and_clear();
+                    return Ok(replay);
+                }
+                EVERY
+            }
+            // The replay goes on there, or as soon as the router is back.
+            Err(error) => {
+                let Some(pause) = error.pause() else { return Err(error.into()) };
+                if !std::mem::replace(&mut told, true) {
+                    bar.suspend(|| print::note(&format!("{error}; trying again")));
+                }
+                pause
+            }
+        };
         tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
                 print::note("canceling");

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Failed, print};
-use crate::app::{Router, Start, admin_token, open_store};
+use crate::app::{KeyError, Router, Start, admin_token, master_key, open_store};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Config, TOKEN_LEN_SAFE};
 use crate::secrets::{Vault, token_hash};
+use crate::store::Store;
 
 pub(super) async fn run(config: Config) -> Result<(), Failed> {
     let telemetry = crate::telemetry::start(&config).map_err(Failed::Usage)?;
     let clock: SharedClock = Arc::new(SystemClock);
-    let (vault, made_key) = Vault::open_or_create(&config.secrets.master_key_file)
-        .map_err(|error| Failed::Work(error.to_string()))?;
-    let admin = admin_token(&config)?;
     let store = open_store(&config, &clock).await.map_err(|error| Failed::Work(error.to_string()))?;
+    let (vault, made_key) = key(&config, store.as_ref()).await?;
+    let admin = admin_token(&config)?;
     let description = store.describe();
     print::line(format!("kassir {}", env!("CARGO_PKG_VERSION")));
     let made = if made_key { " (made now: keep a copy, without it credentials are lost)" } else { "" };
@@ -61,6 +61,18 @@ pub(super) async fn run(config: Config) -> Result<(), Failed> {
     telemetry.end().await;
     print::line("stopped");
     Ok(())
+}
+
+/// The master key. One that opens none of the store's secrets is refused: every merchant would fail to load.
+async fn key(config: &Config, store: &dyn Store) -> Result<(Vault, bool), Failed> {
+    match master_key(config, store).await {
+        Ok(key) => Ok(key),
+        Err(error) => {
+            store.close().await;
+            let words = error.to_string();
+            Err(if matches!(error, KeyError::Wrong(_)) { Failed::Usage(words) } else { Failed::Work(words) })
+        }
+    }
 }
 
 /// SIGTERM or SIGINT.

@@ -10,13 +10,9 @@ use crate::app::{admin_token, open_store};
 use crate::client::{Client, ClientError};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
-use crate::domain::ids::{MerchantId, TokenId};
-use crate::domain::people::{ApiToken, Role};
-use crate::secrets::{new_token, token_hash};
-use crate::store::StoreError;
-
-/// Characters of a token by which people recognise it.
-const PREFIX_LEN: usize = 8;
+use crate::domain::ids::MerchantId;
+use crate::domain::people::Role;
+use crate::manage::{Actor, Members, tokens};
 
 /// What to do with API tokens.
 #[derive(Subcommand)]
@@ -83,31 +79,21 @@ pub(super) async fn run(command: TokenCommand, config: Config) -> Result<(), Fai
 async fn through_router(config: &Config, role: Role, arguments: &Arguments) -> Result<Value, ClientError> {
     let admin = admin_token(config).map_err(|error| ClientError::Strange(format!("{error:#}")))?;
     let client = Client::new(&format!("http://{}", config.listen), admin.token)?;
-    let body = json!({ "role": role, "merchant_id": arguments.merchant, "name": arguments.name });
-    client.post("/tokens", &body).await
+    client.post("/tokens", &body(role, arguments)).await
+}
+
+fn body(role: Role, arguments: &Arguments) -> Value {
+    json!({ "role": role, "merchant_id": arguments.merchant, "name": arguments.name })
 }
 
 /// No router runs: the store is ours.
 async fn through_store(config: &Config, role: Role, arguments: &Arguments) -> Result<Value, Failed> {
     let clock: SharedClock = Arc::new(SystemClock);
-    let work = |error: StoreError| Failed::Work(error.to_string());
-    let store = open_store(config, &clock).await.map_err(work)?;
-    let secret = new_token("kas_").map_err(|error| Failed::Work(error.to_string()))?;
-    if let Some(merchant) = arguments.merchant
-        && store.config(merchant).await.map_err(work)?.is_none()
-    {
-        return Err(Failed::Work(format!("there is no merchant {merchant}")));
-    }
-    let token = ApiToken {
-        id: TokenId(clock.id()),
-        hash: token_hash(secret.expose()),
-        prefix: secret.expose().chars().take(PREFIX_LEN).collect(),
-        name: arguments.name.clone(),
-        role,
-        merchant: arguments.merchant,
-        created_at: clock.now(),
-    };
-    store.put_api_token(&token).await.map_err(work)?;
+    let store = open_store(config, &clock).await.map_err(|error| Failed::Work(error.to_string()))?;
+    let body = Members::parse(body(role, arguments).to_string().as_bytes()).map_err(Failed::Work)?;
+    let actor = Actor { id: "cli".to_owned(), name: String::new() };
+    let made = tokens::create(store.as_ref(), clock.as_ref(), &actor, body).await;
     store.close().await;
+    let (secret, token) = made.map_err(|error| Failed::Work(error.to_string()))?;
     Ok(json!({ "id": token.id, "token": secret.expose() }))
 }

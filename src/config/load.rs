@@ -202,7 +202,7 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "store.min_replicas is about replicas of Redis: the embedded store has none; remove it, or set store.url to Redis",
         );
     }
-    Ok(())
+    super::check::check(config).map_err(ConfigError)
 }
 
 #[cfg(test)]
@@ -262,5 +262,41 @@ mod tests {
         assert!(error(env(&[("KASSIR__OUTBOUND__ALLOW_HTTP", "yes")])).contains("expected true or false"));
         assert!(error(with("[store]\nurl = \"postgres://x\"")).contains("store.url must start with"));
         assert!(error(with("[store]\nmin_replicas = 1")).contains("the embedded store has none"));
+    }
+
+    #[test]
+    fn what_serve_would_not_start_with_is_not_valid() {
+        let wrong = |text: &str| with(text).err().map(|error| error.0).unwrap_or_default();
+        let url = "[alerts]\nurl = \"https://ops.example.com\"";
+        assert_eq!(wrong(url), "alerts.url needs an alerts.secret that signs");
+        let malformed = wrong(&format!("{url}\nsecret = \"whsec_geheim\""));
+        assert!(malformed.starts_with("alerts.secret: ") && !malformed.contains("geheim"), "{malformed}");
+        assert_eq!(wrong(&format!("{url}\nsecret = \"whsec_{}\"", "AAAA".repeat(8))), "");
+        assert!(wrong("[log]\nlevel = \"info,kassir=loud\"").starts_with("log.level: "));
+        let collector = "[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318\"";
+        assert_eq!(wrong(collector), "");
+        let headers = wrong(&format!("{collector}\notlp_headers = \"geheim\""));
+        assert!(headers.starts_with("telemetry.otlp_headers: ") && !headers.contains("geheim"), "{headers}");
+    }
+
+    #[test]
+    fn spans_that_nothing_can_work_with_are_refused() {
+        let wrong = |path: &str, span: &str| {
+            let (section, key) = path.split_once('.').unwrap();
+            with(&format!("[{section}]\n{key} = {span:?}")).err().map(|error| error.0).unwrap_or_default()
+        };
+        for key in
+            ["store.timeout", "intake.read_timeout", "intake.answer_timeout", "outbound.connect_timeout"]
+        {
+            assert_eq!(wrong(key, "0s"), format!("{key} must be at least 100ms"));
+            assert_eq!(wrong(key, "100ms"), "");
+        }
+        for key in KEYS.iter().map(|key| key.path).filter(|key| key.starts_with("retention.")) {
+            assert_eq!(wrong(key, "0d"), format!("{key} must be at least 1s"));
+            assert_eq!(wrong(key, "1s"), "");
+        }
+        // These are a way to say off.
+        assert_eq!(wrong("delivery.disable_after", "0"), "");
+        assert_eq!(wrong("delivery.drain", "0s"), "");
     }
 }

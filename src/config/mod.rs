@@ -3,6 +3,7 @@
 //! Every key is one row of [`keys::KEYS`]; the example file, `kassir config show` and the check for unknown keys come
 //! from that table.
 
+mod check;
 mod env;
 pub mod keys;
 mod load;

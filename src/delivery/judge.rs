@@ -131,7 +131,7 @@ fn excerpt(outcome: &Outcome) -> Option<String> {
 
 /// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date. What is neither counts as not said; of several the
 /// latest counts.
-fn retry_after(outcome: &Outcome, now: i64) -> Option<i64> {
+pub(crate) fn retry_after(outcome: &Outcome, now: i64) -> Option<i64> {
     let values = outcome.headers.iter().filter(|(name, _)| name == "retry-after");
     values.filter_map(|(_, value)| moment(value.trim(), now)).max()
 }

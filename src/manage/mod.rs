@@ -3,6 +3,7 @@
 //! whole, written to the audit log, then made against the version it was decided with.
 
 pub mod audit;
+pub mod chain;
 pub mod endpoints;
 mod error;
 pub mod integrations;

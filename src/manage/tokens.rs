@@ -2,11 +2,13 @@
 
 use kassir_providers::Secret;
 
+use super::audit::note;
 use super::{Actor, ManageError, Manager, Members, NAME_MAX, Result};
 use crate::clock::Clock;
 use crate::domain::ids::{MerchantId, TokenId};
 use crate::domain::people::{ApiToken, Role};
 use crate::secrets::{SecretError, new_token, token_hash};
+use crate::store::Store;
 
 /// What an API token starts with.
 pub const TOKEN_PREFIX: &str = "kas_";
@@ -46,32 +48,46 @@ pub fn make(
     Ok((secret, record))
 }
 
+/// Creates a token from `{"role", "name"?, "merchant_id"?}`, its entry in the audit log first. The token itself is given
+/// once, here. Needs no more than a store: the first token may be made before any router runs.
+///
+/// # Errors
+/// [`ManageError`].
+pub async fn create(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    actor: &Actor,
+    mut body: Members,
+) -> Result<(Secret, ApiToken)> {
+    let role = body.required_word("role", &ROLES);
+    let name = body.text("name", NAME_MAX).unwrap_or_default();
+    let merchant: Option<MerchantId> = body.parsed("merchant_id");
+    match (role, merchant) {
+        (Some(Role::Merchant), None) => body.wrong("merchant_id", "is required for the role merchant"),
+        (Some(Role::Admin), Some(_)) => {
+            body.wrong("merchant_id", "must not be given for the role admin, which has all merchants");
+        }
+        (_, Some(id)) if store.config(id).await?.is_none() => {
+            body.wrong("merchant_id", format!("there is no merchant {id}"));
+        }
+        _ => {}
+    }
+    body.finish()?;
+    let Some(role) = role else { return Err(ManageError::invalid("/role", "is required")) };
+    let (secret, record) = make(clock, name, role, merchant)?;
+    let detail = format!("role {} {}", role_word(role), record.name);
+    note(store, clock, actor, merchant, "token.create", record.id, detail).await?;
+    store.put_api_token(&record).await?;
+    Ok((secret, record))
+}
+
 impl Manager {
-    /// Creates a token from `{"role", "name"?, "merchant_id"?}`. The token itself is given once, here.
+    /// [`create`] over this router's store.
     ///
     /// # Errors
     /// [`ManageError`].
-    pub async fn create_token(&self, actor: &Actor, mut body: Members) -> Result<(Secret, ApiToken)> {
-        let role = body.required_word("role", &ROLES);
-        let name = body.text("name", NAME_MAX).unwrap_or_default();
-        let merchant: Option<MerchantId> = body.parsed("merchant_id");
-        match (role, merchant) {
-            (Some(Role::Merchant), None) => body.wrong("merchant_id", "is required for the role merchant"),
-            (Some(Role::Admin), Some(_)) => {
-                body.wrong("merchant_id", "must not be given for the role admin, which has all merchants");
-            }
-            (_, Some(id)) if self.registry.merchant(id).await?.is_none() => {
-                body.wrong("merchant_id", format!("there is no merchant {id}"));
-            }
-            _ => {}
-        }
-        body.finish()?;
-        let Some(role) = role else { return Err(ManageError::invalid("/role", "is required")) };
-        let (secret, record) = make(self.clock.as_ref(), name, role, merchant)?;
-        let detail = format!("role {} {}", role_word(role), record.name);
-        self.note(actor, merchant, "token.create", record.id, detail).await?;
-        self.store.put_api_token(&record).await?;
-        Ok((secret, record))
+    pub async fn create_token(&self, actor: &Actor, body: Members) -> Result<(Secret, ApiToken)> {
+        create(self.store.as_ref(), self.clock.as_ref(), actor, body).await
     }
 
     /// Ends a token.

@@ -56,6 +56,15 @@ pub fn start(config: &Config) -> Result<Telemetry, String> {
     Ok(Telemetry(Some(export.provider)))
 }
 
+/// Whether `[log]` and `[telemetry]` can be started with, without starting anything.
+///
+/// # Errors
+/// What is wrong with them, in words.
+pub(crate) fn check(config: &Config) -> Result<(), String> {
+    filter(&config.log)?;
+    otlp::check(&config.telemetry)
+}
+
 /// Starts the log, to standard error so that standard output stays the command's own. A second call changes nothing.
 ///
 /// # Errors

@@ -60,6 +60,11 @@ pub(super) fn start(config: &Config) -> Result<Option<Export>, String> {
     Ok(Some(Export { tracer: provider.tracer("kassir"), provider }))
 }
 
+/// Whether the headers for the collector can be read, where there is one.
+pub(super) fn check(section: &TelemetrySection) -> Result<(), String> {
+    section.otlp_endpoint.as_ref().map_or(Ok(()), |_| headers(section).map(drop))
+}
+
 /// Sends what is left.
 pub(super) async fn end(provider: SdkTracerProvider) {
     let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(LAST_TIMEOUT)).await;

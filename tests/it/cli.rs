@@ -113,10 +113,12 @@ async fn simulate_replay_token_health_and_doctor_work_with_a_running_router() {
     let merchant = client.post("/merchants", &json!({ "name": "Лавка" })).await.unwrap();
     let merchant = merchant["id"].as_str().unwrap().to_owned();
     let listen = format!("127.0.0.1:{}", plan.port);
+    let key = folder.path().join("master.key").display().to_string();
     let environment = [
         ("KASSIR__LISTEN", listen.as_str()),
         ("KASSIR__ADMIN_TOKEN", crate::process::ADMIN),
         ("KASSIR__STORE__URL", &plan.store),
+        ("KASSIR__SECRETS__MASTER_KEY_FILE", key.as_str()),
     ];
     let run = |arguments: &[&str]| kassir(folder.path(), arguments, &environment);
 
@@ -168,10 +170,82 @@ async fn simulate_replay_token_health_and_doctor_work_with_a_running_router() {
     let young = "remove 0 events with their deliveries older than 90 days, 0 notifications";
     let json = run(&["doctor", "--offline", "--json"]);
     assert!(out(&json).contains(young) && out(&json).contains("KiB"), "{}", out(&json));
-    let short = [environment[0], environment[1], environment[2], ("KASSIR__RETENTION__EVENTS", "1h")];
+    let short = [&environment[..], &[("KASSIR__RETENTION__EVENTS", "1h")]].concat();
     let json = kassir(folder.path(), &["doctor", "--offline", "--json"], &short);
     assert!(out(&json).contains("remove 0 events with their deliveries older than 1 h"), "{}", out(&json));
     assert_eq!(run(&["health"]).status.code(), Some(1));
-    let alone = run(&["token", "create", "--role", "admin", "--json"]);
+    let alone = run(&["token", "create", "--role", "admin", "--name", "first", "--json"]);
     assert_eq!(alone.status.code(), Some(0), "{}", err(&alone));
+    let alone: Value = serde_json::from_str(&out(&alone)).unwrap();
+    let long = run(&["token", "create", "--role", "admin", "--name", &"n".repeat(201)]);
+    assert_eq!(long.status.code(), Some(1));
+    assert!(err(&long).contains("/name is longer than 200 characters"), "{}", err(&long));
+
+    // Also what no router did is in the audit log.
+    let router = plan.start().await;
+    let log = client.get("/audit").await.unwrap();
+    let made = &log["data"][0];
+    assert_eq!(
+        (&made["actor"], &made["action"], &made["target"], &made["detail"]),
+        (&json!("cli"), &json!("token.create"), &alone["id"], &json!("role admin first"))
+    );
+    let tokens = client.get("/tokens").await.unwrap();
+    assert_eq!(tokens["data"].as_array().unwrap().len(), 2);
+    assert_eq!(router.terminate().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_master_key_than_the_stores_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::sqlite(folder.path());
+    let router = plan.start().await;
+    let client = plan.client();
+    let merchant = client.post("/merchants", &json!({ "name": "Лавка" })).await.unwrap();
+    assert_eq!(router.terminate().await, Some(0));
+    let (key, kept) = (folder.path().join("master.key"), folder.path().join("kept.key"));
+    let refused = |is: bool, words: &str| {
+        let environment = [
+            ("KASSIR__LISTEN", "127.0.0.1:0"),
+            ("KASSIR__STORE__URL", plan.store.as_str()),
+            ("KASSIR__SECRETS__MASTER_KEY_FILE", key.to_str().unwrap()),
+        ];
+        let doctor = kassir(folder.path(), &["doctor", "--offline", "--json"], &environment);
+        let told: Value = serde_json::from_str(&out(&doctor)).unwrap();
+        let told =
+            told.as_array().unwrap().iter().find(|finding| finding["what"] == "stored secrets").unwrap();
+        assert_eq!((told["mark"] == "failure", doctor.status.code() == Some(1)), (is, is), "{told}");
+        assert!(told.to_string().contains(words), "{told}");
+        if is {
+            let serve = kassir(folder.path(), &["serve"], &environment);
+            assert_eq!(serve.status.code(), Some(2), "{}", err(&serve));
+            for part in [words, key.to_str().unwrap(), "KASSIR__SECRETS__MASTER_KEY_FILE"] {
+                assert!(err(&serve).contains(part), "{part}: {}", err(&serve));
+            }
+            assert!(!folder.path().join("admin.token").exists(), "it left a token behind");
+        }
+    };
+
+    // A store without secrets takes any key.
+    std::fs::rename(&key, &kept).unwrap();
+    refused(false, "none so far");
+    let router = plan.start().await;
+    let path = format!("/merchants/{}/integrations", merchant["id"].as_str().unwrap());
+    let shop =
+        json!({ "provider": "cloudpayments", "credentials": { "public_id": "pk_1", "api_secret": "abc" } });
+    client.post(&path, &shop).await.unwrap();
+    assert_eq!(router.terminate().await, Some(0));
+
+    // The file is lost: no other one is made in its place.
+    let fresh = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    refused(true, "is not there");
+    assert!(!key.exists(), "it left a key behind");
+    // Another file.
+    std::fs::copy(&kept, &key).unwrap();
+    refused(true, "sealed under another master key");
+    std::fs::write(&key, &fresh).unwrap();
+    refused(false, "open with the master key");
+    let router = plan.start().await;
+    assert_eq!(client.get(&path).await.unwrap()["data"][0]["provider"], "cloudpayments");
+    assert_eq!(router.terminate().await, Some(0));
 }

@@ -13,9 +13,11 @@ use kassir_providers::Method;
 use serde::Serialize;
 
 use super::{Failed, print};
+use crate::app::{KeyFit, key_fit, wrong_key};
 use crate::clock::{Clock as _, SharedClock, Stopwatch, SystemClock};
 use crate::config::Config;
 use crate::delivery::outbound::{Outbound, OutboundRequest};
+use crate::secrets::Vault;
 use crate::store::{Store, StoreError};
 
 /// Clocks that differ by less are fine, milliseconds.
@@ -114,7 +116,7 @@ fn settings(config: &Config) -> Vec<Finding> {
 fn secrets(config: &Config) -> Vec<Finding> {
     let path = &config.secrets.master_key_file;
     if !path.exists() {
-        let advice = "the first `kassir serve` makes it";
+        let advice = "the first `kassir serve` on a new store makes it";
         return vec![Finding::new(
             Mark::Warning,
             "master key",
@@ -122,7 +124,7 @@ fn secrets(config: &Config) -> Vec<Finding> {
             advice,
         )];
     }
-    match crate::secrets::Vault::open_or_create(path) {
+    match Vault::read(path) {
         Err(error) => {
             vec![Finding::new(Mark::Failure, "master key", error.to_string(), "restore it from its copy")]
         }
@@ -151,6 +153,7 @@ async fn store(config: &Config) -> Vec<Finding> {
     for warning in description.warnings {
         findings.push(Finding::new(Mark::Warning, "store", warning, "see README, production"));
     }
+    findings.push(stored_secrets(store.as_ref(), config).await);
     findings.push(durable_write(store.as_ref()).await);
     findings.push(skew(store.as_ref()).await);
     findings.extend(keeping::findings(store.as_ref(), config).await);
@@ -166,6 +169,27 @@ const fn advice(error: &StoreError) -> &'static str {
         StoreError::Unavailable(_) => "is the server up, and is store.url right?",
         StoreError::Unusable(_) => "if a router is running on it, ask that one: GET /health/ready",
         _ => "",
+    }
+}
+
+/// Whether the master key is the one that the store's secrets were sealed under.
+async fn stored_secrets(store: &dyn Store, config: &Config) -> Finding {
+    const WHAT: &str = "stored secrets";
+    let path = &config.secrets.master_key_file;
+    // A file that can't be read is told of already.
+    let vault = Vault::read(path).ok().flatten();
+    match key_fit(store, vault.as_ref()).await {
+        Ok(KeyFit::Unused) => Finding::ok(WHAT, "none so far"),
+        Ok(KeyFit::Fits) => Finding::ok(WHAT, "open with the master key"),
+        Ok(KeyFit::Partly) => {
+            let advice = "set those credentials anew; was a router started with another master key?";
+            Finding::new(Mark::Warning, WHAT, "some do not open with the master key", advice)
+        }
+        Ok(KeyFit::Wrong) => {
+            let (found, advice) = wrong_key(path, path.exists());
+            Finding::new(Mark::Failure, WHAT, found, advice)
+        }
+        Err(error) => Finding::new(Mark::Failure, WHAT, error.to_string(), advice(&error)),
     }
 }
 

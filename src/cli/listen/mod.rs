@@ -34,8 +34,6 @@ const PAGE: u32 = 20;
 const WAIT_S: u32 = 5;
 /// How often the last minute is read once more: events that were made at the same moment may show out of order.
 const ONCE_MORE: Duration = Duration::from_secs(5);
-/// Pause while the router is away.
-const AWAY: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, ValueEnum)]
 enum SuccessWord {
@@ -166,14 +164,14 @@ impl Listener {
                     newest = page.next_after.or(newest);
                     self.forward(page.data).await?;
                 }
-                Err(error @ ClientError::Unreachable { .. }) => {
+                Err(error) => {
+                    let Some(pause) = error.pause() else { return Err(error.into()) };
                     if !std::mem::replace(&mut told, true) {
                         print::note(&format!("{error}; trying again"));
                     }
-                    tokio::time::sleep(AWAY).await;
+                    tokio::time::sleep(pause).await;
                     continue;
                 }
-                Err(error) => return Err(error.into()),
             }
             if watch.elapsed() >= ONCE_MORE {
                 self.once_more(newest).await?;

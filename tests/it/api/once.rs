@@ -33,6 +33,22 @@ async fn a_creation_happens_once_and_answers_the_same() {
 }
 
 #[tokio::test]
+async fn a_dry_run_does_not_answer_for_the_deed() {
+    let world = World::new().await;
+    let merchant = world.merchant().await;
+    let body = world.get(&format!("/merchants/{merchant}/export")).await.is(200).json;
+    let mut body = body.as_object().unwrap().clone();
+    body.insert("name".to_owned(), json!("Другое имя"));
+    let body = Value::Object(body);
+    post(&world, ADMIN, "k-1", "/import?dry_run=true", &body).await.is(200);
+    post(&world, ADMIN, "k-1", "/import", &body).await.is(422);
+    post(&world, ADMIN, "k-1", "/import?dry_run=true", &body).await.is(200);
+    post(&world, ADMIN, "k-2", "/import", &body).await.is(200);
+    let name = world.get(&format!("/merchants/{merchant}")).await.json["name"].clone();
+    assert_eq!(name, "Другое имя");
+}
+
+#[tokio::test]
 async fn what_failed_can_be_tried_again() {
     let world = World::new().await;
     let merchant = world.merchant().await;

@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use kassir::domain::people::AuditEntry;
+use kassir::manage::audit::chained;
 use serde_json::{Value, json};
 
 use crate::process::{ADMIN, Plan};
@@ -62,6 +64,22 @@ async fn a_changed_or_missing_entry_is_named() {
     let broken = audit(&plan, &["verify", "log.ndjson"]);
     assert_eq!(broken.status.code(), Some(1));
     assert!(told(&broken).contains(ids[newer]["id"].as_str().unwrap()), "{}", told(&broken));
+    // One put in, chained to the one that another follows.
+    let mut forged: AuditEntry = serde_json::from_value(json!({
+        "id": format!("aud_{}", "0".repeat(26)), "actor": "admin", "action": "token.create", "target": "tok_1",
+        "merchant": newest["merchant_id"], "detail": "", "at": 1_000,
+    }))
+    .unwrap();
+    forged.hash = chained(ids[gone]["hash"].as_str().unwrap(), &forged);
+    let mut line = serde_json::to_value(&forged).unwrap();
+    line["merchant_id"] = line["merchant"].take();
+    line["at"] = json!("1970-01-01T00:00:01Z");
+    std::fs::write(&file, format!("{}\n{line}\n", lines.join("\n"))).unwrap();
+    let broken = audit(&plan, &["verify", "log.ndjson"]);
+    assert_eq!(broken.status.code(), Some(1));
+    for id in [forged.id.to_string(), ids[newer]["id"].as_str().unwrap().to_owned()] {
+        assert!(told(&broken).contains(&id), "{}", told(&broken));
+    }
     assert_eq!(router.terminate().await, Some(0));
 
     // In the store itself.

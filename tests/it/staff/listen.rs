@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::inbox::{PATIENCE, pay, set_up};
@@ -140,4 +140,77 @@ async fn events_come_in_order_signed_and_once_across_restarts() {
         .await
         .unwrap();
     assert_eq!(wrong.status.code(), Some(2), "{}", String::from_utf8_lossy(&wrong.stderr));
+}
+
+/// A command against a router, or a gateway, at a URL.
+fn command(folder: &std::path::Path, arguments: &[&str], url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kassir"));
+    command.args(arguments).args(["--url", url, "--token", ADMIN]).current_dir(folder).kill_on_drop(true);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+const MERCHANT: &str = "mer_00000000000000000000000001";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_says_later_is_waited_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (gateway, local) = (Subscriber::http().await, Subscriber::http().await);
+    let later = |status: u16| Act::answer(status, &[("retry-after", "0")], "<h1>restarting</h1>");
+    let page = json!({
+        "data": [{
+            "id": "evt_02000000000000000000000002", "payment_id": 1, "state": "succeeded", "proof": "signed",
+            "integration_id": "int_00000000000000000000000001", "test": false,
+            "created_at": "2026-11-21T00:00:00Z", "body": { "id": 1, "state": "succeeded" },
+        }],
+        "next_after": "evt_02000000000000000000000002", "more": false,
+    });
+    gateway.script([later(502), later(503), later(429), later(504)]);
+    gateway.script([Act::answer(200, &[], page.to_string()), later(502), Act::Hang]);
+    let arguments = [
+        "listen",
+        "--forward-to",
+        &local.url("/hook"),
+        "--merchant",
+        MERCHANT,
+        "--since",
+        "2020-01-01T00:00:00Z",
+    ];
+    let mut child = command(folder.path(), &arguments, &gateway.url("")).spawn().unwrap();
+    tokio::time::timeout(PATIENCE, local.wait_for(1)).await.unwrap();
+    tokio::time::timeout(PATIENCE, gateway.wait_for(7)).await.unwrap();
+    let pid = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).await.unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(0), "{told}");
+    // Once for each time that it was away.
+    assert_eq!(told.matches("trying again").count(), 2, "{told}");
+    assert!(told.contains("502: no words were given; trying again"), "{told}");
+
+    // What is wrong for good ends it.
+    let gateway = Subscriber::http().await;
+    gateway.script([Act::status(403)]);
+    let ended = command(folder.path(), &arguments, &gateway.url("")).output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_progress_of_a_replay_is_asked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Subscriber::http().await;
+    let replay = |status: &str| {
+        let body = json!({ "id": "rpl_1", "status": status, "matched": 3, "sent": 3 });
+        Act::answer(200, &[], body.to_string())
+    };
+    gateway.script([Act::Close, replay("running"), Act::answer(503, &[("retry-after", "0")], "")]);
+    gateway.script([replay("finished")]);
+    let arguments = ["replay", "--merchant", MERCHANT, "--follow", "rpl_1"];
+    let run = command(folder.path(), &arguments, &gateway.url("")).output();
+    let ended = tokio::time::timeout(PATIENCE, run).await.unwrap().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{told}");
+    assert!(String::from_utf8_lossy(&ended.stdout).contains("3 of 3 sent for again"));
+    assert_eq!(told.matches("trying again").count(), 2, "{told}");
+    assert_eq!(gateway.seen().len(), 4);
 }
