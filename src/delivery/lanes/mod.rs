@@ -306,6 +306,9 @@ impl State {
         if gate.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
             return Err(Refusal::Pace);
         }
+        if !probe && gate.busy == 0 {
+            gate.breaker.is_not_held(now);
+        }
         gate.busy = gate.busy.saturating_add(1);
         self.suspects = self.suspects.saturating_add(usize::from(suspect));
         self.host_takes(host.as_ref());

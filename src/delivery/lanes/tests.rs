@@ -161,6 +161,27 @@ fn a_lane_that_recovers_has_few_places() {
 }
 
 #[test]
+fn what_is_claimed_while_nothing_is_under_way_is_not_held() {
+    const LATER: i64 = 10_000;
+    let lanes = Lanes::new(LIMITS);
+    let merchant = MerchantId(Uuid::from_u128(9));
+    let failed = |probe| lanes.hear(lane(1), &Heard { now: LATER, ..heard(false, probe) }).hold;
+    let probe = lanes.admit(lane(1), merchant, fence(1), true, 0).unwrap();
+    lanes.hear(lane(1), &heard(false, Some(5)));
+    // While what opened it is under way, its hold may still have to be written.
+    let beside = lanes.admit(lane(1), merchant, fence(2), false, LATER).unwrap();
+    assert!((0..9).all(|_| failed(None).is_none()));
+    drop((probe, beside));
+    let another = lanes.admit(lane(1), merchant, fence(3), true, LATER).unwrap();
+    assert!((0..9).all(|_| failed(None).is_none()), "that is one of a held lane");
+    drop(another);
+    let _usual = lanes.admit(lane(1), merchant, fence(4), false, LATER).unwrap();
+    let holds: Vec<_> = (0..3).map(|_| failed(None)).collect();
+    let until = LATER + 5_000;
+    assert_eq!(holds, [None, None, Some(crate::store::Holding::Until { until, step: 0 })]);
+}
+
+#[test]
 fn memory_is_bounded() {
     let lanes = Lanes::new(Limits { concurrency: 1_000_000, ..LIMITS });
     for n in 0..60_000 {
