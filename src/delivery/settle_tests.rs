@@ -29,6 +29,7 @@ fn fresh() -> Delivery {
         replayed_by: None,
         last_status: None,
         last_error: None,
+        after: 0,
         created_at: T0,
         updated_at: T0,
     }

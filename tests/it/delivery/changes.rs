@@ -157,6 +157,26 @@ async fn a_late_answer_of_the_old_url_does_not_hold_the_new_one() {
     assert_eq!(case.world.load(case.first).await.attempts, 1, "it was an attempt all the same");
 }
 
+/// Taken by routers whose clocks differ.
+#[tokio::test]
+async fn the_order_of_a_payments_events_is_that_of_its_changes() {
+    let world = world().await;
+    let subscriber = Subscriber::http().await;
+    subscriber.script([Act::status(500)]);
+    let mut view = world.endpoint(&subscriber.url("/"));
+    view.endpoint.ordered = true;
+    world.endpoints.put(view.clone());
+    let succeeded = world.queue_after(&view, 1, 2_000).await;
+    world.worker.run_until_idle().await.unwrap();
+    let refunded = world.queue_after(&view, 2, 1_000).await;
+    world.worker.run_until_idle().await.unwrap();
+    assert_eq!(subscriber.seen().len(), 1, "it waits for the one before");
+    world.go_to_next(succeeded).await;
+    let sent: Vec<String> =
+        subscriber.seen().iter().map(|seen| seen.header("kassir-delivery").to_owned()).collect();
+    assert_eq!(sent, [succeeded, succeeded, refunded].map(|id| id.to_string()));
+}
+
 #[tokio::test]
 async fn what_is_turned_off_or_deleted_gets_nothing_more() {
     for (done, rest) in [(Done::TurnedOff, DeliveryStatus::Held), (Done::Deleted, DeliveryStatus::Canceled)] {
