@@ -26,6 +26,9 @@ const BROKEN_MS: i64 = 5_000;
 const SLOW_MS: i64 = 1_000;
 /// Longest hold of our own making, milliseconds.
 const HOLD_MAX_MS: i64 = 5 * 60 * 1000;
+/// …while this router reaches nobody at all, which is its own trouble rather than theirs: soon after that ends all goes
+/// on. Milliseconds, with its jitter less than 10 s.
+const CUT_OFF_MAX_MS: i64 = 8_000;
 /// Longest hold that an endpoint may ask for by `Retry-After`, milliseconds.
 pub(super) const ASKED_MAX_MS: i64 = 60 * 60 * 1000;
 /// So long after it opened, what is claimed was claimed after the hold was written, milliseconds.
@@ -39,6 +42,10 @@ pub(super) struct Heard {
     pub success: bool,
     /// It asked to be sent less: 429, 503, or any failure with `Retry-After`.
     pub slow_down: bool,
+    /// Whether its host was reached, where that can be told.
+    pub reached: Option<bool>,
+    /// Whether this router reaches nobody: [`super::lanes::Lanes`] knows.
+    pub cut_off: bool,
     /// Not before this time, Unix milliseconds.
     pub wish: Option<i64>,
     /// The step of the hold, when this was the one attempt of a held lane.
@@ -231,7 +238,11 @@ impl Breaker {
 /// A pause of our own making, milliseconds.
 fn grown(heard: &Heard, step: u32) -> i64 {
     let first = if heard.slow_down { SLOW_MS } else { BROKEN_MS };
-    let whole = first.saturating_mul(1_i64 << step.min(20)).min(HOLD_MAX_MS);
+    let whole = first.saturating_mul(1_i64 << step.min(20)).min(if heard.cut_off {
+        CUT_OFF_MAX_MS
+    } else {
+        HOLD_MAX_MS
+    });
     let part = 1.0 + JITTER * (heard.spread.clamp(0.0, 1.0) * 2.0 - 1.0);
     (whole as f64 * part) as i64
 }
@@ -253,7 +264,16 @@ mod tests {
     const FULL: u32 = 16;
 
     fn heard(success: bool, now: i64) -> Heard {
-        Heard { success, slow_down: false, wish: None, probe: None, now, spread: 0.5 }
+        Heard {
+            success,
+            slow_down: false,
+            reached: None,
+            cut_off: false,
+            wish: None,
+            probe: None,
+            now,
+            spread: 0.5,
+        }
     }
 
     fn held(judged: Judged) -> Option<(i64, u32)> {
@@ -310,6 +330,8 @@ mod tests {
             step = next;
         }
         assert_eq!(pauses, [10, 20, 40, 80, 160, 300, 300, 300]);
+        let ours = Heard { probe: Some(step), cut_off: true, ..heard(false, 0) };
+        assert_eq!(held(breaker.hear(&ours, FULL)), Some((CUT_OFF_MAX_MS, step + 1)));
         let judged = breaker.hear(&Heard { probe: Some(step), ..heard(true, 0) }, FULL);
         assert_eq!((judged.hold, judged.change), (Some(Holding::Lift), Some(Change::Closed)));
         assert!(breaker.is_good());
@@ -387,7 +409,7 @@ mod tests {
         fn any_story(story: Vec<(bool, bool, Option<i64>, Option<u32>, i64, f64)>, full: u32) {
             let mut breaker = Breaker::default();
             for (success, slow_down, wish, probe, now, spread) in story {
-                let judged = breaker.hear(&Heard { success, slow_down, wish, probe, now, spread }, full);
+                let judged = breaker.hear(&Heard { slow_down, wish, probe, spread, ..heard(success, now) }, full);
                 if let Some((until, _)) = held(judged) {
                     proptest::prop_assert!(!success && until >= now);
                     proptest::prop_assert!(until <= now.saturating_add(ASKED_MAX_MS));

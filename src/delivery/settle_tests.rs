@@ -49,6 +49,7 @@ fn verdict(success: bool, at: i64) -> Verdict {
         stop: None,
         excused: false,
         sent_again: false,
+        reached: Some(true),
         word: "x",
     }
 }

@@ -60,9 +60,11 @@ impl Worker {
         let heard = Heard {
             success: verdict.success,
             slow_down: asks && !verdict.success,
+            reached: verdict.reached,
             wish: verdict.not_before,
             probe: leased.probe,
             now: self.now(leased),
+            cut_off: false,
             spread: seed(delivery.id, delivery.attempts),
         };
         let judged = self.lanes.hear(leased.lane, &heard);
