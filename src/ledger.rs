@@ -340,7 +340,8 @@ impl Deciding {
         };
         let event = decision.happened.as_ref().map(|happened| {
             let event = fanout::event(&making, EventId(self.clock.id()), &change.payment, happened);
-            commit.deliveries = fanout::deliveries(&making, &event, || DeliveryId(self.clock.id()));
+            commit.deliveries =
+                fanout::deliveries(&making, &change.payment, &event, || DeliveryId(self.clock.id()));
             commit
                 .tallies
                 .push(Tally { key: format!("event.{}.{}", event.state.word(), integration.provider), by: 1 });

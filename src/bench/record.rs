@@ -133,6 +133,7 @@ impl<'a> Sample<'a> {
             replayed_by: None,
             last_status: None,
             last_error: None,
+            after: 1,
             created_at: self.at,
             updated_at: self.at,
         }

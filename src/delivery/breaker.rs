@@ -26,8 +26,13 @@ const BROKEN_MS: i64 = 5_000;
 const SLOW_MS: i64 = 1_000;
 /// Longest hold of our own making, milliseconds.
 const HOLD_MAX_MS: i64 = 5 * 60 * 1000;
+/// …while this router reaches nobody at all, which is its own trouble rather than theirs: soon after that ends all goes
+/// on. Milliseconds, with its jitter less than 10 s.
+const CUT_OFF_MAX_MS: i64 = 8_000;
 /// Longest hold that an endpoint may ask for by `Retry-After`, milliseconds.
 pub(super) const ASKED_MAX_MS: i64 = 60 * 60 * 1000;
+/// So long after it opened, what is claimed was claimed after the hold was written, milliseconds.
+const WRITTEN_MS: i64 = 5_000;
 /// Part of a hold by which it may be shorter or longer: endpoints that broke together are not tried together.
 const JITTER: f64 = 0.2;
 
@@ -37,6 +42,10 @@ pub(super) struct Heard {
     pub success: bool,
     /// It asked to be sent less: 429, 503, or any failure with `Retry-After`.
     pub slow_down: bool,
+    /// Whether its host was reached, where that can be told.
+    pub reached: Option<bool>,
+    /// Whether this router reaches nobody: [`super::lanes::Lanes`] knows.
+    pub cut_off: bool,
     /// Not before this time, Unix milliseconds.
     pub wish: Option<i64>,
     /// The step of the hold, when this was the one attempt of a held lane.
@@ -64,7 +73,7 @@ pub(super) enum Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Closed,
-    Open { until: i64 },
+    Open { since: i64, until: i64 },
     Ramp { at_once: u32 },
 }
 
@@ -119,7 +128,16 @@ impl Breaker {
 
     /// Whether it opened, and this time has not passed yet.
     pub fn is_open(&self, now: i64) -> bool {
-        matches!(self.state, State::Open { until } if now < until)
+        matches!(self.state, State::Open { until, .. } if now < until)
+    }
+
+    /// Something of the lane was claimed now that is no try of a held one: so the store does not hold it, and somebody
+    /// else (another router, or a person) lifted what this one had made it hold. Judged anew from here; nothing of it may
+    /// be under way, or what opened it may still have to be written.
+    pub fn is_not_held(&mut self, now: i64) {
+        if matches!(self.state, State::Open { since, .. } if now >= since.saturating_add(WRITTEN_MS)) {
+            *self = Breaker { worked: self.worked, last_worked: self.last_worked, ..Breaker::default() };
+        }
     }
 
     /// Learns what became of an attempt. `full`: how many are under way at once when all is well.
@@ -127,10 +145,11 @@ impl Breaker {
         self.count(heard);
         match (heard.success, heard.probe) {
             (true, Some(step)) => self.recover(step, full),
-            (true, None) => self.go_on(full),
+            (true, None) => self.go_on(heard.now, full),
+            (false, Some(step)) if says_when(heard) => self.open(heard, step),
             (false, Some(step)) => self.open(heard, step.saturating_add(1)),
             (false, None) => match self.state {
-                State::Open { until } if heard.now < until => self.longer(heard, until),
+                State::Open { since, until } if heard.now < until => self.longer(heard, since, until),
                 _ if heard.slow_down || self.is_too_much() => self.open(heard, self.step),
                 _ => Judged::default(),
             },
@@ -167,23 +186,22 @@ impl Breaker {
     }
 
     fn open(&mut self, heard: &Heard, step: u32) -> Judged {
-        let first = if heard.slow_down { SLOW_MS } else { BROKEN_MS };
-        let whole = first.saturating_mul(1_i64 << step.min(20)).min(HOLD_MAX_MS);
-        let part = 1.0 + JITTER * (heard.spread.clamp(0.0, 1.0) * 2.0 - 1.0);
-        let until = heard.now.saturating_add((whole as f64 * part) as i64).max(asked(heard));
+        let until =
+            if says_when(heard) { asked(heard) } else { heard.now.saturating_add(grown(heard, step)) };
         let was_open = heard.probe.is_some() || matches!(self.state, State::Open { .. });
-        *self = Breaker { state: State::Open { until }, step, worked: self.worked, ..Breaker::default() };
+        let state = State::Open { since: heard.now, until };
+        *self = Breaker { state, step, worked: self.worked, ..Breaker::default() };
         let opened = Change::Opened { until, slow_down: heard.slow_down };
         Judged { hold: Some(Holding::Until { until, step }), change: (!was_open).then_some(opened) }
     }
 
     /// One more failure of those that were under way when it opened: at most a wish for a longer hold.
-    fn longer(&mut self, heard: &Heard, until: i64) -> Judged {
+    fn longer(&mut self, heard: &Heard, since: i64, until: i64) -> Judged {
         let asked = asked(heard);
         if asked <= until {
             return Judged::default();
         }
-        self.state = State::Open { until: asked };
+        self.state = State::Open { since, until: asked };
         Judged { hold: Some(Holding::Until { until: asked, step: self.step }), change: None }
     }
 
@@ -198,12 +216,15 @@ impl Breaker {
         Judged { hold: Some(Holding::Lift), change: Some(Change::Closed) }
     }
 
-    fn go_on(&mut self, full: u32) -> Judged {
-        if let State::Ramp { at_once } = self.state {
-            self.state = State::Ramp { at_once: at_once.saturating_add(1) };
-            if at_once.saturating_add(1) >= full {
-                self.close();
+    fn go_on(&mut self, now: i64, full: u32) -> Judged {
+        match self.state {
+            State::Ramp { at_once } if at_once.saturating_add(1) < full => {
+                self.state = State::Ramp { at_once: at_once.saturating_add(1) };
             }
+            State::Ramp { .. } => self.close(),
+            // What succeeds after it is no try of a held lane: somebody else lifted the hold.
+            State::Open { until, .. } if now >= until => self.close(),
+            State::Open { .. } | State::Closed => {}
         }
         Judged::default()
     }
@@ -212,6 +233,23 @@ impl Breaker {
         self.state = State::Closed;
         self.step = 0;
     }
+}
+
+/// A pause of our own making, milliseconds.
+fn grown(heard: &Heard, step: u32) -> i64 {
+    let first = if heard.slow_down { SLOW_MS } else { BROKEN_MS };
+    let whole = first.saturating_mul(1_i64 << step.min(20)).min(if heard.cut_off {
+        CUT_OFF_MAX_MS
+    } else {
+        HOLD_MAX_MS
+    });
+    let part = 1.0 + JITTER * (heard.spread.clamp(0.0, 1.0) * 2.0 - 1.0);
+    (whole as f64 * part) as i64
+}
+
+/// Whether it says when it wants to be asked again: then no pause of our own making grows.
+fn says_when(heard: &Heard) -> bool {
+    asked(heard) > heard.now
 }
 
 /// The time before which it does not want to be asked, within what is heeded.
@@ -226,7 +264,16 @@ mod tests {
     const FULL: u32 = 16;
 
     fn heard(success: bool, now: i64) -> Heard {
-        Heard { success, slow_down: false, wish: None, probe: None, now, spread: 0.5 }
+        Heard {
+            success,
+            slow_down: false,
+            reached: None,
+            cut_off: false,
+            wish: None,
+            probe: None,
+            now,
+            spread: 0.5,
+        }
     }
 
     fn held(judged: Judged) -> Option<(i64, u32)> {
@@ -283,6 +330,8 @@ mod tests {
             step = next;
         }
         assert_eq!(pauses, [10, 20, 40, 80, 160, 300, 300, 300]);
+        let ours = Heard { probe: Some(step), cut_off: true, ..heard(false, 0) };
+        assert_eq!(held(breaker.hear(&ours, FULL)), Some((CUT_OFF_MAX_MS, step + 1)));
         let judged = breaker.hear(&Heard { probe: Some(step), ..heard(true, 0) }, FULL);
         assert_eq!((judged.hold, judged.change), (Some(Holding::Lift), Some(Change::Closed)));
         assert!(breaker.is_good());
@@ -318,12 +367,49 @@ mod tests {
         assert_eq!(held(breaker.hear(&slow(Some(9_000)), FULL)), Some((9_000, 0)), "the latest wish counts");
     }
 
+    #[test]
+    fn a_wish_that_is_repeated_does_not_grow() {
+        let mut breaker = Breaker::default();
+        let slow = |wish, step| Heard { slow_down: true, wish, probe: Some(step), ..heard(false, 0) };
+        for step in [0, 0, 0, 7] {
+            assert_eq!(held(breaker.hear(&slow(Some(5_000), step), FULL)), Some((5_000, step)));
+        }
+        // One that does not say when is left alone for longer each time.
+        assert_eq!(held(breaker.hear(&slow(None, 2), FULL)), Some((SLOW_MS << 3, 3)));
+    }
+
+    #[test]
+    fn what_somebody_else_lifted_is_judged_anew() {
+        let opened = || {
+            let mut breaker = Breaker::default();
+            breaker.hear(&Heard { probe: Some(5), ..heard(false, 0) }, FULL);
+            breaker
+        };
+        let next = |mut breaker: Breaker, now| {
+            (0..IN_A_ROW_DOUBTED).find_map(|_| held(breaker.hear(&heard(false, now), FULL)))
+        };
+        let (soon, later, long_after) = (WRITTEN_MS - 1, WRITTEN_MS, HOLD_MAX_MS * 2);
+        for (now, step) in [(soon, None), (later, Some(0)), (long_after, Some(0))] {
+            let mut breaker = opened();
+            breaker.is_not_held(now);
+            assert_eq!(next(breaker, now).map(|(_, step)| step), step, "{now}");
+        }
+        // A success says the same, once the hold is over.
+        for (now, step) in [(later, None), (long_after, Some(0))] {
+            let mut breaker = opened();
+            breaker.hear(&heard(true, now), FULL);
+            breaker.hear(&heard(false, now), FULL);
+            breaker.hear(&heard(false, now), FULL);
+            assert_eq!(next(breaker, now).map(|(_, step)| step), step, "{now}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn any_story(story: Vec<(bool, bool, Option<i64>, Option<u32>, i64, f64)>, full: u32) {
             let mut breaker = Breaker::default();
             for (success, slow_down, wish, probe, now, spread) in story {
-                let judged = breaker.hear(&Heard { success, slow_down, wish, probe, now, spread }, full);
+                let judged = breaker.hear(&Heard { slow_down, wish, probe, spread, ..heard(success, now) }, full);
                 if let Some((until, _)) = held(judged) {
                     proptest::prop_assert!(!success && until >= now);
                     proptest::prop_assert!(until <= now.saturating_add(ASKED_MAX_MS));

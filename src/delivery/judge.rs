@@ -5,7 +5,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
-use super::outbound::{Failure, Outcome, harmless};
+use super::outbound::{Failure, FailureKind, Outcome, harmless};
 use crate::domain::config::Success;
 use crate::limits;
 
@@ -42,6 +42,8 @@ pub struct Verdict {
     /// It was sent a second time, on a fresh connection: the one that had been kept open died before a byte of the
     /// answer came.
     pub sent_again: bool,
+    /// Whether its host was reached; `None` where that can't be told (no answer came, or nothing was sent on purpose).
+    pub reached: Option<bool>,
     /// A word for the metrics: `success`, the status's class, or the kind of failure.
     pub word: &'static str,
 }
@@ -79,7 +81,16 @@ pub fn judge(outcome: &Outcome, rule: Success, at: i64) -> Verdict {
         stop: stop(success, outcome),
         excused: outcome.status.is_none() && outcome.failure.as_ref().is_some_and(Failure::is_excused),
         sent_again: outcome.sent_again,
+        reached: reached(outcome),
         word: metric_word(success, outcome),
+    }
+}
+
+fn reached(outcome: &Outcome) -> Option<bool> {
+    match (outcome.status, outcome.failure.as_ref().map(|failure| failure.kind)) {
+        (Some(_), _) => Some(true),
+        (None, Some(FailureKind::Dns | FailureKind::Connect | FailureKind::ConnectTimeout)) => Some(false),
+        _ => None,
     }
 }
 
@@ -171,7 +182,6 @@ fn metric_word(success: bool, outcome: &Outcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::outbound::{Failure, FailureKind};
 
     fn answer(status: u16, headers: &[(&str, &str)]) -> Outcome {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

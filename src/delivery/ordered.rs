@@ -16,9 +16,10 @@ const AGAIN_MS: i64 = 5_000;
 /// …and at the latest while it waits for its own next attempt, milliseconds.
 const AGAIN_MAX_MS: i64 = 10 * 60 * 1000;
 
-/// The order of a payment's events.
-fn place(delivery: &Delivery) -> (i64, EventId) {
-    (delivery.created_at, delivery.event)
+/// The order of a payment's events: that of the payment's changes. Times are those of the routers that took the events,
+/// and only tell of records that know no such order.
+fn place(delivery: &Delivery) -> (u64, i64, EventId) {
+    (delivery.after, delivery.created_at, delivery.event)
 }
 
 /// Whether a delivery stands in the row: its first round, without a wish of a person.

@@ -29,6 +29,7 @@ fn fresh() -> Delivery {
         replayed_by: None,
         last_status: None,
         last_error: None,
+        after: 0,
         created_at: T0,
         updated_at: T0,
     }
@@ -48,6 +49,7 @@ fn verdict(success: bool, at: i64) -> Verdict {
         stop: None,
         excused: false,
         sent_again: false,
+        reached: Some(true),
         word: "x",
     }
 }

@@ -31,6 +31,24 @@ impl Worker {
         }
     }
 
+    /// Whether the endpoint was given another URL while the attempt was under way: what the old one did says nothing
+    /// of the new one then. Only looked at where it matters; as late as what is known of endpoints here.
+    pub(super) async fn is_elsewhere(
+        &self,
+        leased: &Leased,
+        tried: &EndpointView,
+        verdict: &Verdict,
+    ) -> bool {
+        if verdict.success && leased.probe.is_none() {
+            return false;
+        }
+        let endpoint = &tried.endpoint;
+        match self.parts.endpoints.get(endpoint.merchant, endpoint.id).await {
+            Ok(view) => view.is_some_and(|view| view.endpoint.url != endpoint.url),
+            Err(_) => false,
+        }
+    }
+
     /// What becomes of the hold on the lane after an attempt.
     pub(super) fn after(&self, leased: &Leased, delivery: &Delivery, verdict: &Verdict) -> Option<Holding> {
         if verdict.excused {
@@ -42,9 +60,11 @@ impl Worker {
         let heard = Heard {
             success: verdict.success,
             slow_down: asks && !verdict.success,
+            reached: verdict.reached,
             wish: verdict.not_before,
             probe: leased.probe,
             now: self.now(leased),
+            cut_off: false,
             spread: seed(delivery.id, delivery.attempts),
         };
         let judged = self.lanes.hear(leased.lane, &heard);

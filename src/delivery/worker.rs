@@ -25,7 +25,7 @@ use crate::clock::SharedClock;
 use crate::domain::ids::MerchantId;
 use crate::domain::job::Job;
 use crate::quiet::LogGate;
-use crate::store::{Fence, Material, Settle, SettleEnd, Store, StoreError};
+use crate::store::{Fence, Holding, Material, Settle, SettleEnd, Store, StoreError};
 
 /// When a job that took longer than its lease is run again.
 const JOB_TIMEOUT_AGAIN_MS: u64 = 30_000;
@@ -186,6 +186,7 @@ impl Worker {
     /// Settles; while the store is not available, again and again until the lease ends: a result that is not written
     /// means an event sent twice.
     pub(super) async fn write(&self, leased: &Leased, settle: Settle) -> Result<(), StoreError> {
+        let hold = settle.hold;
         loop {
             match self.parts.store.settle(settle.clone()).await {
                 Err(error @ StoreError::Unavailable(_)) => {
@@ -198,10 +199,23 @@ impl Worker {
                 other => {
                     if other.is_ok() {
                         self.errors.store(0, Ordering::Relaxed);
+                        self.wake_if_free(leased, hold);
                     }
                     return other;
                 }
             }
+        }
+    }
+
+    /// What waits in a lane that is held no longer can be taken at once: nothing else says so.
+    fn wake_if_free(&self, leased: &Leased, hold: Option<Holding>) {
+        let is_free = match hold {
+            None => false,
+            Some(Holding::Lift) => true,
+            Some(Holding::Until { until, .. }) => until <= self.now(leased),
+        };
+        if is_free {
+            self.wake();
         }
     }
 

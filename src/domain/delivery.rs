@@ -108,10 +108,18 @@ pub struct Delivery {
     /// Error of the last attempt.
     #[serde(default)]
     pub last_error: Option<String>,
+    /// The payment's version that the event changed: the order of a payment's events, which no router's clock can
+    /// upset. 0 of the first, and of records that were made before this was kept.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub after: u64,
     /// Unix milliseconds: when the event happened.
     pub created_at: i64,
     /// Unix milliseconds.
     pub updated_at: i64,
+}
+
+fn is_first(after: &u64) -> bool {
+    *after == 0
 }
 
 /// One HTTP request to an endpoint.

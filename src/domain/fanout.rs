@@ -45,8 +45,14 @@ pub fn event(making: &Making<'_>, id: EventId, payment: &Payment, happened: &Hap
     }
 }
 
-/// Its deliveries: `held` where the endpoint is off. `id` gives fresh ids.
-pub fn deliveries(making: &Making<'_>, event: &Event, mut id: impl FnMut() -> DeliveryId) -> Vec<Delivery> {
+/// Its deliveries: `held` where the endpoint is off. `payment` is at the version that the event changes; `id` gives
+/// fresh ids.
+pub fn deliveries(
+    making: &Making<'_>,
+    payment: &Payment,
+    event: &Event,
+    mut id: impl FnMut() -> DeliveryId,
+) -> Vec<Delivery> {
     let wanted =
         making.config.endpoints.iter().filter(|endpoint| endpoint.wants(event.state, making.integration));
     wanted
@@ -70,6 +76,7 @@ pub fn deliveries(making: &Making<'_>, event: &Event, mut id: impl FnMut() -> De
             replayed_by: None,
             last_status: None,
             last_error: None,
+            after: payment.version,
             created_at: event.created_at,
             updated_at: event.created_at,
         })

@@ -400,7 +400,8 @@ impl Payments {
         if payment.state == State::Pending {
             let happened = Happened { state: EventState::Pending, amount: payment.amount, refund: None };
             let event = fanout::event(&making, EventId(self.ledger.clock.id()), payment, &happened);
-            commit.deliveries = fanout::deliveries(&making, &event, || DeliveryId(self.ledger.clock.id()));
+            commit.deliveries =
+                fanout::deliveries(&making, payment, &event, || DeliveryId(self.ledger.clock.id()));
             commit.tallies.push(Tally { key: format!("event.pending.{}", payment.provider), by: 1 });
             commit.events.push(event);
             Lease::write(&*self.ledger.hand_over, &mut commit);

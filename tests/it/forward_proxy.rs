@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// How it behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub type Asked = (String, Option<String>);
 struct Shared {
     mode: Mutex<Mode>,
     asked: Mutex<Vec<Asked>>,
+    arrived: Notify,
 }
 
 /// The proxy. It ends when it is dropped.
@@ -44,7 +46,11 @@ impl ForwardProxy {
     pub async fn start() -> ForwardProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { mode: Mutex::new(Mode::Work), asked: Mutex::default() });
+        let shared = Arc::new(Shared {
+            mode: Mutex::new(Mode::Work),
+            asked: Mutex::default(),
+            arrived: Notify::new(),
+        });
         let serving = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -58,6 +64,17 @@ impl ForwardProxy {
     /// From now on it behaves so.
     pub fn set(&self, mode: Mode) {
         *self.shared.mode.lock().unwrap() = mode;
+    }
+
+    /// Waits until it was asked so often.
+    pub async fn wait_for(&self, count: usize) {
+        loop {
+            let arrived = self.shared.arrived.notified();
+            if self.asked().len() >= count {
+                return;
+            }
+            arrived.await;
+        }
     }
 
     /// What it was asked so far.
@@ -79,6 +96,7 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     let line = head.lines().next()?.to_owned();
     let credentials = head.lines().find_map(|line| line.strip_prefix("Proxy-Authorization: "));
     shared.asked.lock().unwrap().push((line.clone(), credentials.map(str::to_owned)));
+    shared.arrived.notify_waiters();
     match mode {
         Mode::Work => {
             let target = line.strip_prefix("CONNECT ")?.strip_suffix(" HTTP/1.1")?.to_owned();

@@ -139,6 +139,7 @@ fn delivery(event: &Event) -> Delivery {
         replayed_by: None,
         last_status: None,
         last_error: None,
+        after: 0,
         created_at: event.created_at,
         updated_at: event.created_at,
     }

@@ -22,6 +22,9 @@ use crate::store::Fence;
 use gate::{Gate, is_suspect, make_room};
 pub(super) use room::Room;
 
+/// A router that reached none of so many hosts, and no other since, is cut off itself.
+const UNREACHED: usize = 3;
+
 /// How many places there are.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -92,6 +95,8 @@ struct State {
     behind: HashSet<Lane>,
     hosts: HashMap<Arc<str>, Host>,
     in_hand: HashMap<Fence, InHand>,
+    /// Hosts that were not reached since one was: some of them, at the most [`UNREACHED`].
+    unreached: HashSet<Arc<str>>,
     suspects: usize,
     /// Turns at what is scarce.
     turn: usize,
@@ -186,10 +191,12 @@ impl Lanes {
     /// Learns what became of an attempt.
     pub fn hear(&self, lane: Lane, heard: &Heard) -> Judged {
         let mut state = self.state();
+        let state = &mut *state;
         let per_lane = self.limits.per_lane;
         let Some(gate) = state.gates.get_mut(&lane) else { return Judged::default() };
         let full = gate.own.unwrap_or(per_lane);
-        let judged = gate.breaker.hear(heard, full);
+        let cut_off = is_cut_off(&mut state.unreached, gate.host.as_ref(), heard.reached);
+        let judged = gate.breaker.hear(&Heard { cut_off, ..*heard }, full);
         let special = gate.is_special();
         state.note_special(lane, special);
         judged
@@ -306,6 +313,9 @@ impl State {
         if gate.pace.as_mut().is_some_and(|pace| !pace.take(now)) {
             return Err(Refusal::Pace);
         }
+        if !probe && gate.busy == 0 {
+            gate.breaker.is_not_held(now);
+        }
         gate.busy = gate.busy.saturating_add(1);
         self.suspects = self.suspects.saturating_add(usize::from(suspect));
         self.host_takes(host.as_ref());
@@ -406,6 +416,18 @@ impl State {
         }
         self.gates.get_mut(&lane).is_some_and(|gate| gate.behind || gate.room(limits.per_lane, now) == 0)
     }
+}
+
+/// Notes whether a host was reached; gives whether this router reaches nobody.
+fn is_cut_off(unreached: &mut HashSet<Arc<str>>, host: Option<&Arc<str>>, reached: Option<bool>) -> bool {
+    match (reached, host) {
+        (Some(true), _) => unreached.clear(),
+        (Some(false), Some(host)) if unreached.len() < UNREACHED => {
+            unreached.insert(Arc::clone(host));
+        }
+        _ => {}
+    }
+    unreached.len() >= UNREACHED
 }
 
 impl Drop for Place {

@@ -23,7 +23,7 @@ fn refused(taken: Result<Place, Refusal>) -> Refusal {
 }
 
 fn heard(success: bool, probe: Option<u32>) -> Heard {
-    Heard { success, slow_down: false, wish: None, probe, now: 0, spread: 0.5 }
+    Heard { success, slow_down: false, reached: None, cut_off: false, wish: None, probe, now: 0, spread: 0.5 }
 }
 
 /// An endpoint that works.
@@ -158,6 +158,50 @@ fn a_lane_that_recovers_has_few_places() {
         good(&lanes, lane(1), 2);
     }
     assert_eq!(lanes.room(0).lanes, HashMap::new());
+}
+
+#[test]
+fn what_is_claimed_while_nothing_is_under_way_is_not_held() {
+    const LATER: i64 = 10_000;
+    let lanes = Lanes::new(LIMITS);
+    let merchant = MerchantId(Uuid::from_u128(9));
+    let failed = |probe| lanes.hear(lane(1), &Heard { now: LATER, ..heard(false, probe) }).hold;
+    let probe = lanes.admit(lane(1), merchant, fence(1), true, 0).unwrap();
+    lanes.hear(lane(1), &heard(false, Some(5)));
+    // While what opened it is under way, its hold may still have to be written.
+    let beside = lanes.admit(lane(1), merchant, fence(2), false, LATER).unwrap();
+    assert!((0..9).all(|_| failed(None).is_none()));
+    drop((probe, beside));
+    let another = lanes.admit(lane(1), merchant, fence(3), true, LATER).unwrap();
+    assert!((0..9).all(|_| failed(None).is_none()), "that is one of a held lane");
+    drop(another);
+    let _usual = lanes.admit(lane(1), merchant, fence(4), false, LATER).unwrap();
+    let holds: Vec<_> = (0..3).map(|_| failed(None)).collect();
+    let until = LATER + 5_000;
+    assert_eq!(holds, [None, None, Some(crate::store::Holding::Until { until, step: 0 })]);
+}
+
+#[test]
+fn a_router_that_reaches_nobody_blames_nobody() {
+    const LONG: i64 = 160_000;
+    let lanes = Lanes::new(LIMITS);
+    let hold = |n: u128, host: &str, reached: bool| {
+        let (token, lane) = (u64::try_from(n).unwrap(), lane(n));
+        let _place = lanes.admit(lane, MerchantId(Uuid::from_u128(9)), fence(token), true, 0).unwrap();
+        lanes.learn(lane, fence(token), &own(None, None, Some(host)), 0).unwrap();
+        let heard = Heard { reached: Some(reached), ..heard(false, Some(4)) };
+        match lanes.hear(lane, &heard).hold {
+            Some(crate::store::Holding::Until { until, .. }) => until,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(hold(1, "a.example", false), LONG);
+    assert_eq!(hold(2, "a.example", false), LONG, "one host may be down");
+    assert_eq!(hold(3, "b.example", false), LONG);
+    assert_eq!(hold(4, "c.example", false), 8_000, "three are not: it is us");
+    assert_eq!(hold(1, "a.example", false), 8_000);
+    assert_eq!(hold(5, "d.example", true), LONG, "somebody answers");
+    assert_eq!(hold(4, "c.example", false), LONG);
 }
 
 #[test]

@@ -258,7 +258,7 @@ impl Outbound {
             let head = self.head(request, identity, &ways, twice.then_some(&mut outcome.sent_again));
             let answer = match tokio::time::timeout(timeout, head).await {
                 Ok(answer) => answer,
-                Err(_) => Err(match waits_for() {
+                Err(_) => Err(match waits_for().filter(|_| !is_on_its_way(&ways)) {
                     Some(words) => Failure::new(FailureKind::Proxy, words),
                     None => Failure::no_answer(timeout),
                 }),
@@ -384,6 +384,13 @@ impl Asking {
         }
         Ok(response)
     }
+}
+
+/// Whether a connection was chosen for a request, of which the second way is the later one. It need not be the one that
+/// was being made for it: another may have become free first, and then nobody says that the wait for the forward proxy
+/// is over.
+fn is_on_its_way([first, second]: &[Arc<Way>; 2]) -> bool {
+    if second.is_begun() { second.is_chosen() } else { first.is_chosen() }
 }
 
 /// Reads at most `max` bytes; dropping the rest closes the connection.

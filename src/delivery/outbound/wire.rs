@@ -190,6 +190,16 @@ impl Way {
         let _ = self.connection.set(connection);
     }
 
+    /// Whether it was begun.
+    pub fn is_begun(&self) -> bool {
+        self.connection.get().is_some()
+    }
+
+    /// Whether a connection is chosen.
+    pub fn is_chosen(&self) -> bool {
+        self.connection.get().is_some_and(|connection| connection.connection_metadata().is_some())
+    }
+
     /// The address that the request went to, once a connection is chosen.
     pub fn remote(&self) -> Option<IpAddr> {
         self.wire().and_then(|wire| wire.remote())

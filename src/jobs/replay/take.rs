@@ -156,6 +156,7 @@ impl Replayer {
             replayed_by: None,
             last_status: None,
             last_error: None,
+            after: 0,
             created_at: event.created_at,
             updated_at: event.created_at,
         };

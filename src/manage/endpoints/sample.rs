@@ -90,6 +90,7 @@ fn delivery_of(event: &Event, endpoint: &Endpoint, id: DeliveryId) -> Delivery {
         replayed_by: None,
         last_status: None,
         last_error: None,
+        after: 0,
         created_at: event.created_at,
         updated_at: event.created_at,
     }

@@ -8,7 +8,7 @@ use kassir::delivery::signature::{SigningKey, verify};
 use kassir::delivery::{EndpointView, LiveKey};
 use kassir::domain::config::Success;
 use kassir::domain::ids::DeliveryId;
-use kassir::domain::{Delivery, DeliveryStatus};
+use kassir::domain::{Delivery, DeliveryStatus, Lane};
 use kassir_providers::Secret;
 use tokio::sync::Notify;
 
@@ -144,6 +144,37 @@ async fn an_answer_is_judged_by_the_rule_that_held_when_it_was_asked_for() {
     let attempt = &case.world.attempts(case.first).await[0];
     let words = "the answer is 204; this endpoint's success is 200 exactly";
     assert_eq!((attempt.status, attempt.error.as_deref()), (Some(204), Some(words)));
+}
+
+#[tokio::test]
+async fn a_late_answer_of_the_old_url_does_not_hold_the_new_one() {
+    let case = Case::run(Done::Moved, 503).await;
+    let lane = Lane::Endpoint(case.after.endpoint.id);
+    let holds = case.world.store.holds(case.world.shop.merchant, &[lane]).await.unwrap();
+    assert!(holds.is_empty(), "{holds:?}");
+    case.world.worker.run_until_idle().await.unwrap();
+    assert_eq!(case.world.load(case.second).await.status, DeliveryStatus::Delivered);
+    assert_eq!(case.world.load(case.first).await.attempts, 1, "it was an attempt all the same");
+}
+
+/// Taken by routers whose clocks differ.
+#[tokio::test]
+async fn the_order_of_a_payments_events_is_that_of_its_changes() {
+    let world = world().await;
+    let subscriber = Subscriber::http().await;
+    subscriber.script([Act::status(500)]);
+    let mut view = world.endpoint(&subscriber.url("/"));
+    view.endpoint.ordered = true;
+    world.endpoints.put(view.clone());
+    let succeeded = world.queue_after(&view, 1, 2_000).await;
+    world.worker.run_until_idle().await.unwrap();
+    let refunded = world.queue_after(&view, 2, 1_000).await;
+    world.worker.run_until_idle().await.unwrap();
+    assert_eq!(subscriber.seen().len(), 1, "it waits for the one before");
+    world.go_to_next(succeeded).await;
+    let sent: Vec<String> =
+        subscriber.seen().iter().map(|seen| seen.header("kassir-delivery").to_owned()).collect();
+    assert_eq!(sent, [succeeded, succeeded, refunded].map(|id| id.to_string()));
 }
 
 #[tokio::test]

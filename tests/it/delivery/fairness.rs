@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kassir::delivery::schedule::{Schedule, Stand, seed};
-use kassir::delivery::{DeliveryConfig, EndpointView};
+use kassir::delivery::{DeliveryConfig, EndpointSource as _, EndpointView};
 use kassir::domain::ids::DeliveryId;
-use kassir::domain::{Delivery, DeliveryStatus, Event};
-use kassir::store::Commit;
+use kassir::domain::{Delivery, DeliveryStatus, Event, Lane};
+use kassir::store::{Commit, Holding};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::world::{World, world, world_with};
 use crate::size::size;
@@ -109,6 +109,77 @@ async fn a_hold_is_kept_by_all_routers_and_over_a_restart() {
     world.clock.advance(6 * SECOND);
     third.run_until_idle().await.unwrap();
     assert_eq!(status(&world, &ids, DeliveryStatus::Delivered).await, 40);
+}
+
+/// Where the one try of a held lane goes to the old URL while a person gives the endpoint another one.
+#[tokio::test]
+async fn the_old_urls_last_try_says_nothing_of_the_new_one() {
+    for (old_says, new_says) in [(500, 200), (200, 503)] {
+        let world = world().await;
+        let (old, new) = (Subscriber::http().await, Subscriber::http().await);
+        let ids = broken(&world, &old, PER_LANE + 4).await;
+        let (merchant, endpoint) = (world.shop.merchant, world.load(ids[0]).await.endpoint);
+        let mut view = world.endpoints.get(merchant, endpoint).await.unwrap().unwrap().as_ref().clone();
+        // Time enough for what is done meanwhile.
+        view.endpoint.timeout_s = Some(30);
+        world.endpoints.put(view.clone());
+        let gate = Arc::new(Notify::new());
+        old.script([Act::Gate(Arc::clone(&gate), old_says)]);
+        world.clock.advance(7 * SECOND);
+        let worker = Arc::clone(&world.worker);
+        let trying = tokio::spawn(async move { worker.step().await.unwrap() });
+        tokio::time::timeout(PATIENCE, old.wait_for(PER_LANE + 1)).await.unwrap();
+
+        view.endpoint.url = new.url("/moved");
+        world.endpoints.put(view);
+        world.store.hold(merchant, Lane::Endpoint(endpoint), Holding::Lift).await.unwrap();
+        new.script(std::iter::repeat_n(Act::status(new_says), 2 * PER_LANE));
+        world.worker.step().await.unwrap();
+        assert!(new.seen().len() >= 3, "what waited goes at once");
+        gate.notify_one();
+        trying.await.unwrap();
+        let holds = world.store.holds(merchant, &[Lane::Endpoint(endpoint)]).await.unwrap();
+        assert_eq!(holds.is_empty(), new_says == 200, "{old_says} {new_says}: {holds:?}");
+    }
+}
+
+/// By a person's sample event, or by another router: this one does not hear of it.
+#[tokio::test]
+async fn an_endpoint_that_somebody_else_let_go_is_held_again_when_it_fails() {
+    let world = world().await;
+    let subscriber = Subscriber::http().await;
+    let asks = Act::answer(503, &[("retry-after", "3600")], "");
+    subscriber.script([asks].into_iter().chain(std::iter::repeat_n(Act::status(500), 100)));
+    let view = world.endpoint(&subscriber.url("/"));
+    queue_many(&world, &view, 100).await;
+    world.worker.run_until_idle().await.unwrap();
+    assert_eq!(subscriber.seen().len(), PER_LANE);
+    world.clock.advance(20 * SECOND);
+    assert_eq!(world.worker.run_until_idle().await.unwrap(), 0);
+    let lane = Lane::Endpoint(view.endpoint.id);
+    world.store.hold(world.shop.merchant, lane, Holding::Lift).await.unwrap();
+    world.worker.run_until_idle().await.unwrap();
+    assert_eq!(subscriber.seen().len(), 2 * PER_LANE, "what was in hand, and no more");
+}
+
+/// What ends without an attempt in a held lane makes room for the next at once, not when the queue is looked at anyway.
+#[tokio::test]
+async fn those_that_are_too_old_keep_nobody_waiting() {
+    let poll = Duration::from_secs(60 * 60);
+    let world = world_with(DeliveryConfig { poll, ..DeliveryConfig::default() }, |store| store).await;
+    let subscriber = Subscriber::http().await;
+    let ids = broken(&world, &subscriber, PER_LANE + 40).await;
+    world.clock.advance(DAY + SECOND);
+    let endpoint = world.load(ids[0]).await.endpoint;
+    let view = world.endpoints.get(world.shop.merchant, endpoint).await.unwrap().unwrap();
+    let fresh = queue_many(&world, &view, 3).await;
+    let (stop, stopped) = watch::channel(false);
+    let running = tokio::spawn(Arc::clone(&world.worker).run(stopped));
+    tokio::time::timeout(PATIENCE / 2, subscriber.wait_for(PER_LANE + 3)).await.unwrap();
+    stop.send(true).unwrap();
+    running.await.unwrap();
+    assert_eq!(status(&world, &ids, DeliveryStatus::Failed).await, ids.len());
+    assert_eq!(status(&world, &fresh, DeliveryStatus::Delivered).await, 3);
 }
 
 #[tokio::test]

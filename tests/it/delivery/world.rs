@@ -189,6 +189,20 @@ impl World {
         (id, self.store.commit(commit).await.unwrap())
     }
 
+    /// An event that changed such a version of the payment, with a delivery, due now; the router that took it had a
+    /// clock so far ahead.
+    pub async fn queue_after(&self, view: &EndpointView, after: u64, ahead_ms: i64) -> DeliveryId {
+        let (event, delivery) = self.due_now(view.endpoint.id, false);
+        let at = event.created_at + ahead_ms;
+        let event = Event { created_at: at, ..event };
+        let delivery = Delivery { after, created_at: at, round_started_at: at, ..delivery };
+        let id = delivery.id;
+        self.shop
+            .write(Commit { events: vec![event], deliveries: vec![delivery], ..self.shop.commit() })
+            .await;
+        id
+    }
+
     /// An event with a delivery, due now.
     pub async fn queue(&self, view: &EndpointView) -> DeliveryId {
         self.commit(view.endpoint.id, false, false).await.0

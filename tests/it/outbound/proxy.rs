@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kassir::delivery::outbound::{FailureKind, Lookup, Outbound, OutboundConfig, Outcome, Proxy};
+use kassir::delivery::outbound::{
+    FailureKind, Lookup, Outbound, OutboundConfig, OutboundRequest, Outcome, Proxy,
+};
 use kassir_providers::Secret;
+use tokio::sync::Notify;
 
 use super::{config, request};
 use crate::authority::Authority;
 use crate::forward_proxy::{ForwardProxy, Mode};
-use crate::subscriber::Subscriber;
+use crate::subscriber::{Act, Subscriber};
 
 /// `shop.test` is this machine; `inside.test` is where nobody may go; the rest does not exist.
 struct Names;
@@ -143,6 +146,33 @@ async fn the_servers_faults_stay_its_own() {
     assert_eq!(failure(&outcome), (FailureKind::Tls, "TLS: the certificate is for another name"));
     assert_eq!(outcome.remote_ip, Some([127, 0, 0, 1].into()));
     assert_eq!(outbound.check_proxy().await.unwrap().unwrap(), proxy.at.to_string());
+}
+
+/// While a tunnel is being opened for a request, another's connection becomes free, and the request goes over that: what
+/// is waited for then is the server.
+#[tokio::test]
+async fn a_server_that_says_nothing_is_not_excused_by_a_proxy_that_was_waited_for_before() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let authority = Authority::new();
+    let proxy = ForwardProxy::start().await;
+    let subscriber = Subscriber::https(authority.server("shop.test")).await;
+    let outbound = outbound(&format!("http://{}", proxy.at), &[], &authority);
+    let url = format!("https://shop.test:{}/", subscriber.port());
+    let gate = Arc::new(Notify::new());
+    subscriber.script([Act::Gate(Arc::clone(&gate), 200), Act::Hang]);
+    let (ours, first) = (outbound.clone(), request(&url));
+    let first = tokio::spawn(async move { ours.send(first).await });
+    tokio::time::timeout(PATIENCE, subscriber.wait_for(1)).await.unwrap();
+
+    proxy.set(Mode::Silent);
+    let second = OutboundRequest { timeout: Some(Duration::from_millis(600)), ..request(&url) };
+    let second = tokio::spawn(async move { outbound.send(second).await });
+    tokio::time::timeout(PATIENCE, proxy.wait_for(2)).await.unwrap();
+    gate.notify_one();
+    assert_eq!(first.await.unwrap().status, Some(200));
+    let outcome = second.await.unwrap();
+    assert_eq!(failure(&outcome), (FailureKind::AnswerTimeout, "no answer within 0.6 s"));
+    assert_eq!((subscriber.seen().len(), subscriber.connections()), (2, 1));
 }
 
 #[tokio::test]

@@ -272,6 +272,7 @@ impl Shop {
             replayed_by: None,
             last_status: None,
             last_error: None,
+            after: 3,
             created_at: START,
             updated_at: START,
         }
