@@ -1,10 +1,14 @@
 //! Receiving, black-box: notifications over sockets, answers to the byte, events, the inbound log. The same on every
 //! store.
 
+use kassir::domain::Endpoint;
+use kassir::domain::event::EventState;
 use kassir::domain::notification::NotificationOutcome as Outcome;
+use kassir::store::{ConfigChange, DeliveryFilter, Page};
 use kassir_providers::{Method, State};
 use serde_json::{Value, json};
 
+use crate::store_suite::samples;
 use crate::world::bank::Bank;
 use crate::world::fixture::{notice, notice_of_kind, refund};
 use crate::world::{Answered, Shop, World, config};
@@ -95,6 +99,32 @@ pub async fn a_refund_that_came_before_its_payment_is_not_lost(world: World) {
     world.clock.advance(60_000);
     world.work().await;
     assert_eq!(world.states().await, ["succeeded", "partially_refunded"]);
+}
+
+pub async fn deliveries_know_the_order_of_their_payments_events(world: World) {
+    let shop = cloudpayments(&world, json!({})).await;
+    let endpoint = Endpoint {
+        states: vec![EventState::Succeeded, EventState::PartiallyRefunded],
+        providers: Vec::new(),
+        integrations: Vec::new(),
+        // Nothing is sent.
+        enabled: false,
+        ..samples::endpoint(world.merchant)
+    };
+    let store = &world.router.store;
+    store.change_config(world.merchant, ConfigChange::PutEndpoint(Box::new(endpoint)), None).await.unwrap();
+    world.router.services.registry.forget(world.merchant);
+    world.notify(&shop, &notice(&shop, State::Succeeded, 50_000, "o")).await;
+    // Taken by a router whose clock is behind.
+    world.clock.advance(-5_000);
+    world.notify(&shop, &refund(&shop, 20_000, "o")).await;
+    let page = Page { limit: 9, before: None };
+    let deliveries = store.deliveries(world.merchant, &DeliveryFilter::default(), &page).await.unwrap().rows;
+    let mut order: Vec<_> = deliveries.iter().map(|delivery| (delivery.after, delivery.state)).collect();
+    order.sort_by_key(|(after, _)| *after);
+    let states: Vec<_> = order.iter().map(|(_, state)| *state).collect();
+    assert_eq!(states, [EventState::Succeeded, EventState::PartiallyRefunded]);
+    assert!(order[0].0 < order[1].0, "{order:?}");
 }
 
 pub async fn forged_notifications_are_refused_and_shown(world: World) {
@@ -361,6 +391,7 @@ on_every_store! {
     late_notifications_change_nothing
     refunds_add_up
     a_refund_that_came_before_its_payment_is_not_lost
+    deliveries_know_the_order_of_their_payments_events
     forged_notifications_are_refused_and_shown
     an_unsigned_notification_waits_for_the_providers_api
     a_forged_amount_of_a_real_payment_does_not_count
