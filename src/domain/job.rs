@@ -70,7 +70,7 @@ pub enum Task {
         /// How it was proved, when it is believed and only waits for its payment to be known; `None` when it is not
         /// believed yet.
         proven: Option<Proven>,
-        /// Its body as JSON, the payload of the event that comes of it; `null` when it is not believed.
+        /// Its body as JSON, the payload of the event that comes of it; `null` when it proves nothing.
         payload: String,
     },
     /// Ask the provider's API for the state of a payment whose notification never came.

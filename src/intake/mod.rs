@@ -346,7 +346,11 @@ impl Intake {
         }
         let answer = arrival.answer(&Outcome::Accepted);
         let reason = if ask { format!("{why}; the provider's API is asked") } else { why.to_owned() };
-        let notification = Room::Short.fit(Notification {
+        // Asked about by setting: its own words are proved all the same.
+        let is_signed = matches!(received.proof, Proof::Signed);
+        let (room, payload) =
+            if is_signed { (Room::Whole, received.payload.get()) } else { (Room::Short, NO_PAYLOAD) };
+        let notification = room.fit(Notification {
             outcome: NotificationOutcome::Unproven,
             reason,
             proof: Some("unproven".to_owned()),
@@ -361,7 +365,7 @@ impl Intake {
                 notification: notification.id,
                 facts: received.facts,
                 proven: None,
-                payload: NO_PAYLOAD.to_owned(),
+                payload: payload.to_owned(),
             },
             attempts: 0,
             created_at: clock.now(),

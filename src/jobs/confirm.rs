@@ -35,7 +35,7 @@ pub struct Asked {
     pub facts: Vec<Fact>,
     /// How it was proved, when it only waits for its payment.
     pub proven: Option<Proven>,
-    /// Its body as JSON; `null` when it is not believed.
+    /// Its body as JSON; `null` when it proves nothing.
     pub payload: String,
 }
 
@@ -181,7 +181,8 @@ impl Confirm {
         mut to_enter: Vec<Said>,
     ) -> Result<End, LedgerError> {
         let own_words = own_words(asked);
-        if asked.proven == Some(Proven::Signed) {
+        // Without a proof of its own, what has words was signed, and is asked about all the same.
+        if own_words.is_some() && matches!(asked.proven, None | Some(Proven::Signed)) {
             to_enter.iter_mut().for_each(|said| said.payload.clone_from(&own_words));
         }
         if let (Some(proven), Fact::Refund(_)) = (asked.proven, told) {

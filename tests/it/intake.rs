@@ -229,6 +229,26 @@ pub async fn what_else_a_forged_notification_says_of_a_real_payment_does_not_cou
     assert_eq!((&event["contact"]["id"], &event["order"][0]["name"]), (&json!("payer"), &json!("72")));
 }
 
+pub async fn what_is_signed_keeps_its_own_words_when_the_api_is_asked_too(world: World) {
+    let bank = Bank::start();
+    let shop = cloudpayments(&world, json!({ "api_base": bank.url(), "confirm": "always" })).await;
+    let notice = notice(&shop, State::Succeeded, 10_000, "72");
+    let body = String::from_utf8(notice.body.clone()).unwrap();
+    let id = body.split('&').find_map(|pair| pair.strip_prefix("TransactionId=")).unwrap();
+    let model = json!({
+        "TransactionId": id.parse::<u64>().unwrap(), "Amount": 100.0, "Currency": "RUB", "InvoiceId": "72",
+        "Status": "Completed", "TestMode": false,
+    });
+    bank.answer("POST /payments/get", 200, json!({ "Model": model, "Success": true }).to_string());
+    assert_eq!(world.notify(&shop, &notice).await.status, 200);
+    assert_eq!(world.log().await[0].outcome, Outcome::Unproven);
+    world.work().await;
+    assert_eq!(world.states().await, ["succeeded"]);
+    let event: Value = serde_json::from_str(&world.events().await[0].body()).unwrap();
+    assert_eq!(event["payload"]["TransactionId"], id, "{event}");
+    assert!(event["payload"].get("Model").is_none(), "{event}");
+}
+
 pub async fn what_another_router_changed_counts_at_once(world: World) {
     let mut shop = cloudpayments(&world, json!({})).await;
     let yoo = [("shop_id", "100500"), ("secret_key", "k")];
@@ -396,6 +416,7 @@ on_every_store! {
     an_unsigned_notification_waits_for_the_providers_api
     a_forged_amount_of_a_real_payment_does_not_count
     what_else_a_forged_notification_says_of_a_real_payment_does_not_count
+    what_is_signed_keeps_its_own_words_when_the_api_is_asked_too
     what_another_router_changed_counts_at_once
     questions_are_answered_from_what_we_know
     unknown_payments_can_be_refused
