@@ -331,8 +331,8 @@ fn who_stops_a_router_waits_for_both_of_its_drains() {
     let drain = kassir::config::from_parts(None, "test", &BTreeMap::new()).unwrap().delivery.drain.0;
     let patience = |path: &str, before: &str| {
         let text = std::fs::read_to_string(root.join(path)).unwrap();
-        let lines = text.lines().filter_map(|line| line.trim().strip_prefix(before));
-        lines.last().unwrap().trim_end_matches('s').parse::<u64>().unwrap()
+        let mut lines = text.lines().filter_map(|line| line.trim().strip_prefix(before));
+        lines.next_back().unwrap().trim_end_matches('s').parse::<u64>().unwrap()
     };
     for seconds in [
         patience("ops/systemd/kassir.service", "TimeoutStopSec="),
