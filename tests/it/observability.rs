@@ -343,15 +343,20 @@ fn who_stops_a_router_waits_for_both_of_its_drains() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_router_whose_master_key_opens_nothing_is_seen() {
+async fn a_router_that_cannot_open_a_credential_is_seen() {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::sqlite(folder.path());
     let router = plan.start().await;
     let subscriber = Subscriber::http().await;
     let url = set_up(&plan, &subscriber).await;
     assert_eq!(router.terminate().await, Some(0));
-    let other = folder.path().join("another.key");
-    let router = plan.with("KASSIR__SECRETS__MASTER_KEY_FILE", other.to_str().unwrap()).start().await;
+    // As if it had been sealed for something else.
+    let sql = "UPDATE integration SET record = json_set(record, '$.credentials.api_secret.sealed', \
+               json_extract(record, '$.credentials.public_id.sealed'))";
+    let file = rusqlite::Connection::open(folder.path().join("kassir.db")).unwrap();
+    assert_eq!(file.execute(sql, []).unwrap(), 1);
+    drop(file);
+    let router = plan.start().await;
     assert_eq!(pay(&url, 1, "abc").await, 503);
     assert_eq!(Scrape::of(&plan).await.sum("kassir_intake_busy_total", &[]), 1);
     assert_eq!(router.terminate().await, Some(0));
