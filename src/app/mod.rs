@@ -160,7 +160,9 @@ pub fn assemble(start: &Start) -> anyhow::Result<(Services, Arc<Worker>)> {
     let delivery = delivery_config(config);
     delivery.check(config.outbound.timeout.0).map_err(anyhow::Error::msg)?;
     let registry = Arc::new(Registry::new(Arc::clone(store), Arc::clone(vault), Arc::clone(clock)));
-    let operations = Operations::new(Arc::new(adapters::ProviderCaller(outbound.clone()))).paced();
+    let operations = Operations::new(Arc::new(adapters::ProviderCaller(outbound.clone())));
+    // Who steps the worker steps the clock too, and must not wait for the real one.
+    let operations = if start.run_worker { operations.paced() } else { operations };
     let hand_over = Arc::new(adapters::WorkerHandOver::new(&delivery));
     let ledger = Arc::new(Ledger {
         store: Arc::clone(store),
