@@ -138,9 +138,7 @@ impl Problem {
         self.headers.push((name, value.into()));
         self
     }
-}
 
-impl Problem {
     /// The answer to its `Idempotency-Key` for good: it may have been done, so that it must not be tried again.
     #[must_use]
     pub fn for_good(mut self) -> Problem {

@@ -238,11 +238,8 @@ impl Breaker {
 /// A pause of our own making, milliseconds.
 fn grown(heard: &Heard, step: u32) -> i64 {
     let first = if heard.slow_down { SLOW_MS } else { BROKEN_MS };
-    let whole = first.saturating_mul(1_i64 << step.min(20)).min(if heard.cut_off {
-        CUT_OFF_MAX_MS
-    } else {
-        HOLD_MAX_MS
-    });
+    let most = if heard.cut_off { CUT_OFF_MAX_MS } else { HOLD_MAX_MS };
+    let whole = first.saturating_mul(1_i64 << step.min(20)).min(most);
     let part = 1.0 + JITTER * (heard.spread.clamp(0.0, 1.0) * 2.0 - 1.0);
     (whole as f64 * part) as i64
 }

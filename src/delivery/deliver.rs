@@ -55,10 +55,11 @@ impl Worker {
         pass(Point::AfterResponse);
         span.in_scope(|| tell(&span, &verdict));
         self.measure(&delivery, event, &verdict);
-        let hold = match self.is_elsewhere(leased, &view, &verdict).await {
+        let hold = if self.is_elsewhere(leased, &view, &verdict).await {
             // Nor is a hold lifted: the new URL may have earned one of its own.
-            true => None,
-            false => self.after(leased, &delivery, &verdict),
+            None
+        } else {
+            self.after(leased, &delivery, &verdict)
         };
         match self.settle_attempt(leased, &delivery, &verdict, hold).await {
             Ok(DeliveryStatus::Pending) => {}

@@ -1,6 +1,7 @@
 //! Receiving: a provider's request in, its answer out, and in between one durable step. Never waits for a provider's
 //! API nor for a subscriber, and answers with yes only after the commit.
 
+mod belief;
 mod flood;
 pub mod http;
 mod measure;
@@ -11,10 +12,10 @@ pub mod try_out;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kassir_providers::account::Confirm;
 use kassir_providers::{Account, Answer, Fact, Outcome, Proof, Provider, Received, Reject, Request, generic};
 use serde_json::value::RawValue;
 
+use self::belief::{Belief, believe, proof_word};
 use self::measure::{measure, reason_word, tell};
 use crate::clock::Stopwatch;
 use crate::domain::apply::{Decision, Verdict};
@@ -478,39 +479,6 @@ fn is_observed(received: &Received) -> bool {
 
 fn weightiest(earlier: &[Decision], last: &Decision) -> NotificationOutcome {
     earlier.iter().fold(last.outcome, |outcome, decision| ledger::weightier(outcome, decision.outcome))
-}
-
-/// How far a proof goes with an integration's settings.
-enum Belief {
-    /// It takes effect.
-    Proven(Proven),
-    /// The provider's API must be asked first; says why.
-    Ask(String),
-    /// It has no effect, and nobody is asked; says why.
-    No(String),
-}
-
-fn believe(provider: &dyn Provider, integration: &Integration, proof: &Proof) -> Belief {
-    let can_ask = provider.about().capabilities.status;
-    match (integration.settings.confirm, proof) {
-        (Confirm::Always, _) if can_ask => Belief::Ask("confirmed by setting (confirm: always)".to_owned()),
-        (_, Proof::Signed) => Belief::Proven(Proven::Signed),
-        (Confirm::Never, Proof::Sourced) => Belief::Proven(Proven::Sourced),
-        (Confirm::Never, Proof::Unproven(why)) => {
-            Belief::No(format!("{why}; nobody is asked, by setting (confirm: never)"))
-        }
-        (_, Proof::Sourced) if can_ask => Belief::Ask("its network alone does not prove it".to_owned()),
-        (_, Proof::Sourced) => Belief::Proven(Proven::Sourced),
-        (_, Proof::Unproven(why)) if can_ask => Belief::Ask(why.clone()),
-        (_, Proof::Unproven(why)) => Belief::No(format!("{why}; this provider's API can't be asked")),
-    }
-}
-
-const fn proof_word(proof: &Proof, proven: Proven) -> &'static str {
-    match proof {
-        Proof::Unproven(_) => "unproven",
-        Proof::Signed | Proof::Sourced => proven.word(),
-    }
 }
 
 /// The verdict over several facts: a refusal counts most, a duplicate only when all are.

@@ -8,6 +8,7 @@
 //! the same behaviour.
 
 pub mod list;
+mod look_up;
 mod measure;
 pub mod redis;
 pub mod sqlite;
@@ -29,6 +30,7 @@ use crate::domain::payment::Payment;
 use crate::domain::people::{ApiToken, AuditEntry, Replay};
 
 pub use list::{After, DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter};
+pub use look_up::{Found, LookUp};
 pub use work::{
     Alive, ClaimAsk, Claimed, Claims, Failing, HELD_COUNTED_MAX, HealthChange, Held, Holding,
     LEASE_UNKNOWN_MS, Material, OWNER_GAP_MS, OWNER_SILENT_MS, Settle, SettleEnd,
@@ -112,8 +114,8 @@ pub enum ConfigChange {
     CreateMerchant(Merchant),
     /// Its name or first number.
     UpdateMerchant(Merchant),
-    /// The merchant and everything of it: what is set up, its API tokens and what waits go at once, its records with
-    /// the next sweeps. The audit log stays.
+    /// The merchant and everything of it: what is set up and its API tokens go at once, what waits at once or with the
+    /// next sweep, its records with the next sweeps. The audit log stays.
     DeleteMerchant,
     /// A new or changed integration.
     PutIntegration(Box<Integration>),
@@ -123,45 +125,6 @@ pub enum ConfigChange {
     PutEndpoint(Box<Endpoint>),
     /// An endpoint and its health; its deliveries stay, those that wait are canceled when they come due.
     DeleteEndpoint(EndpointId),
-}
-
-/// Which payments a notification may be about.
-#[derive(Debug, Clone)]
-pub struct LookUp {
-    /// Whose.
-    pub merchant: MerchantId,
-    /// Within which integration.
-    pub integration: IntegrationId,
-    /// Providers' ids.
-    pub provider_ids: Vec<String>,
-    /// Our numbers.
-    pub numbers: Vec<u32>,
-}
-
-/// What was found for a [`LookUp`].
-#[derive(Debug, Clone)]
-pub struct Found {
-    /// Version of the merchant's configuration: a cached one with another version is stale. 0 when the merchant is
-    /// gone.
-    pub config_version: u64,
-    /// Payments by provider's id.
-    pub by_provider_id: HashMap<String, Payment>,
-    /// Payments of this integration that the API made, by our number: only for those is it in a provider's words.
-    pub by_number: HashMap<u32, Payment>,
-}
-
-impl Found {
-    /// No payment, with this version of the configuration.
-    #[must_use]
-    pub fn nothing(config_version: u64) -> Found {
-        Found { config_version, by_provider_id: HashMap::new(), by_number: HashMap::new() }
-    }
-
-    /// Whether no payment was found.
-    #[must_use]
-    pub fn is_nothing(&self) -> bool {
-        self.by_provider_id.is_empty() && self.by_number.is_empty()
-    }
 }
 
 /// A payment to be written.

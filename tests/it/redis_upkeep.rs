@@ -4,7 +4,7 @@ use std::process::Command;
 
 use kassir::domain::ids::EventId;
 use kassir::domain::{Event, Notification, NotificationOutcome};
-use kassir::store::{After, Commit, Cutoffs, EventFilter, Settle, SettleEnd};
+use kassir::store::{After, Commit, Cutoffs, DeliveryFilter, EventFilter, Page, Settle, SettleEnd};
 use uuid::Uuid;
 
 use crate::redis_faults::shop_at;
@@ -120,4 +120,25 @@ async fn what_may_go_is_found_behind_much_that_stays() {
     let cutoffs = Cutoffs { refused: Some(START + 1), notifications: Some(START), ..Cutoffs::default() };
     assert_eq!(shop.store.sweep(&cutoffs, 1000).await.unwrap(), 1);
     assert_eq!(shop.store.sweep(&cutoffs, 1000).await.unwrap(), 0);
+}
+
+/// Number 0 stands for the notifications of no payment, which may be very many.
+#[tokio::test]
+async fn nothing_is_of_payment_0() {
+    let shop = shop_at(&shared().url()).await;
+    let notification = Some(Notification { payment: None, ..shop.notification() });
+    shop.write(Commit { notification, ..shop.commit() }).await;
+    // A record of a kind that is read there would show.
+    let event = Event { payment: 0, ..shop.event() };
+    let delivery = shop.delivery(&event);
+    let both = Commit { events: vec![event], deliveries: vec![delivery], ..shop.commit() };
+    shop.write(both).await;
+    let (store, merchant, page) = (&shop.store, shop.merchant, Page::default());
+    let after = || After { limit: 9, after: None };
+    let events = EventFilter { payment: Some(0), ..EventFilter::default() };
+    assert!(store.events(merchant, &events, &page).await.unwrap().rows.is_empty());
+    assert!(store.events_after(merchant, &events, &after()).await.unwrap().rows.is_empty());
+    let deliveries = DeliveryFilter { payment: Some(0), ..DeliveryFilter::default() };
+    assert!(store.deliveries(merchant, &deliveries, &page).await.unwrap().rows.is_empty());
+    assert!(store.deliveries_after(merchant, &deliveries, &after()).await.unwrap().rows.is_empty());
 }
