@@ -125,7 +125,8 @@ async fn what_may_go_is_found_behind_much_that_stays() {
 /// Number 0 stands for the notifications of no payment, which may be very many.
 #[tokio::test]
 async fn nothing_is_of_payment_0() {
-    let shop = shop_at(&shared().url()).await;
+    let server = Server::start(DURABLE);
+    let shop = shop_at(&server.url()).await;
     let notification = Some(Notification { payment: None, ..shop.notification() });
     shop.write(Commit { notification, ..shop.commit() }).await;
     // A record of a kind that is read there would show.
