@@ -37,8 +37,10 @@ pub trait HandOver: Send + Sync {
     fn lease(&self, endpoints: &[EndpointId]) -> Option<Lease>;
 }
 
+/// Room for the new deliveries of a step, kept until they are handed over or this is dropped.
+pub type Kept = Box<dyn Send>;
+
 /// How new deliveries are leased to this process.
-#[derive(Debug, Clone)]
 pub struct Lease {
     /// Its name in leases.
     pub owner: String,
@@ -46,16 +48,23 @@ pub struct Lease {
     pub ms: u64,
     /// Deliveries to these endpoints go through the queue all the same.
     pub queue_only: Vec<EndpointId>,
+    /// Room for the others.
+    pub kept: Kept,
 }
 
 impl Lease {
-    /// Leases a step's new deliveries to this process, as far as it can send them now.
-    pub fn write(hand_over: &dyn HandOver, commit: &mut Commit) {
+    /// Leases a step's new deliveries to this process, as far as it can send them now. What it gives is to be dropped
+    /// once they are handed over.
+    #[must_use]
+    pub fn write(hand_over: &dyn HandOver, commit: &mut Commit) -> Option<Kept> {
         let endpoints: Vec<EndpointId> = commit.deliveries.iter().map(|delivery| delivery.endpoint).collect();
-        if let Some(Lease { owner, ms, queue_only }) = hand_over.lease(&endpoints) {
-            commit.lease = Some((owner, ms));
-            commit.queue_only = queue_only;
+        if endpoints.is_empty() {
+            return None;
         }
+        let Lease { owner, ms, queue_only, kept } = hand_over.lease(&endpoints)?;
+        commit.lease = Some((owner, ms));
+        commit.queue_only = queue_only;
+        Some(kept)
     }
 }
 
@@ -194,12 +203,12 @@ impl Ledger {
                     view = self.registry.reload(entry.merchant).await?.ok_or(LedgerError::Gone)?;
                 }
                 Some(Decided::Gone) => return Err(LedgerError::Gone),
-                Some(Decided::Made { mut entered, to_send, job_now }) => {
+                Some(Decided::Made { mut entered, to_send, job_now, kept: _until_handed_over }) => {
                     if let Some(mut committed) = committed {
                         self.pass_on(&mut committed, to_send, job_now);
                         entered.payment = committed.payment.map(|(number, _)| number).or(entered.payment);
                     }
-                    return Ok(entered);
+                    return Ok(*entered);
                 }
             }
         }
@@ -265,7 +274,7 @@ enum Decided {
     /// Nothing: the integration is no more.
     Gone,
     /// This, and what the step leaves to be done.
-    Made { entered: Entered, to_send: usize, job_now: bool },
+    Made { entered: Box<Entered>, to_send: usize, job_now: bool, kept: Option<Kept> },
 }
 
 impl Deciding {
@@ -290,10 +299,12 @@ impl Deciding {
         let nothing = decision.wait && entry.finish.is_some();
         let mut commit = Commit::of(entry.merchant);
         let event = if nothing { None } else { self.fill(&mut commit, &decision, payment, integration) };
+        let kept = Lease::write(&*self.hand_over, &mut commit);
         let (to_send, job_now) = to_do(&commit);
         let number = payment.map(|payment| payment.number);
         let commit = Some(commit).filter(|commit| !nothing && !is_empty(commit));
-        (Decided::Made { entered: Entered { decision, payment: number, event }, to_send, job_now }, commit)
+        let entered = Box::new(Entered { decision, payment: number, event });
+        (Decided::Made { entered, to_send, job_now, kept }, commit)
     }
 
     /// Fills the step; gives the event's id.
@@ -354,7 +365,6 @@ impl Deciding {
         } else {
             PaymentWrite::Update { payment, links }
         });
-        Lease::write(&*self.hand_over, commit);
         let id = event.as_ref().map(|event| event.id);
         commit.events.extend(event);
         id

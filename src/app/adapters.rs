@@ -157,8 +157,8 @@ impl HandOver for WorkerHandOver {
 
     fn lease(&self, endpoints: &[EndpointId]) -> Option<Lease> {
         let (worker, _) = self.worker()?;
-        let queue_only = worker.not_now(endpoints)?;
-        Some(Lease { owner: self.owner.clone(), ms: self.lease_ms, queue_only })
+        let (kept, queue_only) = worker.make_room(endpoints)?;
+        Some(Lease { owner: self.owner.clone(), ms: self.lease_ms, queue_only, kept: Box::new(kept) })
     }
 }
 

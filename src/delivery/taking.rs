@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+use super::lanes::Promise;
 use super::worker::{Leased, Worker};
 use crate::domain::ids::{EndpointId, MerchantId};
 use crate::fail_point::{Point, pass};
@@ -33,12 +34,12 @@ pub(super) struct Taken {
 }
 
 impl Worker {
-    /// Of some endpoints, those whose new work should go through the queue: what would find no place here, or what
-    /// others wait before. `None`: all new work should. Leasing it here only to give it back would cost two writes
-    /// more.
+    /// Keeps room for new work of some endpoints while it is written, until the promise is dropped; gives those whose
+    /// work should go through the queue: what would find no place here, or what others wait before. `None`: all new
+    /// work should. Leasing it here only to give it back would cost two writes more.
     #[must_use]
-    pub fn not_now(&self, endpoints: &[EndpointId]) -> Option<Vec<EndpointId>> {
-        self.lanes.not_now(endpoints, self.store_now())
+    pub fn make_room(&self, endpoints: &[EndpointId]) -> Option<(Promise, Vec<EndpointId>)> {
+        self.lanes.promise(endpoints, self.store_now())
     }
 
     /// Takes work that a commit leased to this process; from within a tokio runtime. What finds no place is given back
@@ -96,7 +97,7 @@ impl Worker {
             lease_ms: u64::try_from(self.parts.config.lease.as_millis()).unwrap_or(u64::MAX),
             max,
             per_lane: room.per_lane,
-            room: room.lanes,
+            room: room.lanes.clone(),
             probes: room.probes,
         };
         let claims = self.parts.store.claim(&ask).await?;
@@ -107,7 +108,7 @@ impl Worker {
         self.note_time(claims.now);
         let usual = claims.work.iter().filter(|claimed| claimed.probe.is_none()).count();
         if max > 0 && usual < max {
-            self.lanes.caught_up(room.per_lane > 0, claims.now);
+            self.lanes.caught_up(&room, &claims.work);
         }
         let pace_at = room.pace_at.map(|at| at.max(claims.now.saturating_add(PACE_WAIT_MIN_MS)));
         let later = claims.next_due.filter(|due| *due > claims.now);

@@ -396,6 +396,7 @@ impl Payments {
             payload: None,
             at: self.ledger.clock.now(),
         };
+        let mut kept = None;
         // A notification may have been quicker: then subscribers know more than "pending" already.
         if payment.state == State::Pending {
             let happened = Happened { state: EventState::Pending, amount: payment.amount, refund: None };
@@ -404,11 +405,12 @@ impl Payments {
                 fanout::deliveries(&making, payment, &event, || DeliveryId(self.ledger.clock.id()));
             commit.tallies.push(Tally { key: format!("event.pending.{}", payment.provider), by: 1 });
             commit.events.push(event);
-            Lease::write(&*self.ledger.hand_over, &mut commit);
+            kept = Lease::write(&*self.ledger.hand_over, &mut commit);
         }
         let links = payment.provider_id.iter().cloned().collect();
         commit.payment = Some(PaymentWrite::Update { payment: Box::new(payment.clone()), links });
         let committed = self.ledger.write(commit).await?;
+        drop(kept);
         Ok(committed.payment.map_or(payment.version, |(_, version)| version))
     }
 

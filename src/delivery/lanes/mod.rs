@@ -3,6 +3,7 @@
 //! Every limit here is a router's own, and so is what it knows; only the holds on lanes are in the store.
 
 mod gate;
+mod promise;
 mod room;
 #[cfg(test)]
 mod tests;
@@ -15,11 +16,13 @@ use tokio::task::AbortHandle;
 
 use super::breaker::{Breaker, Heard, Judged};
 use super::pace::Pace;
-use crate::domain::ids::{EndpointId, MerchantId};
+use crate::domain::ids::MerchantId;
 use crate::domain::job::Lane;
-use crate::store::Fence;
+use crate::store::{Claimed, Fence};
 
 use gate::{Gate, is_suspect, make_room};
+pub use promise::Promise;
+use promise::Promised;
 pub(super) use room::Room;
 
 /// A router that reached none of so many hosts, and no other since, is cut off itself.
@@ -98,6 +101,8 @@ struct State {
     /// Hosts that were not reached since one was: some of them, at the most [`UNREACHED`].
     unreached: HashSet<Arc<str>>,
     suspects: usize,
+    /// Places that are kept for work on its way.
+    promised: Promised,
     /// Turns at what is scarce.
     turn: usize,
     /// Whether a freed place is worth a look at the queue.
@@ -219,28 +224,21 @@ impl Lanes {
         }
     }
 
-    /// All that was due and had room was claimed: new work of those lanes has nothing before it.
-    /// `all`: not only those that are known to work.
-    pub fn caught_up(&self, all: bool, now: i64) {
-        let per_lane = self.limits.per_lane;
+    /// A claim took less in all than it had room for: new work of the lanes of which it took less than it might has
+    /// nothing before it.
+    pub fn caught_up(&self, room: &Room, claimed: &[Claimed]) {
+        let mut taken: HashMap<Lane, u32> = HashMap::new();
+        for work in claimed {
+            let count = taken.entry(work.lane).or_default();
+            *count = count.saturating_add(1);
+        }
         let mut state = self.state();
         let State { behind, gates, .. } = &mut *state;
         behind.retain(|lane| {
             let Some(gate) = gates.get_mut(lane) else { return false };
-            gate.behind = gate.room(per_lane, now) == 0 || !(all || gate.breaker.is_good());
+            gate.behind = taken.get(lane).copied().unwrap_or(0) >= room.of(*lane);
             gate.behind
         });
-    }
-
-    /// Of some endpoints, those whose new work should queue up rather than begin here at once; `None` when no new work
-    /// should begin here.
-    pub fn not_now(&self, endpoints: &[EndpointId], now: i64) -> Option<Vec<EndpointId>> {
-        let mut state = self.state();
-        if state.closed || state.in_hand.len() >= self.limits.concurrency {
-            return None;
-        }
-        let waits = |endpoint: &&EndpointId| state.is_shut(&self.limits, Lane::Endpoint(**endpoint), now);
-        Some(endpoints.iter().filter(waits).copied().collect())
     }
 
     /// Takes nothing more.
@@ -281,6 +279,7 @@ impl State {
         self.gates.entry(lane).or_default()
     }
 
+    /// Places to a host; of those that are promised nothing is said.
     fn host_left(&self, limits: &Limits, host: Option<&Arc<str>>) -> u32 {
         let busy = host.and_then(|host| self.hosts.get(host)).map_or(0, |host| host.busy);
         limits.per_host.saturating_sub(busy)
@@ -318,14 +317,15 @@ impl State {
         }
         gate.busy = gate.busy.saturating_add(1);
         self.suspects = self.suspects.saturating_add(usize::from(suspect));
-        self.host_takes(host.as_ref());
+        self.host_takes(host.as_ref(), lane);
         Ok(InHand { lane, merchant, abort: None, suspect, probe, paced, host })
     }
 
-    fn host_takes(&mut self, host: Option<&Arc<str>>) {
+    fn host_takes(&mut self, host: Option<&Arc<str>>, lane: Lane) {
         if let Some(host) = host {
             let host = self.hosts.entry(Arc::clone(host)).or_default();
             host.busy = host.busy.saturating_add(1);
+            host.lanes.insert(lane);
         }
     }
 
@@ -371,12 +371,7 @@ impl State {
         let in_host = had_host == host || self.host_left(limits, host.as_ref()) > 0;
         if had_host != host {
             self.host_gives(had_host.as_ref());
-            self.host_takes(host.as_ref());
-        }
-        if let Some(name) = &host
-            && let Some(host) = self.hosts.get_mut(name)
-        {
-            host.lanes.insert(lane);
+            self.host_takes(host.as_ref(), lane);
         }
         if let Some(work) = self.in_hand.get_mut(&fence) {
             work.paced = true;
@@ -403,18 +398,6 @@ impl State {
             self.gate(lane, now).behind = true;
             self.behind.insert(lane);
         }
-    }
-
-    /// Whether new work of a lane would find no place, or others of it before it.
-    fn is_shut(&mut self, limits: &Limits, lane: Lane, now: i64) -> bool {
-        if is_suspect(lane, self.gates.get(&lane)) && self.suspects >= limits.suspects() {
-            return true;
-        }
-        let host = self.gates.get(&lane).and_then(|gate| gate.host.clone());
-        if self.host_left(limits, host.as_ref()) == 0 {
-            return true;
-        }
-        self.gates.get_mut(&lane).is_some_and(|gate| gate.behind || gate.room(limits.per_lane, now) == 0)
     }
 }
 

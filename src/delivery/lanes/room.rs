@@ -30,14 +30,23 @@ pub(in crate::delivery) struct Room {
     pub refusals: u64,
 }
 
+impl Room {
+    /// How many of a lane.
+    pub(super) fn of(&self, lane: Lane) -> u32 {
+        self.lanes.get(&lane).copied().unwrap_or(self.per_lane)
+    }
+}
+
 impl State {
     pub(super) fn room(&mut self, limits: &Limits, now: i64) -> Room {
         self.turn = self.turn.wrapping_add(1);
         if self.closed {
             return Room::default();
         }
-        let free = limits.concurrency.saturating_sub(self.in_hand.len());
-        let doubtful = limits.suspects().saturating_sub(self.suspects).min(free);
+        let promised = &self.promised;
+        let free = limits.concurrency.saturating_sub(self.in_hand.len()).saturating_sub(promised.all);
+        let doubtful =
+            limits.suspects().saturating_sub(self.suspects).saturating_sub(promised.suspects).min(free);
         let mut room = Room { max: free, per_lane: limits.per_lane, ..Room::default() };
         // When few places for endpoints in doubt are left, those that work are served by claims of their own between
         // the others, and by no others when none is left.
@@ -62,7 +71,8 @@ impl State {
 
     /// Lanes whose room may be another than usual.
     fn known_lanes(&self) -> HashSet<Lane> {
-        self.special.iter().copied().chain(self.in_hand.values().map(|work| work.lane)).collect()
+        let busy = self.in_hand.values().map(|work| work.lane);
+        self.special.iter().chain(self.promised.lanes.keys()).copied().chain(busy).collect()
     }
 
     /// Lanes that work, beginning with those that have work waiting.
@@ -80,7 +90,7 @@ impl State {
             if room.per_lane == 0 && is_suspect(lane, Some(gate)) {
                 continue;
             }
-            let left = gate.room(limits.per_lane, now);
+            let left = gate.room(limits.per_lane, now).saturating_sub(self.promised.of(lane));
             let next = gate.pace.as_mut().and_then(|pace| pace.next(now));
             room.pace_at = [room.pace_at, next].into_iter().flatten().min();
             if left != room.per_lane {
@@ -91,17 +101,17 @@ impl State {
 
     /// What is left of a host's places, its lanes get in turns.
     fn share_hosts(&self, limits: &Limits, room: &mut Room) {
-        for host in self.hosts.values() {
-            let mut left = limits.per_host.saturating_sub(host.busy);
-            if left >= limits.per_lane.saturating_mul(2) {
-                continue;
-            }
+        for (name, host) in &self.hosts {
+            let promised = self.promised.to(Some(name));
+            let mut left = limits.per_host.saturating_sub(host.busy).saturating_sub(promised);
             let from = self.turn % host.lanes.len().max(1);
             let turns = host.lanes.iter().skip(from).chain(host.lanes.iter().take(from));
             for lane in turns.take(LISTED_MAX) {
-                let has = room.lanes.get(lane).copied().unwrap_or(room.per_lane).min(left);
+                let has = room.of(*lane).min(left);
                 left = left.saturating_sub(has);
-                room.lanes.insert(*lane, has);
+                if has < room.of(*lane) {
+                    room.lanes.insert(*lane, has);
+                }
             }
         }
     }

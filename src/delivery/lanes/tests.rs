@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::ids::DeliveryId;
+use crate::domain::ids::{DeliveryId, EndpointId};
 use crate::domain::job::WorkId;
 
 const LIMITS: Limits = Limits { concurrency: 100, per_lane: 2, per_host: 50 };
@@ -121,12 +121,17 @@ fn those_in_doubt_have_half_the_places() {
     let room = lanes.room(0);
     assert_eq!((room.max, room.per_lane, room.probes), (4, 0, 0));
     assert_eq!(room.lanes, [(lane(99), 2)].into(), "only those that work");
-    assert_eq!(lanes.not_now(&[endpoint(99), endpoint(5)], 0), Some(vec![endpoint(5)]));
+    assert_eq!(queued(&lanes, &[endpoint(99), endpoint(5)]), Some(vec![endpoint(5)]));
     places.push(take(&lanes, lane(99), 6).unwrap());
     // One that begins to work leaves the places of the others when its own is free.
     lanes.hear(lane(1), &heard(true, None));
     drop(places.remove(0));
     assert!(take(&lanes, lane(5), 7).is_ok());
+}
+
+/// Those whose new work queues up.
+fn queued(lanes: &Arc<Lanes>, endpoints: &[EndpointId]) -> Option<Vec<EndpointId>> {
+    lanes.promise(endpoints, 0).map(|(_, queue_only)| queue_only)
 }
 
 fn endpoint(n: u128) -> EndpointId {
@@ -137,14 +142,61 @@ fn endpoint(n: u128) -> EndpointId {
 fn new_work_queues_up_behind_what_found_no_place() {
     let lanes = Lanes::new(LIMITS);
     good(&lanes, lane(1), 100);
-    assert_eq!(lanes.not_now(&[endpoint(1), endpoint(2)], 0), Some(vec![]));
+    assert_eq!(queued(&lanes, &[endpoint(1), endpoint(2)]), Some(vec![]));
     let places = [take(&lanes, lane(1), 1), take(&lanes, lane(1), 2)];
-    assert_eq!(lanes.not_now(&[endpoint(1)], 0), Some(vec![endpoint(1)]), "full");
-    assert_eq!(refused(take(&lanes, lane(1), 3)), Refusal::Lane);
+    assert_eq!(queued(&lanes, &[endpoint(1)]), Some(vec![endpoint(1)]), "full");
     drop(places);
-    assert_eq!(lanes.not_now(&[endpoint(1)], 0), Some(vec![endpoint(1)]), "something waits");
-    lanes.caught_up(true, 0);
-    assert_eq!(lanes.not_now(&[endpoint(1)], 0), Some(vec![]));
+    assert_eq!(queued(&lanes, &[endpoint(1)]), Some(vec![endpoint(1)]), "something waits");
+    let room = lanes.room(0);
+    lanes.caught_up(&room, &[claimed(1), claimed(1)]);
+    assert_eq!(queued(&lanes, &[endpoint(1)]), Some(vec![endpoint(1)]), "there may be more than had room");
+    lanes.caught_up(&room, &[claimed(1)]);
+    assert_eq!(queued(&lanes, &[endpoint(1)]), Some(vec![]));
+}
+
+#[test]
+fn a_place_is_promised_once() {
+    let lanes = Lanes::new(Limits { per_host: 5, ..LIMITS });
+    good(&lanes, lane(1), 100);
+    let (first, queue_only) = lanes.promise(&[endpoint(1)], 0).unwrap();
+    assert_eq!(queue_only, []);
+    let place = take(&lanes, lane(1), 1).unwrap();
+    let (second, queue_only) = lanes.promise(&[endpoint(1)], 0).unwrap();
+    assert_eq!(queue_only, [endpoint(1)], "one is taken, one promised");
+    assert_eq!(lanes.room(0).of(lane(1)), 0, "nor does a claim take it");
+    drop((first, second, place));
+    assert_eq!(lanes.room(0).of(lane(1)), 2);
+}
+
+#[test]
+fn a_promise_counts_for_the_host_and_for_those_in_doubt() {
+    let lanes = Lanes::new(Limits { per_host: 1, concurrency: 4, ..LIMITS });
+    let here = own(None, None, Some("bot.example"));
+    for n in [1, 2] {
+        let place = take(&lanes, lane(n), 9).unwrap();
+        lanes.learn(lane(n), fence(9), &here, 0).unwrap();
+        lanes.hear(lane(n), &heard(true, None));
+        drop(place);
+    }
+    let host = lanes.promise(&[endpoint(1), endpoint(2)], 0).unwrap();
+    assert_eq!(host.1, [endpoint(2)]);
+    let doubt = lanes.promise(&[endpoint(3), endpoint(4), endpoint(5)], 0).unwrap();
+    assert_eq!(doubt.1, [endpoint(5)]);
+    lanes.close();
+    assert!(lanes.promise(&[endpoint(1)], 0).is_none());
+}
+
+fn claimed(n: u128) -> Claimed {
+    let job = crate::domain::job::Job {
+        id: crate::domain::ids::JobId(Uuid::from_u128(n)),
+        merchant: MerchantId(Uuid::from_u128(9)),
+        lane: lane(n),
+        task: crate::domain::job::Task::Poll { payment: 1 },
+        attempts: 0,
+        created_at: 0,
+    };
+    let material = crate::store::Material::Job(Box::new(job));
+    Claimed { fence: fence(1), lane: lane(n), due: 0, lease_until: 1, probe: None, material }
 }
 
 #[test]
