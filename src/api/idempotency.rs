@@ -9,6 +9,7 @@ use super::context::{Body, Context};
 use super::problem::{Problem, Result};
 use super::reply::Reply;
 use crate::domain::Sealed;
+use crate::payments::{CallerKey, broken_off};
 use crate::store::Idempotency;
 
 /// Longest key, characters.
@@ -29,8 +30,8 @@ where
     let context = context.clone();
     let fingerprint = Hash::Sha256.hex(&[context.route.as_bytes(), b"\n", &body.0].concat());
     let task = tokio::spawn(async move {
-        match context.idempotency_key.clone() {
-            Some(key) => keyed(&context, &key, &fingerprint, work).await,
+        match context.caller_key() {
+            Some(caller) => keyed(&context, &caller, &fingerprint, work).await,
             None => work.await,
         }
     });
@@ -42,7 +43,7 @@ where
 
 async fn keyed(
     context: &Context,
-    key: &str,
+    CallerKey { scope, key }: &CallerKey,
     fingerprint: &str,
     work: impl Future<Output = Result<Reply>>,
 ) -> Result<Reply> {
@@ -50,28 +51,28 @@ async fn keyed(
         let detail = format!("Idempotency-Key must be 1 to {KEY_MAX} printable characters without spaces.");
         return Err(Problem::malformed(detail));
     }
-    let scope = context.caller.scope();
     let store = context.store();
-    match store.idempotency_begin(&scope, key, fingerprint, HOLD_MS).await? {
+    match store.idempotency_begin(scope, key, fingerprint, HOLD_MS).await? {
         Idempotency::Fresh => {}
         Idempotency::Running => return Err(running()),
         Idempotency::Mismatch => return Err(mismatch()),
+        Idempotency::BrokenOff { note } => return Err(broken_off(&note).into()),
         Idempotency::Done { status, body } => {
-            let body = context.manage().vault.open(&owner(&scope, key), &Sealed(body))?;
+            let body = context.manage().vault.open(&owner(scope, key), &Sealed(body))?;
             return Ok(Reply { status, body: body.expose().to_owned(), replayed: true });
         }
     }
     let done = work.await;
     let answer = match &done {
-        Ok(reply) => Some((reply.status, context.manage().vault.seal(&owner(&scope, key), &reply.body)?.0)),
+        Ok(reply) => Some((reply.status, context.manage().vault.seal(&owner(scope, key), &reply.body)?.0)),
         // It may have been done: under this key it is not tried again.
         Err(problem) if problem.is_for_good() => {
-            Some((problem.status, context.manage().vault.seal(&owner(&scope, key), &problem.text())?.0))
+            Some((problem.status, context.manage().vault.seal(&owner(scope, key), &problem.text())?.0))
         }
         // What else failed was not done, and may be tried again under the same key.
         Err(_) => None,
     };
-    if let Err(error) = store.idempotency_finish(&scope, key, answer).await {
+    if let Err(error) = store.idempotency_finish(scope, key, answer).await {
         tracing::warn!(%error, "the answer to an idempotency key could not be kept");
     }
     done

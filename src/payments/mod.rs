@@ -66,6 +66,16 @@ pub struct Part {
     pub receipt: Option<Value>,
 }
 
+/// The caller's `Idempotency-Key`. It is told of money that is about to move: should this process die meanwhile, a
+/// repetition does not move it again.
+#[derive(Clone, Debug)]
+pub struct CallerKey {
+    /// Whose.
+    pub scope: String,
+    /// The key.
+    pub key: String,
+}
+
 /// Why an operation did not work.
 #[derive(Debug, thiserror::Error)]
 pub enum PaymentError {
@@ -118,7 +128,12 @@ impl Payments {
     /// # Errors
     /// [`PaymentError`]. When the provider refuses, the payment stays, canceled, with the reason; when it is not known
     /// whether the provider did it, the payment stays open.
-    pub async fn create(&self, merchant: MerchantId, new: NewPayment) -> Result<Payment, PaymentError> {
+    pub async fn create(
+        &self,
+        merchant: MerchantId,
+        new: NewPayment,
+        caller: Option<&CallerKey>,
+    ) -> Result<Payment, PaymentError> {
         let view = self.view(merchant).await?;
         let (integration, account) = view.integration(new.integration).ok_or(PaymentError::Invalid {
             pointer: "/integration_id",
@@ -148,6 +163,11 @@ impl Payments {
             Some(saved_method) => Wish::Charge { create, saved_method },
             None => Wish::Create(create),
         };
+        if charges && let Err(error) = self.announce(caller, number).await {
+            let why = format!("the provider was not asked: {error}");
+            let failure = Failure { why, code: None, fault: Fault::Us, retry: Retry::Later(None) };
+            return Err(self.not_created(payment, failure).await);
+        }
         let context = self.context(merchant, &payment, "create");
         match self.operations.run(provider, account, wish, context).await {
             Ok(done) => self
@@ -200,13 +220,14 @@ impl Payments {
         merchant: MerchantId,
         number: u32,
         part: Part,
+        caller: Option<&CallerKey>,
     ) -> Result<Payment, PaymentError> {
         let (store, scope, key) = (&self.ledger.store, format!("refund/{merchant}"), number.to_string());
         if store.idempotency_begin(&scope, &key, "", REFUND_HOLD_MS).await? != Idempotency::Fresh {
             let why = "another refund of this payment is under way: look what came of it, then ask again";
             return Err(PaymentError::Provider(Failure::never(Fault::Caller, why), Some(number)));
         }
-        let refunded = self.refund_alone(merchant, number, part).await;
+        let refunded = self.refund_alone(merchant, number, part, caller).await;
         if let Err(error) = store.idempotency_finish(&scope, &key, None).await {
             tracing::warn!(%error, number, "another refund of this payment has to wait for some minutes");
         }
@@ -218,6 +239,7 @@ impl Payments {
         merchant: MerchantId,
         number: u32,
         part: Part,
+        caller: Option<&CallerKey>,
     ) -> Result<Payment, PaymentError> {
         let payment = self.load(merchant, number).await?;
         if payment.state != State::Succeeded {
@@ -229,7 +251,14 @@ impl Payments {
         // Providers see better than a sum that all goes back: whether that was done before, what a fee took.
         let amount = (amount != payment.amount).then_some(amount);
         let wish = Wish::Refund { payment: target(&payment), amount, reason: None, receipt: part.receipt };
+        self.announce(caller, number).await?;
         self.operate(payment, wish, "refund", amount).await
+    }
+
+    /// Leaves the payment's number under the caller's key.
+    async fn announce(&self, caller: Option<&CallerKey>, number: u32) -> Result<(), StoreError> {
+        let Some(CallerKey { scope, key }) = caller else { return Ok(()) };
+        self.ledger.store.idempotency_note(scope, key, &number.to_string()).await
     }
 
     async fn operate(
@@ -496,7 +525,16 @@ impl Payments {
 
 /// The provider has done it, and we could not write it down: nobody may take that for "nothing was changed".
 fn unwritten(error: &PaymentError, number: u32) -> PaymentError {
-    let why = format!("the provider's answer could not be written down: {error}");
+    unknown(format!("the provider's answer could not be written down: {error}"), Some(number))
+}
+
+/// Money may have moved under a caller's key whose request never came to an end; `note`: what was left under the key.
+#[must_use]
+pub fn broken_off(note: &str) -> PaymentError {
+    unknown("the router ended while the provider was being asked".to_owned(), note.parse().ok())
+}
+
+fn unknown(why: String, number: Option<u32>) -> PaymentError {
     let failure = Failure { why, code: None, fault: Fault::Us, retry: Retry::LookUp };
-    PaymentError::Provider(failure, Some(number))
+    PaymentError::Provider(failure, number)
 }

@@ -247,6 +247,11 @@ pub enum Idempotency {
         /// Body.
         body: String,
     },
+    /// Its first request left this note and never came to an end: part of it may have been done.
+    BrokenOff {
+        /// The note.
+        note: String,
+    },
 }
 
 /// What is older than this goes (Unix milliseconds; `None` keeps all). Nothing that still waits for delivery goes.
@@ -459,6 +464,8 @@ pub trait Store: Send + Sync + 'static {
         fingerprint: &str,
         hold_ms: u64,
     ) -> Result<Idempotency>;
+    /// Leaves a note under a key that is held: should its request never come to an end, the key is not free again.
+    async fn idempotency_note(&self, scope: &str, key: &str, note: &str) -> Result<()>;
     /// Keeps the answer for the key (`None`: frees the key, so that the request can be tried again).
     async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()>;
 

@@ -97,7 +97,7 @@ pub async fn create(context: Context, body: Body) -> Result<Reply> {
         let actor = &inner.caller.actor;
         let detail = format!("{} {}", new.amount.decimal(), new.amount.currency);
         inner.manage().note(actor, Some(merchant), "payment.create", new.integration, detail).await?;
-        let payment = inner.state.payments.create(merchant, new).await?;
+        let payment = inner.state.payments.create(merchant, new, inner.caller_key().as_ref()).await?;
         Ok(Reply::json(201, &PaymentView::from(payment)))
     })
     .await
@@ -197,7 +197,7 @@ async fn operate(context: Context, body: Body, deed: Deed) -> Result<Reply> {
         let payment = match deed {
             Deed::Capture => payments.capture(merchant, number, part).await?,
             Deed::Cancel => payments.cancel(merchant, number).await?,
-            Deed::Refund => payments.refund(merchant, number, part).await?,
+            Deed::Refund => payments.refund(merchant, number, part, inner.caller_key().as_ref()).await?,
         };
         Ok(Reply::ok(&PaymentView::from(payment)))
     })

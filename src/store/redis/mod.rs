@@ -345,6 +345,10 @@ impl Store for RedisStore {
         self.take_key(scope, key, fingerprint, hold_ms).await
     }
 
+    async fn idempotency_note(&self, scope: &str, key: &str, note: &str) -> Result<()> {
+        self.note_under_key(scope, key, note).await
+    }
+
     async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()> {
         self.finish_key(scope, key, answer).await
     }

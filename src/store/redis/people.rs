@@ -152,8 +152,15 @@ impl RedisStore {
                 let status = u16::try_from(reply.item()?.int()?).map_err(|_| damaged("an answer"))?;
                 Ok(Idempotency::Done { status, body: reply.item()?.text()? })
             }
+            "broken" => Ok(Idempotency::BrokenOff { note: reply.item()?.text()? }),
             _ => Err(damaged("an idempotency key")),
         }
+    }
+
+    pub(super) async fn note_under_key(&self, scope: &str, key: &str, note: &str) -> Result<()> {
+        let digest = keys::idempotency(scope, key);
+        let call = Call::new(&scripts::IDEM_NOTE, keys::of_digest(&digest)).arg(digest).arg(note);
+        self.call(call).await.map(drop)
     }
 
     pub(super) async fn finish_key(

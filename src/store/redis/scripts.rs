@@ -64,7 +64,7 @@ scripts! {
     true:
         CONFIG_CHANGE "config_change", API_TOKEN_PUT "api_token_put", API_TOKEN_DEL "api_token_del",
         COMMIT "commit", CLAIM "claim", SETTLE "settle", RELEASE "release", HOLD "hold", DELIVERY_UPDATE "delivery_update",
-        REPLAY_PUT "replay_put", AUDIT_APPEND "audit_append", HEALTH "health", IDEM_BEGIN "idem_begin", IDEM_FINISH "idem_finish";
+        REPLAY_PUT "replay_put", AUDIT_APPEND "audit_append", HEALTH "health", IDEM_BEGIN "idem_begin", IDEM_NOTE "idem_note", IDEM_FINISH "idem_finish";
 }
 
 #[cfg(test)]

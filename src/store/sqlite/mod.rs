@@ -412,6 +412,13 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn idempotency_note(&self, scope: &str, key: &str, note: &str) -> Result<()> {
+        let (scope, key, note) = (scope.to_owned(), key.to_owned(), note.to_owned());
+        self.writer
+            .write(verb!("idempotency_note"), move |tx| people::idempotency_note(tx, &scope, &key, &note))
+            .await
+    }
+
     async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()> {
         let (scope, key) = (scope.to_owned(), key.to_owned());
         self.writer

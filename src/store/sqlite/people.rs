@@ -50,7 +50,8 @@ pub(super) fn append_audit(tx: &Tx<'_>, entry: &AuditEntry, tail: &str) -> Resul
 struct Known {
     fingerprint: String,
     held_until: i64,
-    answer: Option<(u16, String)>,
+    status: Option<u16>,
+    body: Option<String>,
 }
 
 pub(super) fn idempotency_begin(
@@ -62,21 +63,25 @@ pub(super) fn idempotency_begin(
 ) -> Result<Idempotency> {
     let sql = "SELECT fingerprint, held_until, status, body FROM idempotency WHERE scope = ?1 AND key = ?2";
     let known = one(tx.conn, sql, [scope, key], |row| {
-        let status: Option<u16> = row.get(2)?;
-        let body: Option<String> = row.get(3)?;
-        Ok(Known { fingerprint: row.get(0)?, held_until: row.get(1)?, answer: status.zip(body) })
+        Ok(Known {
+            fingerprint: row.get(0)?,
+            held_until: row.get(1)?,
+            status: row.get(2)?,
+            body: row.get(3)?,
+        })
     })?;
     match known {
-        Some(known) if known.answer.is_some() || known.held_until > tx.now => {
+        Some(known) if known.body.is_some() || known.held_until > tx.now => {
             if known.fingerprint != fingerprint {
                 return Ok(Idempotency::Mismatch);
             }
-            Ok(match known.answer {
-                Some((status, body)) => Idempotency::Done { status, body },
-                None => Idempotency::Running,
+            Ok(match (known.status, known.body) {
+                (Some(status), Some(body)) => Idempotency::Done { status, body },
+                (None, Some(note)) if known.held_until <= tx.now => Idempotency::BrokenOff { note },
+                _ => Idempotency::Running,
             })
         }
-        // New, or its first request never came to an end.
+        // New, or its first request never came to an end and did nothing that it would have noted.
         _ => {
             let sql = "INSERT OR REPLACE INTO idempotency (scope, key, fingerprint, held_until, at) \
                        VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -85,6 +90,11 @@ pub(super) fn idempotency_begin(
             Ok(Idempotency::Fresh)
         }
     }
+}
+
+pub(super) fn idempotency_note(tx: &Tx<'_>, scope: &str, key: &str, note: &str) -> Result<()> {
+    let sql = "UPDATE idempotency SET body = ?3 WHERE scope = ?1 AND key = ?2 AND status IS NULL";
+    execute(tx.conn, sql, [scope, key, note]).map(drop)
 }
 
 pub(super) fn idempotency_finish(

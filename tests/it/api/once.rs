@@ -107,3 +107,68 @@ async fn what_may_have_been_done_is_not_tried_again() {
     post(&world, ADMIN, "k-2", &path, &charge).await.is(422);
     assert_eq!(world.provider.calls().len(), 3);
 }
+
+#[tokio::test]
+async fn money_whose_request_never_came_to_an_end_does_not_move_again() {
+    let world = World::new().await;
+    let merchant = world.merchant().await;
+    let integration = world.integration(&merchant).await;
+    let payments = format!("/merchants/{merchant}/payments");
+    let charge =
+        json!({ "integration_id": integration, "amount": 90050, "currency": "RUB", "saved_method": "m-1" });
+    world.provider.reply(200, charged());
+    post(&world, ADMIN, "k-0", &payments, &charge).await.is(201);
+    world.provider.is_asked().await;
+    world.provider.hang();
+    let cases =
+        [(payments.clone(), charge, 2), (format!("{payments}/1/refund"), json!({ "amount": 100 }), 1)];
+    for (n, (path, body, number)) in cases.iter().enumerate() {
+        let (key, calls) = (format!("k-{}", n + 1), world.provider.calls().len());
+        let again = || post(&world, ADMIN, &key, path, body);
+        let later = async {
+            world.provider.is_asked().await;
+            again().await.is(409);
+            world.clock.advance(120_000);
+            again().await.is(502)
+        };
+        let told = tokio::select! {
+            ended = again() => panic!("{}", ended.text),
+            told = later => told,
+        };
+        assert_eq!(told.json["type"], "urn:kassir:problem:provider-unknown", "{path}");
+        assert!(told.text.contains(&format!("Payment {number}.")), "{}", told.text);
+        assert_eq!(again().await.is(502).text, told.text);
+        assert_eq!(world.provider.calls().len(), calls + 1, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_done_and_could_not_be_written_down_is_not_tried_again() {
+    let world = World::new().await;
+    let merchant = world.merchant().await;
+    let integration = world.integration(&merchant).await;
+    let path = format!("/merchants/{merchant}/payments");
+    let charge =
+        json!({ "integration_id": integration, "amount": 90050, "currency": "RUB", "saved_method": "m-1" });
+    world.provider.reply(200, charged());
+    world.provider.hang();
+    let meanwhile = async {
+        world.provider.is_asked().await;
+        let gone = format!("/merchants/{merchant}/integrations/{integration}");
+        world.call(ADMIN, "DELETE", &gone, None).await.is(204);
+        world.provider.go_on();
+    };
+    let (told, ()) = tokio::join!(post(&world, ADMIN, "k-1", &path, &charge), meanwhile);
+    assert_eq!(told.json["type"], "urn:kassir:problem:provider-unknown", "{}", told.text);
+    let detail = told.json["detail"].as_str().unwrap();
+    assert!(detail.contains("could not be written down") && detail.contains("Payment 1."), "{detail}");
+    assert_eq!(post(&world, ADMIN, "k-1", &path, &charge).await.is(502).text, told.text);
+    assert_eq!(world.provider.calls().len(), 1);
+}
+
+fn charged() -> Value {
+    json!({ "id": "22d6d597-000f-5000-9000-145f6df21d6f", "status": "succeeded", "paid": true,
+        "amount": { "value": "900.50", "currency": "RUB" }, "created_at": "2026-01-02T00:00:00.000Z",
+        "test": false, "refundable": true, "recipient": { "account_id": "100500", "gateway_id": "1" },
+        "metadata": {} })
+}

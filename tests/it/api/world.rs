@@ -1,7 +1,7 @@
 //! A running API with an administrator, and what it takes to talk to it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use kassir::store::Store;
 use kassir::store::sqlite::SqliteStore;
 use kassir_providers::{Call, Proof, Reply, Request};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::store_suite::START;
@@ -64,6 +65,9 @@ impl Clock for TestClock {
 pub struct FakeProvider {
     replies: Mutex<VecDeque<Reply>>,
     calls: Mutex<Vec<String>>,
+    hangs: AtomicBool,
+    goes_on: Notify,
+    asked: Notify,
 }
 
 impl FakeProvider {
@@ -79,12 +83,32 @@ impl FakeProvider {
     pub fn calls(&self) -> Vec<String> {
         self.calls.lock().unwrap().clone()
     }
+
+    /// From now on nobody gets an answer.
+    pub fn hang(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
+    }
+
+    /// Who waits for an answer gets it.
+    pub fn go_on(&self) {
+        self.hangs.store(false, Ordering::SeqCst);
+        self.goes_on.notify_one();
+    }
+
+    /// Waits for a call.
+    pub async fn is_asked(&self) {
+        self.asked.notified().await;
+    }
 }
 
 #[async_trait]
 impl Caller for FakeProvider {
     async fn call(&self, call: Call) -> Result<Reply, NoReply> {
         self.calls.lock().unwrap().push(call.url);
+        self.asked.notify_one();
+        if self.hangs.load(Ordering::SeqCst) {
+            self.goes_on.notified().await;
+        }
         let reply = self.replies.lock().unwrap().pop_front();
         reply.ok_or_else(|| NoReply { why: "nobody answers".to_owned(), may_have_arrived: false })
     }

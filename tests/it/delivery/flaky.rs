@@ -324,6 +324,10 @@ impl Store for Flaky {
         self.store.idempotency_begin(scope, key, fingerprint, hold_ms).await
     }
 
+    async fn idempotency_note(&self, scope: &str, key: &str, note: &str) -> Result<()> {
+        self.store.idempotency_note(scope, key, note).await
+    }
+
     async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()> {
         self.store.idempotency_finish(scope, key, answer).await
     }

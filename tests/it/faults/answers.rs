@@ -107,6 +107,7 @@ const VERBS: &[Verb] = verbs! {
     "append_audit": |s, _k| async { s.store.append_audit(&samples::audit_entry(None, "x"), "").await };
     "audit": |s, _k| s.store.audit(None, &Page::default());
     "idempotency_begin": |s, _k| s.store.idempotency_begin("a", "b", "c", 1_000);
+    "idempotency_note": |s, _k| s.store.idempotency_note("a", "b", "x");
     "idempotency_finish": |s, _k| s.store.idempotency_finish("a", "b", Some((200, "x".to_owned())));
     "sweep": |s, _k| async { s.store.sweep(&Cutoffs { events: Some(1), ..Cutoffs::default() }, 10).await };
 };

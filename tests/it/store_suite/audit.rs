@@ -92,4 +92,24 @@ pub async fn an_idempotency_key_that_was_left_behind(bench: Bench) {
     bench.clock.advance(1);
     assert_eq!(begin().await, Idempotency::Fresh);
     assert_eq!(begin().await, Idempotency::Running);
+
+    // What may have been done is not done again.
+    store.idempotency_note("a", "key", "17").await.unwrap();
+    assert_eq!(begin().await, Idempotency::Running);
+    bench.clock.advance(1000);
+    assert_eq!(begin().await, Idempotency::BrokenOff { note: "17".to_owned() });
+    let other = store.idempotency_begin("a", "key", "f2", 1000).await.unwrap();
+    assert_eq!(other, Idempotency::Mismatch);
+    // It took long, and comes to an end after all.
+    store.idempotency_finish("a", "key", Some((201, "{}".to_owned()))).await.unwrap();
+    assert_eq!(begin().await, Idempotency::Done { status: 201, body: "{}".to_owned() });
+    store.idempotency_note("a", "key", "18").await.unwrap();
+    assert_eq!(begin().await, Idempotency::Done { status: 201, body: "{}".to_owned() });
+
+    store.idempotency_begin("b", "key", "f1", 1000).await.unwrap();
+    store.idempotency_note("b", "key", "17").await.unwrap();
+    store.idempotency_finish("b", "key", None).await.unwrap();
+    assert_eq!(store.idempotency_begin("b", "key", "f1", 1000).await.unwrap(), Idempotency::Fresh);
+    store.idempotency_note("c", "key", "17").await.unwrap();
+    assert_eq!(store.idempotency_begin("c", "key", "f1", 1000).await.unwrap(), Idempotency::Fresh);
 }

@@ -219,7 +219,7 @@ CREATE TABLE audit (
 CREATE INDEX audit_chain ON audit (merchant, seq);
 CREATE INDEX audit_list ON audit (merchant, id);
 
--- `status` and `body` are null while the first request is under way.
+-- `status` is null while the first request is under way; then `body` is what it noted, if it noted anything.
 CREATE TABLE idempotency (
   scope       TEXT NOT NULL,
   key         TEXT NOT NULL,
