@@ -46,7 +46,12 @@ const NOT_NOW: &[(&str, &str, bool)] = &[
     ("NOAUTH", "Redis wants a password (NOAUTH): put it into store.url", true),
     ("WRONGPASS", "Redis refuses the user or the password (WRONGPASS): see store.url", true),
     ("NOPERM", "Redis does not permit this user what Kassir needs (NOPERM): see docs/redis-keys.md", false),
-    ("MOVED", "this Redis is one node of a cluster (MOVED): write store.url as redis+cluster://…", false),
+    (
+        "MOVED",
+        "another node of the Redis cluster has these keys (MOVED): write store.url as redis+cluster://…; if it is, the \
+         cluster's nodes do not agree yet",
+        false,
+    ),
 ];
 
 /// How a script says that a key of its slot is on its way to another node.
