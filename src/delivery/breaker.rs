@@ -14,6 +14,8 @@ use crate::store::Holding;
 const IN_A_ROW: u32 = 5;
 /// …of an endpoint that has not worked yet since this router knows it, or has only just begun to work again.
 const IN_A_ROW_DOUBTED: u32 = 3;
+/// Failures in a row after which an endpoint that worked is in doubt: one that fails now and then is not.
+const IN_A_ROW_DOUBT: u32 = 2;
 /// The failure rate is taken over this time, milliseconds, in two halves.
 const WINDOW_MS: i64 = 30_000;
 /// Attempts that a rate needs.
@@ -85,7 +87,8 @@ pub(super) struct Breaker {
     step: u32,
     failed_in_a_row: u32,
     worked: bool,
-    last_worked: bool,
+    /// It opened, and nothing has succeeded since.
+    broken: bool,
     this_half: Half,
     last_half: Half,
 }
@@ -105,7 +108,7 @@ impl Default for Breaker {
             step: 0,
             failed_in_a_row: 0,
             worked: false,
-            last_worked: false,
+            broken: false,
             this_half: half,
             last_half: half,
         }
@@ -113,9 +116,9 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// Whether the last attempt was a success.
+    /// Whether it is known to work.
     pub fn is_good(&self) -> bool {
-        self.last_worked
+        self.worked && !self.broken && self.failed_in_a_row < IN_A_ROW_DOUBT
     }
 
     /// How many may be under way at once while it recovers.
@@ -136,7 +139,7 @@ impl Breaker {
     /// be under way, or what opened it may still have to be written.
     pub fn is_not_held(&mut self, now: i64) {
         if matches!(self.state, State::Open { since, .. } if now >= since.saturating_add(WRITTEN_MS)) {
-            *self = Breaker { worked: self.worked, last_worked: self.last_worked, ..Breaker::default() };
+            *self = Breaker { worked: self.worked, broken: self.broken, ..Breaker::default() };
         }
     }
 
@@ -164,9 +167,9 @@ impl Breaker {
             self.this_half = Half { number, ..Half::default() };
         }
         self.this_half.attempts = self.this_half.attempts.saturating_add(1);
-        self.last_worked = heard.success;
         if heard.success {
             self.worked = true;
+            self.broken = false;
             self.failed_in_a_row = 0;
         } else {
             self.this_half.failed = self.this_half.failed.saturating_add(1);
@@ -190,7 +193,7 @@ impl Breaker {
             if says_when(heard) { asked(heard) } else { heard.now.saturating_add(grown(heard, step)) };
         let was_open = heard.probe.is_some() || matches!(self.state, State::Open { .. });
         let state = State::Open { since: heard.now, until };
-        *self = Breaker { state, step, worked: self.worked, ..Breaker::default() };
+        *self = Breaker { state, step, worked: self.worked, broken: true, ..Breaker::default() };
         let opened = Change::Opened { until, slow_down: heard.slow_down };
         Judged { hold: Some(Holding::Until { until, step }), change: (!was_open).then_some(opened) }
     }
@@ -332,6 +335,25 @@ mod tests {
         let judged = breaker.hear(&Heard { probe: Some(step), ..heard(true, 0) }, FULL);
         assert_eq!((judged.hold, judged.change), (Some(Holding::Lift), Some(Change::Closed)));
         assert!(breaker.is_good());
+    }
+
+    #[test]
+    fn one_failure_now_and_then_is_no_doubt() {
+        let mut breaker = Breaker::default();
+        assert!(!breaker.is_good(), "nothing is known yet");
+        for now in 0..20 {
+            breaker.hear(&heard(true, now), FULL);
+            breaker.hear(&heard(false, now), FULL);
+            assert!(breaker.is_good());
+        }
+        breaker.hear(&heard(false, 21), FULL);
+        assert!(!breaker.is_good());
+        breaker.hear(&heard(true, 22), FULL);
+        assert!(breaker.is_good());
+        breaker.hear(&Heard { slow_down: true, ..heard(false, 23) }, FULL);
+        assert!(!breaker.is_good(), "it is left alone");
+        breaker.is_not_held(23 + WRITTEN_MS);
+        assert!(!breaker.is_good(), "nor has it worked since");
     }
 
     #[test]
