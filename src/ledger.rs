@@ -57,7 +57,8 @@ impl Lease {
     /// once they are handed over.
     #[must_use]
     pub fn write(hand_over: &dyn HandOver, commit: &mut Commit) -> Option<Kept> {
-        let endpoints: Vec<EndpointId> = commit.deliveries.iter().map(|delivery| delivery.endpoint).collect();
+        let to_send = commit.deliveries.iter().filter(|delivery| delivery.next_attempt_at.is_some());
+        let endpoints: Vec<EndpointId> = to_send.map(|delivery| delivery.endpoint).collect();
         if endpoints.is_empty() {
             return None;
         }
@@ -226,6 +227,8 @@ impl Ledger {
         let decided = Arc::new(Mutex::new(None));
         let told = Arc::clone(&decided);
         let decide = move |found: &Found| {
+            // What was decided before, and the room that it kept, is void.
+            drop(told.lock().unwrap_or_else(PoisonError::into_inner).take());
             // It may run in the store's own thread, which others need too.
             let made = catch_unwind(AssertUnwindSafe(|| deciding.decide(found)));
             let (made, commit) = made.map_or((None, None), |(made, commit)| (Some(made), commit));

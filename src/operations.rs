@@ -124,7 +124,7 @@ impl Operations {
                 "{} is asked as often as it allows; others wait before this",
                 provider.about().title.en
             ),
-            code: None,
+            code: Some(NOT_ITS_TURN.to_owned()),
             fault: Fault::Us,
             retry: Retry::Later(Some(wait_ms)),
         })
@@ -152,6 +152,15 @@ fn charged_perhaps(step: Step) -> Step {
         }
         step => step,
     }
+}
+
+/// The code of a failure that is none: nobody was asked, since others had their turn.
+const NOT_ITS_TURN: &str = "turn";
+
+/// Whether nobody was asked, since others had their turn at the provider.
+#[must_use]
+pub fn had_no_turn(failure: &Failure) -> bool {
+    failure.fault == Fault::Us && failure.code.as_deref() == Some(NOT_ITS_TURN)
 }
 
 /// A payment as the target of an operation.

@@ -80,11 +80,13 @@ async fn sweep(services: &Services, stop: &watch::Receiver<bool>) -> Result<(), 
 #[must_use]
 pub fn cutoffs(retention: &RetentionSection, now: i64) -> Cutoffs {
     let before = |span: crate::config::Span| Some(now.saturating_sub(span.ms()));
+    // A payment stays as long as its events do: one that is older than they may be is not even looked at.
+    let payments = [before(retention.payments), before(retention.events)].into_iter().flatten().min();
     Cutoffs {
         refused: before(retention.refused),
         notifications: before(retention.notifications),
         events: before(retention.events),
-        payments: before(retention.payments),
+        payments,
         tallies: before(retention.tallies),
         idempotency: before(retention.idempotency),
     }

@@ -19,6 +19,8 @@ const CLAIM_MAX: usize = 64;
 const CLAIM_WORTH: usize = 16;
 /// How long freed places are gathered before the next claim.
 const GATHER: Duration = Duration::from_millis(2);
+/// Pause after a claim of which nothing found a place: what is known now is asked for better.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 /// Shortest pause for an endpoint's limit per second: what its pace allows meanwhile is taken at once.
 const PACE_WAIT_MIN_MS: i64 = 20;
 
@@ -58,8 +60,11 @@ impl Worker {
         let Some(taken) = self.take(CLAIM_MAX).await? else { return Ok(poll) };
         let Taken { work, now, next, more } = taken;
         let worth = work.len() >= CLAIM_WORTH;
-        let (_, refused) = self.start(work, now);
+        let (started, refused) = self.start(work, now);
         self.release(&refused).await;
+        if started.is_empty() && !refused.is_empty() {
+            return Ok(REFUSED_PAUSE.min(poll));
+        }
         if more {
             return Ok(if worth { Duration::ZERO } else { GATHER });
         }

@@ -7,6 +7,7 @@ use kassir_providers::operation::{Context, Done, Target, Wish};
 use kassir_providers::{Account, Currency, Fact, Failure, Fault, Money, PaymentRef, Provider, Retry, State};
 use serde_json::value::RawValue;
 
+use super::Pause;
 use crate::domain::apply::{Decision, number_of};
 use crate::domain::event::Proven;
 use crate::domain::ids::{IntegrationId, MerchantId, NotificationId};
@@ -44,12 +45,12 @@ pub struct Asked {
 pub enum End {
     /// The job is finished in the store already, or is no longer ours.
     Finished,
-    /// It must be tried again; with the provider's wish for a pause, milliseconds.
+    /// It must be tried again.
     Again {
         /// Why.
         why: String,
-        /// Not before so many milliseconds from now.
-        after_ms: Option<u64>,
+        /// When.
+        pause: Pause,
     },
 }
 
@@ -64,7 +65,7 @@ enum Answered {
     Facts(Vec<Said>),
     Later {
         why: String,
-        after_ms: Option<u64>,
+        pause: Pause,
     },
     /// The merchant has to put a key or a right in order.
     Account(String),
@@ -98,12 +99,12 @@ impl Confirm {
         };
         let facts = match self.ask(provider, account, job, integration_id, told).await? {
             Answered::Facts(facts) => facts,
-            Answered::Later { why, after_ms } => {
-                return self.again(job, notification, fence, why, after_ms).await;
+            Answered::Later { why, pause } => {
+                return self.again(job, notification, fence, why, pause).await;
             }
             Answered::Account(why) => {
                 let notification = self.tell(job, notification, &why).await?;
-                return self.again(job, notification, fence, why, None).await;
+                return self.again(job, notification, fence, why, Pause::default()).await;
             }
             // A refund that was believed needs nobody's word, only its payment.
             Answered::Never(_) if is_believed_refund(asked, told) => Vec::new(),
@@ -193,7 +194,7 @@ impl Confirm {
                 Some(state) => format!("the provider's API says that the payment is {} (yet)", state.word()),
                 None => "the provider's API does not know of it (yet)".to_owned(),
             };
-            return self.again(job, notification, fence, why, None).await;
+            return self.again(job, notification, fence, why, Pause::default()).await;
         }
         let Some(last) = to_enter.pop() else {
             return self
@@ -219,7 +220,7 @@ impl Confirm {
         let last = Entry { notification: finisher, finish: Some(fence), ..entry(last) };
         match self.ledger.enter(last).await {
             Ok(entered) if entered.decision.wait => {
-                self.again(job, notification, fence, entered.decision.reason, None).await
+                self.again(job, notification, fence, entered.decision.reason, Pause::default()).await
             }
             Ok(_) | Err(LedgerError::LostLease) => Ok(End::Finished),
             Err(error) => Err(error),
@@ -232,13 +233,13 @@ impl Confirm {
         notification: Option<Notification>,
         fence: Fence,
         why: String,
-        after_ms: Option<u64>,
+        pause: Pause,
     ) -> Result<End, LedgerError> {
         if self.ledger.clock.now().saturating_sub(job.created_at) >= self.max_age_ms {
             let why = format!("not confirmed in time: {why}");
             return self.give_up(job, notification, fence, &why).await;
         }
-        Ok(End::Again { why, after_ms })
+        Ok(End::Again { why, pause })
     }
 
     /// Writes into the inbound log what the merchant has to put in order.
@@ -287,9 +288,9 @@ fn is_believed_refund(asked: &Asked, told: &Fact) -> bool {
 }
 
 fn refused(failure: Failure) -> Answered {
+    let pause = Pause::after(&failure);
     match failure.retry {
-        Retry::Later(after_ms) => Answered::Later { why: failure.why, after_ms },
-        Retry::LookUp => Answered::Later { why: failure.why, after_ms: None },
+        Retry::Later(_) | Retry::LookUp => Answered::Later { why: failure.why, pause },
         // A key or a right that the merchant puts in order: what was told meanwhile is asked about then.
         Retry::Never if failure.fault == Fault::Merchant => Answered::Account(failure.why),
         Retry::Never => Answered::Never(format!("the provider's API does not confirm it: {}", failure.why)),

@@ -10,13 +10,39 @@ pub mod trouble;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use kassir_providers::{Failure, Retry};
 
 use crate::delivery::schedule::Schedule;
 use crate::delivery::{JobEnd, JobHandler};
 use crate::domain::job::{Job, Task};
 use crate::ledger::LedgerError;
+use crate::operations::had_no_turn;
 use crate::store::Fence;
 
+/// When a job comes again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pause {
+    /// Not before so many milliseconds from now: somebody's wish.
+    pub after_ms: Option<u64>,
+    /// It was no try: others had their turn.
+    pub no_try: bool,
+}
+
+impl Pause {
+    /// After a question to a provider that failed.
+    #[must_use]
+    pub fn after(failure: &Failure) -> Pause {
+        let after_ms = if let Retry::Later(after) = failure.retry { after } else { None };
+        Pause { after_ms, no_try: had_no_turn(failure) }
+    }
+
+    fn of(after_ms: u64) -> Pause {
+        Pause { after_ms: Some(after_ms), no_try: false }
+    }
+}
+
+/// Longest pause that somebody may wish for, milliseconds: a job has to see in time that it is too old.
+const WISH_MAX_MS: u64 = 60 * 60 * 1000;
 /// Pause after an error of our own store, milliseconds.
 const STORE_PAUSE_MS: u64 = 5_000;
 
@@ -39,19 +65,23 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    fn again(&self, mut job: Job, after_ms: Option<u64>, first_ms: u64) -> JobEnd {
+    fn again(&self, mut job: Job, pause: Pause, first_ms: u64) -> JobEnd {
+        let wish = pause.after_ms.map_or(0, |wish| wish.min(WISH_MAX_MS));
+        if pause.no_try {
+            return JobEnd::Again { job: Box::new(job), in_ms: wish };
+        }
         job.attempts = job.attempts.saturating_add(1);
         let interval = u64::try_from(self.schedule.interval(job.attempts).as_millis()).unwrap_or(u64::MAX);
-        let in_ms = interval.max(first_ms).max(after_ms.unwrap_or(0));
+        let in_ms = interval.max(first_ms).max(wish);
         JobEnd::Again { job: Box::new(job), in_ms }
     }
 
     async fn confirm(&self, job: Job, fence: Fence, asked: confirm::Asked) -> JobEnd {
         match self.confirm.run(&job, &asked, fence).await {
             Ok(confirm::End::Finished) | Err(LedgerError::LostLease) => JobEnd::Settled,
-            Ok(confirm::End::Again { why, after_ms }) => {
+            Ok(confirm::End::Again { why, pause }) => {
                 tracing::info!(job = %job.id, why, "a notification is not confirmed yet; it is asked about again");
-                self.again(job, after_ms, 0)
+                self.again(job, pause, 0)
             }
             Err(error) => self.failed(job, &error),
         }
@@ -60,14 +90,14 @@ impl Jobs {
     fn polled(&self, job: Job, result: Result<poll::Polled, LedgerError>) -> JobEnd {
         match result {
             Ok(poll::Polled::Done) => JobEnd::Done(Box::new(job)),
-            Ok(poll::Polled::Open(after_ms)) => self.again(job, after_ms, crate::limits::POLL_FIRST_MS),
+            Ok(poll::Polled::Open(pause)) => self.again(job, pause, crate::limits::POLL_FIRST_MS),
             Err(error) => self.failed(job, &error),
         }
     }
 
     fn failed(&self, job: Job, error: &dyn std::fmt::Display) -> JobEnd {
         tracing::warn!(job = %job.id, %error, "a job failed; it is run again");
-        self.again(job, Some(STORE_PAUSE_MS), 0)
+        self.again(job, Pause::of(STORE_PAUSE_MS), 0)
     }
 }
 
@@ -102,7 +132,7 @@ impl JobHandler for Jobs {
             }
             Task::Alert(ref alert) => match self.alerts.send(&job, alert).await {
                 Ok(alert::End::Over) => JobEnd::Done(Box::new(job)),
-                Ok(alert::End::Again(after_ms)) => self.again(job, after_ms, 0),
+                Ok(alert::End::Again(after_ms)) => self.again(job, Pause { after_ms, no_try: false }, 0),
                 Err(error) => self.failed(job, &error),
             },
         }

@@ -6,6 +6,7 @@ use kassir_providers::operation::{Context, Wish};
 use kassir_providers::{Fact, Failure, Fault, Retry, State};
 use serde_json::value::RawValue;
 
+use super::Pause;
 use crate::domain::event::Proven;
 use crate::domain::job::Job;
 use crate::domain::payment::Payment;
@@ -31,8 +32,8 @@ pub struct Poll {
 pub enum Polled {
     /// The payment is over, or asked about for long enough.
     Done,
-    /// It is still open; with the provider's wish for a pause, milliseconds.
-    Open(Option<u64>),
+    /// It is still open.
+    Open(Pause),
 }
 
 impl Poll {
@@ -63,7 +64,7 @@ impl Poll {
             }
             Err(failure) => {
                 tracing::debug!(payment = number, why = failure.why, "a payment can't be asked about now");
-                return Ok(Polled::Open(wait(&failure)));
+                return Ok(Polled::Open(Pause::after(&failure)));
             }
         };
         let payload: Option<Arc<RawValue>> = done.payload.map(Arc::from);
@@ -79,18 +80,13 @@ impl Poll {
             };
             self.ledger.enter(entry).await?;
         }
-        Ok(Polled::Open(None))
+        Ok(Polled::Open(Pause::default()))
     }
 }
 
 /// Whether asking again can't help. Wrong credentials and missing rights are put in order by the merchant.
 pub(super) fn is_final(failure: &Failure) -> bool {
     failure.retry == Retry::Never && failure.fault != Fault::Merchant
-}
-
-/// How long the provider wants us to wait, milliseconds.
-pub(super) fn wait(failure: &Failure) -> Option<u64> {
-    if let Retry::Later(after) = failure.retry { after } else { None }
 }
 
 fn is_over(payment: &Payment, now: i64) -> bool {

@@ -6,7 +6,8 @@ use kassir_providers::Fact;
 use kassir_providers::operation::{Context, Wish};
 use serde_json::value::RawValue;
 
-use super::poll::{Polled, is_final, wait};
+use super::Pause;
+use super::poll::{Polled, is_final};
 use crate::domain::event::Proven;
 use crate::domain::job::Job;
 use crate::ledger::{Entry, Ledger, LedgerError};
@@ -56,7 +57,7 @@ impl Refunds {
             }
             Err(failure) => {
                 tracing::debug!(payment = number, why = failure.why, "a refund can't be asked about now");
-                return Ok(Polled::Open(wait(&failure)));
+                return Ok(Polled::Open(Pause::after(&failure)));
             }
         };
         let mut known = done.refund_id.is_none();
@@ -75,6 +76,6 @@ impl Refunds {
             };
             self.ledger.enter(entry).await?;
         }
-        Ok(if known { Polled::Done } else { Polled::Open(None) })
+        Ok(if known { Polled::Done } else { Polled::Open(Pause::default()) })
     }
 }

@@ -11,8 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Stopwatch;
 
-/// Longest wait for a turn, milliseconds: whoever would wait longer comes again, and leaves its place to others.
-const WAIT_MAX_MS: u64 = 10_000;
+/// Longest wait for a turn, milliseconds: whoever would wait longer comes again when its turn is, and leaves its place to
+/// others.
+const WAIT_MAX_MS: u64 = 2_000;
 /// Accounts of which something is remembered.
 const ACCOUNTS_MAX: usize = 10_000;
 
@@ -26,21 +27,25 @@ pub(super) struct Pace {
 struct Turns {
     /// When the next call may begin, milliseconds.
     next: u64,
+    /// When the next one comes again of those that were sent away: each of them at a time of its own.
+    next_again: u64,
     under_way: Arc<Semaphore>,
 }
 
 impl Turns {
     fn new(at_once: u32) -> Turns {
         let at_once = usize::try_from(at_once.max(1)).unwrap_or(1);
-        Turns { next: 0, under_way: Arc::new(Semaphore::new(at_once)) }
+        Turns { next: 0, next_again: 0, under_way: Arc::new(Semaphore::new(at_once)) }
     }
 
-    /// Takes the next turn and gives the wait for it; or the wait that would be too long.
+    /// Takes the next turn and gives the wait for it; or after how long to come again.
     fn take(&mut self, now: u64, gap: u64) -> Result<u64, u64> {
         let begins = self.next.max(now);
         let wait = begins.saturating_sub(now);
         if wait > WAIT_MAX_MS {
-            return Err(wait);
+            let again = begins.max(self.next_again);
+            self.next_again = again.saturating_add(gap);
+            return Err(again.saturating_sub(now));
         }
         self.next = begins.saturating_add(gap);
         Ok(wait)
@@ -67,7 +72,7 @@ impl Pace {
         let patience = Duration::from_millis(WAIT_MAX_MS);
         match tokio::time::timeout(patience, under_way.acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(gap),
+            Ok(Err(_)) | Err(_) => Err(gap.max(WAIT_MAX_MS)),
         }
     }
 
@@ -105,11 +110,26 @@ mod tests {
     #[test]
     fn turns_are_apart_and_none_waits_for_long() {
         let mut turns = Turns::new(1);
-        let waits: Vec<_> = (0..4).map(|_| turns.take(1_000, 5_000)).collect();
-        assert_eq!(waits, [Ok(0), Ok(5_000), Ok(10_000), Err(15_000)]);
-        assert_eq!(turns.take(6_000, 5_000), Ok(10_000));
-        assert_eq!(turns.take(60_000, 5_000), Ok(0), "time that passed is not saved up");
-        assert_eq!(turns.take(60_000, 5_000), Ok(5_000));
+        let waits: Vec<_> = (0..6).map(|_| turns.take(1_000, 1_000)).collect();
+        assert_eq!(waits, [Ok(0), Ok(1_000), Ok(2_000), Err(3_000), Err(4_000), Err(5_000)]);
+        assert_eq!(turns.take(4_000, 1_000), Ok(0), "who comes again when it was told has its turn");
+        assert_eq!(turns.take(60_000, 1_000), Ok(0), "time that passed is not saved up");
+        assert_eq!(turns.take(60_000, 1_000), Ok(1_000));
+    }
+
+    #[test]
+    fn a_burst_is_done_as_fast_as_its_provider_allows() {
+        const GAP: u64 = 1_000;
+        let mut turns = Turns::new(1);
+        let mut waiting: std::collections::BinaryHeap<_> = (0..200).map(|_| std::cmp::Reverse(0)).collect();
+        let mut ends = 0;
+        while let Some(std::cmp::Reverse(now)) = waiting.pop() {
+            match turns.take(now, GAP) {
+                Ok(wait) => ends = now + wait,
+                Err(again) => waiting.push(std::cmp::Reverse(now + again)),
+            }
+        }
+        assert!(ends <= 210 * GAP, "{ends}");
     }
 
     #[tokio::test]
@@ -122,10 +142,6 @@ mod tests {
         let gap = u64::from(uniteller.about().limits.call_gap_ms);
         assert_eq!((gap, uniteller.about().limits.calls_at_once), (5_000, 1));
         let under_way = pace.turn(uniteller, &account("a")).await.unwrap();
-        for _ in 0..2 {
-            let (wait, places) = pace.take(uniteller, &account("a"), gap).unwrap();
-            assert!(wait > 0 && places.available_permits() == 0);
-        }
         assert!(pace.turn(uniteller, &account("a")).await.unwrap_err() > WAIT_MAX_MS);
         drop(under_way);
         assert!(pace.turn(uniteller, &account("b")).await.is_ok());

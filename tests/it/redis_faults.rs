@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kassir::clock::ManualClock;
+use kassir::domain::DeliveryStatus;
 use kassir::store::redis::{Options, RedisStore};
 use kassir::store::{Commit, Found, LookUp, PaymentFilter, Store, StoreError};
 
 use crate::redis_proxy::{Deed, Proxy};
 use crate::redis_server::{DURABLE, Server, shared_cluster};
 use crate::redis_store::{fresh_in_cluster, options};
+use crate::store_suite::delivery::{claim_one, over, settle};
 use crate::store_suite::enter::{ask, make};
-use crate::store_suite::samples::{Shop, shop, update};
+use crate::store_suite::samples::{Shop, attempt, delivery_of, shop, update};
 use crate::store_suite::{Bench, START};
 
 pub fn clock() -> Arc<ManualClock> {
@@ -332,6 +334,23 @@ async fn no_script_leaves_its_slot() {
     let expected: BTreeSet<String> = (0..16).map(|partition| format!("k{partition:02}")).collect();
     assert_eq!(tags, expected);
     assert!(nodes.iter().all(|keys| !keys.is_empty()), "each node has some of the partitions");
+}
+
+/// What was sent must be settled, or it would be sent again with each lease until somebody makes room.
+#[tokio::test]
+async fn out_of_memory_nothing_new_is_kept_and_what_was_sent_is_settled() {
+    let server = Server::start(DURABLE);
+    let shop = shop_at(&server.url()).await;
+    let id = shop.queue().await;
+    let limit = |bytes: &str| server.command::<()>(&["CONFIG", "SET", "maxmemory", bytes]);
+    limit("1");
+    let refused = words(shop.store.commit(shop.whole("a")).await);
+    assert!(refused.contains("out of memory"), "{refused}");
+    let claimed = claim_one(&shop).await;
+    settle(&shop, &claimed, &over(delivery_of(&claimed)), Some(attempt(1))).await.unwrap();
+    limit("0");
+    assert_eq!(shop.load(id).await.status, DeliveryStatus::Delivered);
+    assert!(shop.claim().await.work.is_empty());
 }
 
 /// What a payment with two events, their notifications and one endpoint takes of Redis's memory: with Redis's own

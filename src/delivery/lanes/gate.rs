@@ -55,6 +55,11 @@ pub(super) fn is_suspect(lane: Lane, gate: Option<&Gate>) -> bool {
     matches!(lane, Lane::Endpoint(_)) && !gate.is_some_and(|gate| gate.breaker.is_good())
 }
 
+/// Whether it is a provider's API that is asked.
+pub(super) fn is_ask(lane: Lane) -> bool {
+    matches!(lane, Lane::Integration(_))
+}
+
 /// Makes room for one more gate.
 pub(super) fn make_room(gates: &mut HashMap<Lane, Gate>, now: i64) {
     if gates.len() < GATES_MAX {

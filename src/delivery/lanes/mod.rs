@@ -20,7 +20,7 @@ use crate::domain::ids::MerchantId;
 use crate::domain::job::Lane;
 use crate::store::{Claimed, Fence};
 
-use gate::{Gate, is_suspect, make_room};
+use gate::{Gate, is_ask, is_suspect, make_room};
 pub use promise::Promise;
 use promise::Promised;
 pub(super) use room::Room;
@@ -44,6 +44,11 @@ impl Limits {
     fn suspects(&self) -> usize {
         self.concurrency.div_ceil(2)
     }
+
+    /// How many places questions to providers may take: half of them, however slowly they answer.
+    fn asks(&self) -> usize {
+        self.concurrency.div_ceil(2)
+    }
 }
 
 /// Why work has no place.
@@ -51,6 +56,7 @@ impl Limits {
 pub(super) enum Refusal {
     Full,
     Suspects,
+    Asks,
     Lane,
     Host,
     Pace,
@@ -62,6 +68,7 @@ impl Refusal {
         match self {
             Refusal::Full => "full",
             Refusal::Suspects => "suspects",
+            Refusal::Asks => "asks",
             Refusal::Lane => "lane",
             Refusal::Host => "host",
             Refusal::Pace => "rate",
@@ -101,6 +108,8 @@ struct State {
     /// Hosts that were not reached since one was: some of them, at the most [`UNREACHED`].
     unreached: HashSet<Arc<str>>,
     suspects: usize,
+    /// Questions to providers that are under way.
+    asks: usize,
     /// Places that are kept for work on its way.
     promised: Promised,
     /// Turns at what is scarce.
@@ -300,8 +309,12 @@ impl State {
         if suspect && self.suspects >= limits.suspects() {
             return Err(Refusal::Suspects);
         }
+        if is_ask(lane) && self.asks >= limits.asks() {
+            return Err(Refusal::Asks);
+        }
         let host = self.gates.get(&lane).and_then(|gate| gate.host.clone());
         if self.host_left(limits, host.as_ref()) == 0 {
+            self.waits_for(host.as_ref(), lane);
             return Err(Refusal::Host);
         }
         let gate = self.gate(lane, now);
@@ -317,6 +330,7 @@ impl State {
         }
         gate.busy = gate.busy.saturating_add(1);
         self.suspects = self.suspects.saturating_add(usize::from(suspect));
+        self.asks = self.asks.saturating_add(usize::from(is_ask(lane)));
         self.host_takes(host.as_ref(), lane);
         Ok(InHand { lane, merchant, abort: None, suspect, probe, paced, host })
     }
@@ -325,6 +339,13 @@ impl State {
         if let Some(host) = host {
             let host = self.hosts.entry(Arc::clone(host)).or_default();
             host.busy = host.busy.saturating_add(1);
+            host.lanes.insert(lane);
+        }
+    }
+
+    /// Notes that a lane would go to a busy host.
+    fn waits_for(&mut self, host: Option<&Arc<str>>, lane: Lane) {
+        if let Some(host) = host.and_then(|host| self.hosts.get_mut(host)) {
             host.lanes.insert(lane);
         }
     }
@@ -418,6 +439,7 @@ impl Drop for Place {
         let mut state = self.lanes.state();
         if let Some(work) = state.in_hand.remove(&self.fence) {
             state.suspects = state.suspects.saturating_sub(usize::from(work.suspect));
+            state.asks = state.asks.saturating_sub(usize::from(is_ask(work.lane)));
             state.host_gives(work.host.as_ref());
         }
         if let Some(gate) = state.gates.get_mut(&self.lane) {

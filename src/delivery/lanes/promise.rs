@@ -111,9 +111,11 @@ impl State {
         let gate = self.gates.get_mut(&lane);
         let (behind, host) = gate.as_ref().map_or((false, None), |gate| (gate.behind, gate.host.clone()));
         let room = gate.map_or(limits.per_lane, |gate| gate.room(limits.per_lane, now));
-        let full = room <= self.promised.of(lane)
-            || self.host_left(limits, host.as_ref()) <= self.promised.to(host.as_ref());
-        if behind || full {
+        if self.host_left(limits, host.as_ref()) <= self.promised.to(host.as_ref()) {
+            self.waits_for(host.as_ref(), lane);
+            return None;
+        }
+        if behind || room <= self.promised.of(lane) {
             return None;
         }
         let kept = Kept { lane, host, suspect };

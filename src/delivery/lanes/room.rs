@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::gate::is_suspect;
+use super::gate::{is_ask, is_suspect};
 use super::{Limits, State};
 use crate::domain::job::Lane;
 
@@ -72,7 +72,8 @@ impl State {
     /// Lanes whose room may be another than usual.
     fn known_lanes(&self) -> HashSet<Lane> {
         let busy = self.in_hand.values().map(|work| work.lane);
-        self.special.iter().chain(self.promised.lanes.keys()).copied().chain(busy).collect()
+        let kept = self.special.iter().chain(self.promised.lanes.keys()).chain(&self.behind);
+        kept.copied().chain(busy).collect()
     }
 
     /// Lanes that work, beginning with those that have work waiting.
@@ -86,11 +87,17 @@ impl State {
 
     fn list(&mut self, limits: &Limits, lanes: impl Iterator<Item = Lane>, room: &mut Room, now: i64) {
         for lane in lanes {
-            let Some(gate) = self.gates.get_mut(&lane) else { continue };
+            let Some(gate) = self.gates.get_mut(&lane) else {
+                self.special.remove(&lane);
+                continue;
+            };
             if room.per_lane == 0 && is_suspect(lane, Some(gate)) {
                 continue;
             }
-            let left = gate.room(limits.per_lane, now).saturating_sub(self.promised.of(lane));
+            let mut left = gate.room(limits.per_lane, now).saturating_sub(self.promised.of(lane));
+            if is_ask(lane) && self.asks >= limits.asks() {
+                left = 0;
+            }
             let next = gate.pace.as_mut().and_then(|pace| pace.next(now));
             room.pace_at = [room.pace_at, next].into_iter().flatten().min();
             if left != room.per_lane {
@@ -99,20 +106,33 @@ impl State {
         }
     }
 
-    /// What is left of a host's places, its lanes get in turns.
+    /// What is left of a host's places is shared between those of its lanes in which work is known to wait, in turns when
+    /// there is less than a place for each. The others hardly ever have any: one that has, and finds no place, is known
+    /// from then on.
     fn share_hosts(&self, limits: &Limits, room: &mut Room) {
         for (name, host) in &self.hosts {
             let promised = self.promised.to(Some(name));
-            let mut left = limits.per_host.saturating_sub(host.busy).saturating_sub(promised);
-            let from = self.turn % host.lanes.len().max(1);
-            let turns = host.lanes.iter().skip(from).chain(host.lanes.iter().take(from));
-            for lane in turns.take(LISTED_MAX) {
-                let has = room.of(*lane).min(left);
-                left = left.saturating_sub(has);
-                if has < room.of(*lane) {
-                    room.lanes.insert(*lane, has);
-                }
+            let left = limits.per_host.saturating_sub(host.busy).saturating_sub(promised);
+            let (waiting, others): (Vec<Lane>, Vec<Lane>) =
+                host.lanes.iter().take(LISTED_MAX).partition(|lane| self.behind.contains(lane));
+            for lane in others {
+                limit(room, lane, left);
+            }
+            let count = u32::try_from(waiting.len()).unwrap_or(u32::MAX).max(1);
+            let (share, served) = ((left / count).max(1), left.min(count));
+            let from = self.turn.wrapping_mul(usize::try_from(served).unwrap_or(1)) % waiting.len().max(1);
+            let turns = waiting.iter().skip(from).chain(waiting.iter().take(from));
+            for (n, lane) in turns.enumerate() {
+                let has_turn = n < usize::try_from(served).unwrap_or(usize::MAX);
+                limit(room, *lane, if has_turn { share } else { 0 });
             }
         }
+    }
+}
+
+/// Of a lane at the most so many.
+fn limit(room: &mut Room, lane: Lane, most: u32) {
+    if most < room.of(lane) {
+        room.lanes.insert(lane, most);
     }
 }

@@ -108,7 +108,7 @@ fn a_host_is_shared() {
     assert_eq!(lanes.room(0).lanes.get(&lane(2)), Some(&0));
     places.truncate(2);
     let room = lanes.room(0);
-    assert_eq!((1..=4).filter_map(|n| room.lanes.get(&lane(n))).sum::<u32>(), 1, "one place, one lane");
+    assert!((1..=4).all(|n| room.of(lane(n)) == 1), "no more than is left");
     assert!(take(&lanes, lane(4), 6).is_ok());
 }
 
@@ -127,6 +127,71 @@ fn those_in_doubt_have_half_the_places() {
     lanes.hear(lane(1), &heard(true, None));
     drop(places.remove(0));
     assert!(take(&lanes, lane(5), 7).is_ok());
+}
+
+/// Many endpoints of one host, known to be there, of which some have work waiting.
+fn crowd(lanes: &Arc<Lanes>, count: u128, waiting: impl Fn(u128) -> bool) {
+    let here = own(None, None, Some("bot.example"));
+    for n in 1..=count {
+        let place = take(lanes, lane(n), 1).unwrap();
+        lanes.learn(lane(n), fence(1), &here, 0).unwrap();
+        lanes.hear(lane(n), &heard(true, None));
+        drop(place);
+        if waiting(n) {
+            let mut state = lanes.state();
+            state.fall_behind(lane(n), 0);
+        }
+    }
+}
+
+#[test]
+fn endpoints_of_a_busy_host_share_what_is_left_of_it() {
+    let limits = Limits { per_host: 61, per_lane: 16, ..LIMITS };
+    let lanes = Lanes::new(limits);
+    crowd(&lanes, 50, |n| n <= 2);
+    let places: Vec<Place> = (3..=50)
+        .map(|n| take(&lanes, lane(n), u64::try_from(n).unwrap()).unwrap())
+        .chain((101..=102).map(|token| take(&lanes, lane(3), token).unwrap()))
+        .collect();
+    // Those in which nothing waits are found there while the host is busy, too.
+    let refused_ones = [take(&lanes, lane(1), 201), take(&lanes, lane(2), 202)];
+    let room = lanes.room(0);
+    assert_eq!((room.of(lane(1)), room.of(lane(2))), (4, 4), "nine are left for two");
+    assert_eq!(room.of(lane(4)), 9, "of which nothing is known to wait");
+    drop((places, refused_ones));
+}
+
+#[test]
+fn all_that_wait_for_a_busy_host_have_their_turn() {
+    let lanes = Lanes::new(Limits { per_host: 4, ..LIMITS });
+    crowd(&lanes, 10, |_| true);
+    let busy = [take(&lanes, lane(1), 1).unwrap(), take(&lanes, lane(2), 2).unwrap()];
+    let known = [take(&lanes, lane(1), 3).unwrap(), take(&lanes, lane(2), 4).unwrap()];
+    for n in 3..=10 {
+        assert_eq!(refused(take(&lanes, lane(n), 9)), Refusal::Host);
+    }
+    drop(known);
+    let mut served = HashSet::new();
+    for _ in 0..10 {
+        let room = lanes.room(0);
+        let has_room: Vec<u128> = (1..=10).filter(|n| room.of(lane(*n)) > 0).collect();
+        assert!(has_room.len() <= 2, "{has_room:?}");
+        served.extend(has_room);
+    }
+    assert_eq!(served.len(), 10, "{served:?}");
+    drop(busy);
+}
+
+#[test]
+fn questions_to_providers_take_half_of_the_places() {
+    let lanes = Lanes::new(Limits { concurrency: 4, ..LIMITS });
+    let shop = |n: u128| Lane::Integration(crate::domain::ids::IntegrationId(Uuid::from_u128(n)));
+    let places = [take(&lanes, shop(1), 1).unwrap(), take(&lanes, shop(2), 2).unwrap()];
+    assert_eq!(refused(take(&lanes, shop(3), 3)), Refusal::Asks);
+    assert_eq!(lanes.room(0).of(shop(3)), 0, "nor is it claimed again");
+    assert!(take(&lanes, lane(1), 4).is_ok());
+    drop(places);
+    assert!(lanes.room(0).of(shop(3)) > 0);
 }
 
 /// Those whose new work queues up.

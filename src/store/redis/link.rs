@@ -327,7 +327,9 @@ impl Link {
             }
             Place::Cluster(nodes) => {
                 let client = ClusterClient::builder(nodes.clone())
-                    .connection_timeout(self.timeout)
+                    // Two rounds of connecting, to the nodes that were named and to those that they name, must fit into
+                    // the whole: one that drops packets must not keep us from the others.
+                    .connection_timeout(self.timeout / 4)
                     .response_timeout(self.timeout)
                     .retries(CLUSTER_RETRIES)
                     .build()?;

@@ -87,8 +87,8 @@ fn delete_integration(tx: &Tx<'_>, merchant: MerchantId, id: IntegrationId) -> R
     let (merchant, id) = (merchant.to_string(), id.to_string());
     let key = [&merchant, &id];
     execute(tx.conn, "DELETE FROM inbound_token WHERE merchant = ?1 AND integration = ?2", key)?;
-    execute(tx.conn, "DELETE FROM integration WHERE merchant = ?1 AND id = ?2", key)?;
-    Ok(())
+    let gone = execute(tx.conn, "DELETE FROM integration WHERE merchant = ?1 AND id = ?2", key)?;
+    if gone == 0 { Err(StoreError::NotFound("integration")) } else { Ok(()) }
 }
 
 fn put_endpoint(tx: &Tx<'_>, merchant: MerchantId, endpoint: &Endpoint) -> Result<()> {
@@ -102,8 +102,8 @@ fn delete_endpoint(tx: &Tx<'_>, merchant: MerchantId, id: EndpointId) -> Result<
     let (merchant, id) = (merchant.to_string(), id.to_string());
     let key = [&merchant, &id];
     execute(tx.conn, "DELETE FROM health WHERE merchant = ?1 AND endpoint = ?2", key)?;
-    execute(tx.conn, "DELETE FROM endpoint WHERE merchant = ?1 AND id = ?2", key)?;
-    Ok(())
+    let gone = execute(tx.conn, "DELETE FROM endpoint WHERE merchant = ?1 AND id = ?2", key)?;
+    if gone == 0 { Err(StoreError::NotFound("endpoint")) } else { Ok(()) }
 }
 
 /// The merchant, what it set up and what waits for it go at once; its records, which may be many, go with the next

@@ -105,7 +105,8 @@ pub(super) fn idempotency_finish(
 ) -> Result<()> {
     match answer {
         Some((status, body)) => {
-            let sql = "UPDATE idempotency SET status = ?3, body = ?4 WHERE scope = ?1 AND key = ?2";
+            let sql = "UPDATE idempotency SET status = ?3, body = ?4 \
+                       WHERE scope = ?1 AND key = ?2 AND status IS NULL";
             execute(tx.conn, sql, params![scope, key, status, body])?;
         }
         None => {

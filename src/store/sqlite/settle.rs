@@ -3,6 +3,7 @@
 use rusqlite::params;
 
 use super::super::{Conflict, Fence, Holding, Result, Settle, SettleEnd, StoreError, Tally};
+use super::batch;
 use super::rows::{execute, int, one, to_text};
 use super::writer::Tx;
 use super::{commit, health, holds, queue};
@@ -169,6 +170,9 @@ pub(super) fn update_delivery(tx: &Tx<'_>, changed: &Changed) -> Result<()> {
     let (merchant, next) = (delivery.merchant, delivery.next_attempt_at);
     let work = WorkId::Delivery(delivery.id);
     let lane = Lane::Endpoint(delivery.endpoint);
+    if batch::version(tx, merchant)? == 0 {
+        return Err(StoreError::NotFound("merchant"));
+    }
     write_delivery(tx, merchant, changed)?;
     let entry = queue::entry(tx, merchant, work)?;
     match (entry, next) {

@@ -244,8 +244,12 @@ impl Thread {
     /// the file trusted with new writes.
     fn reopen(&self) -> Result<Connection> {
         let conn = open_writer(&self.place.path, self.place.max_pages)?;
-        conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
-            .map_err(from_sqlite)?;
+        let busy: i64 =
+            conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(from_sqlite)?;
+        if busy != 0 {
+            let why = "the file was opened again, and somebody reads what is not yet checked: trying again";
+            return Err(StoreError::Unavailable(why.to_owned()));
+        }
         tracing::info!("the store's file is open again");
         Ok(conn)
     }

@@ -103,6 +103,7 @@ pub async fn an_idempotency_key_that_was_left_behind(bench: Bench) {
     // It took long, and comes to an end after all.
     store.idempotency_finish("a", "key", Some((201, "{}".to_owned()))).await.unwrap();
     assert_eq!(begin().await, Idempotency::Done { status: 201, body: "{}".to_owned() });
+    store.idempotency_finish("a", "key", Some((500, "late".to_owned()))).await.unwrap();
     store.idempotency_note("a", "key", "18").await.unwrap();
     assert_eq!(begin().await, Idempotency::Done { status: 201, body: "{}".to_owned() });
 

@@ -12,7 +12,7 @@ use kassir::store::{
 use super::samples::{LEASE_MS, Shop, attempt, delivery_of, id, shop};
 use super::{Bench, START, conflict};
 
-async fn settle(
+pub async fn settle(
     shop: &Shop,
     claimed: &Claimed,
     delivery: &Delivery,
@@ -30,13 +30,13 @@ async fn settle(
         .await
 }
 
-async fn claim_one(shop: &Shop) -> Claimed {
+pub async fn claim_one(shop: &Shop) -> Claimed {
     let mut work = shop.claim().await.work;
     assert_eq!(work.len(), 1);
     work.remove(0)
 }
 
-fn over(delivery: &Delivery) -> Delivery {
+pub fn over(delivery: &Delivery) -> Delivery {
     Delivery { status: DeliveryStatus::Delivered, next_attempt_at: None, ..delivery.clone() }
 }
 

@@ -49,6 +49,9 @@ if string.sub(work, 1, 1) == 'd' then
   if version_of(redis.call('HGET', payment, work)) ~= loaded then
     return { 'delivery' }
   end
+  -- While Redis is out of memory a script may go on whose first write only frees some: what was sent must be settled
+  -- even then, or it would be sent again and again.
+  redis.call('HDEL', key('t'), work)
   redis.call('HSET', payment, work, whole(loaded + 1) .. ':' .. record)
   due = tonumber(take())
   local attempt = take()
@@ -63,13 +66,13 @@ if string.sub(work, 1, 1) == 'd' then
   end
 else
   local record = take()
+  redis.call('HDEL', key('t'), work)
   redis.call('HSET', key('w'), work, cmsgpack.pack({ what[1], what[2], what[3], record, what[5] }))
   local again = tonumber(take())
   due = again and now + again
 end
 if due then
   dequeue(work, what[1])
-  redis.call('HDEL', key('t'), work)
   enqueue(work, what[1], due)
 else
   forget_work(work, what)

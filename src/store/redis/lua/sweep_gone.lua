@@ -13,7 +13,7 @@ for _, index in ipairs({ 'nx', 'ex', 'dx' }) do
     if what then
       forget_work('d' .. id, what)
     end
-    redis.call('DEL', payment_key(merchant, number))
+    redis.call('UNLINK', payment_key(merchant, number))
     index_remove(key(index .. ':' .. merchant), id, number)
     gone = gone + 1
   end
@@ -24,14 +24,14 @@ end
 local chunk = redis.call('ZRANGE', key('px:' .. merchant), 0, 0)[1]
 if chunk then
   for number = chunk * CHUNK, chunk * CHUNK + CHUNK - 1 do
-    redis.call('DEL', payment_key(merchant, number))
+    redis.call('UNLINK', payment_key(merchant, number))
   end
   redis.call('ZREM', key('px:' .. merchant), chunk)
   return gone + 1
 end
 for _, hour in ipairs(redis.call('ZRANGE', key('th:' .. merchant), 0, -1)) do
-  redis.call('DEL', key('t:' .. merchant .. ':' .. hour))
+  redis.call('UNLINK', key('t:' .. merchant .. ':' .. hour))
 end
-redis.call('DEL', key('pc:' .. merchant), key('l:' .. merchant), key('th:' .. merchant))
+redis.call('UNLINK', key('pc:' .. merchant), key('l:' .. merchant), key('th:' .. merchant))
 redis.call('SREM', key('gone'), merchant)
 return gone + 1
