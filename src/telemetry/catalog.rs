@@ -206,8 +206,8 @@ pub const SECTIONS: &[Section] = &[
             seconds("kassir_work_lateness_seconds", &[], "From the time that work was due to its begin."),
             counter(
                 "kassir_work_refused_total",
-                &[("reason", Values::Given(&["full", "suspects", "lane", "host", "rate"]))],
-                "Due work that had to wait for a place: of the router, of endpoints in doubt, of the endpoint, of its host, or of its rate.",
+                &[("reason", Values::Given(&["full", "suspects", "asks", "lane", "host", "rate"]))],
+                "Due work that had to wait for a place: of the router, of endpoints in doubt, of questions to providers, of the endpoint, of its host, or of its rate.",
             ),
             counter(
                 "kassir_endpoint_breaker_changes_total",

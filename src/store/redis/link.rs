@@ -32,7 +32,9 @@ const SHARED_SIZE: usize = 8;
 /// Connections for writes that wait for replicas: one that waits holds up what was sent after it.
 const WAITING_SIZE: usize = 8;
 /// Longest question to the sentinels beside the work: it must not hold up the next word that this router lives.
-const FOLLOW_MAX: Duration = Duration::from_secs(1);
+const FOLLOW_MAX: Duration = Duration::from_millis(1_500);
+/// Longest wait for one sentinel: one that is gone must not speak for the others.
+const SENTINEL_MAX: Duration = Duration::from_secs(1);
 /// Times the cluster's client follows a moved slot or a lost node within one call.
 const CLUSTER_RETRIES: u32 = 3;
 
@@ -322,7 +324,7 @@ impl Link {
             Place::One(info) => self.manager(Client::open((**info).clone())?).await,
             Place::Sentinel { .. } => {
                 let found = self.named_primary().await?;
-                *self.primary() = Some(found.get_connection_info().addr().to_string());
+                self.work_with(&found);
                 self.manager(found).await
             }
             Place::Cluster(nodes) => {
@@ -342,7 +344,19 @@ impl Link {
         self.primary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The primary that the sentinels name now.
+    /// From now on this is the primary; connections to another one are left: calls that go to both by turns would lose
+    /// what only one of them has.
+    fn work_with(&self, primary: &Client) {
+        let named = primary.get_connection_info().addr().to_string();
+        let before = self.primary().replace(named.clone());
+        let Some(before) = before.filter(|before| *before != named) else { return };
+        tracing::warn!(from = %before, to = %named, "the sentinels name another Redis primary: leaving the old one");
+        self.lanes().for_each(|lane| lane.slot().wire = None);
+        self.forget_pool();
+    }
+
+    /// The primary that most of the sentinels name now which answer: one that is cut off together with an old primary
+    /// goes on naming that.
     async fn named_primary(&self) -> RedisResult<Client> {
         let Place::Sentinel { sentinels, master, node, tls } = &self.address.place else {
             return Err(RedisError::from((ErrorKind::Client, "there are no sentinels")));
@@ -351,20 +365,26 @@ impl Link {
         if *tls {
             info = info.set_tls_mode(TlsMode::Secure);
         }
-        let kind = SentinelServerType::Master;
-        SentinelClient::build(sentinels.clone(), master, Some(info), kind)?.async_get_client().await
+        let asks = sentinels.iter().map(|sentinel| {
+            let (sentinels, info) = (vec![sentinel.clone()], info.clone());
+            async move {
+                let kind = SentinelServerType::Master;
+                let mut client = SentinelClient::build(sentinels, master, Some(info), kind)?;
+                let found = tokio::time::timeout(SENTINEL_MAX, client.async_get_client()).await;
+                found.unwrap_or_else(|_| Err(RedisError::from((ErrorKind::Io, "a sentinel does not answer"))))
+            }
+        });
+        most_named(futures_util::future::join_all(asks).await)
     }
 
     /// Asks the sentinels whether the primary is still the one that we work with, and leaves it if not: one that was
     /// cut off from them and from its replicas goes on answering us, and what it accepts is lost when it comes back.
     pub(super) async fn follow_primary(&self) {
-        let Some(ours) = self.primary().clone() else { return };
-        let Ok(Ok(named)) = tokio::time::timeout(FOLLOW_MAX, self.named_primary()).await else { return };
-        let named = named.get_connection_info().addr().to_string();
-        if named != ours {
-            tracing::warn!(from = %ours, to = %named, "the sentinels name another Redis primary: leaving the old one");
-            self.lanes().for_each(|lane| lane.slot().wire = None);
-            self.forget_pool();
+        if self.primary().is_none() {
+            return;
+        }
+        if let Ok(Ok(named)) = tokio::time::timeout(FOLLOW_MAX, self.named_primary()).await {
+            self.work_with(&named);
         }
     }
 
@@ -378,6 +398,26 @@ impl Link {
             .set_pipeline_buffer_size(PIPELINE_MAX);
         ConnectionManager::new_with_config(client, config).await.map(Wire::One)
     }
+}
+
+/// What most answers name; of several that are named as often, the first.
+fn most_named(answers: Vec<RedisResult<Client>>) -> RedisResult<Client> {
+    let mut error = RedisError::from((ErrorKind::Client, "there are no sentinels"));
+    let mut named: Vec<(String, usize, Client)> = Vec::new();
+    for answer in answers {
+        match answer {
+            Ok(client) => {
+                let address = client.get_connection_info().addr().to_string();
+                match named.iter_mut().find(|(known, ..)| *known == address) {
+                    Some((_, votes, _)) => *votes += 1,
+                    None => named.push((address, 1, client)),
+                }
+            }
+            Err(other) => error = other,
+        }
+    }
+    // The last of those that are greatest is taken: so in reverse.
+    named.into_iter().rev().max_by_key(|(_, votes, _)| *votes).map(|(.., client)| client).ok_or(error)
 }
 
 fn pool(address: &Address, timeout: Duration) -> std::result::Result<Pool, String> {
@@ -407,6 +447,29 @@ fn pool(address: &Address, timeout: Duration) -> std::result::Result<Pool, Strin
             let builder = cluster::Pool::builder(manager).max_size(POOL_SIZE);
             let pool = builder.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(|e| words(&e))?;
             Ok(Pool::Cluster(pool))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_sentinels_are_believed() {
+        let named = |port: u16| Ok(Client::open(format!("redis://127.0.0.1:{port}/")).unwrap());
+        let silent = || Err(RedisError::from((ErrorKind::Io, "silent")));
+        let cases = [
+            (vec![named(1), named(2), named(2)], Some(2)),
+            (vec![silent(), named(2), named(1), named(1)], Some(1)),
+            (vec![named(1), named(2)], Some(1)),
+            (vec![silent(), named(2)], Some(2)),
+            (vec![silent(), silent()], None),
+        ];
+        for (answers, expected) in cases {
+            let found =
+                most_named(answers).ok().map(|client| client.get_connection_info().addr().to_string());
+            assert_eq!(found, expected.map(|port: u16| format!("127.0.0.1:{port}")));
         }
     }
 }
