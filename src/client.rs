@@ -173,6 +173,12 @@ fn retry_after(outcome: &Outcome) -> Option<Duration> {
     Some(Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
 }
 
+/// The words of an answer that should be a problem.
+pub(crate) fn problem_words(body: &[u8]) -> String {
+    let value: Option<Value> = serde_json::from_slice(body).ok();
+    problem(value.as_ref(), &errors(value.as_ref()))
+}
+
 /// The words of a problem (RFC 9457), with those of its single errors.
 fn problem(value: Option<&Value>, errors: &[(String, String)]) -> String {
     let Some(value) = value else { return "no words were given".to_owned() };

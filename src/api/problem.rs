@@ -209,7 +209,7 @@ impl From<StoreError> for Problem {
                 Problem::new(404, "not-found", "There is no such record", format!("There is no such {what}."))
             }
             StoreError::Limit(why) => Problem::new(422, "limit", "A limit of the store is reached", why),
-            StoreError::Corrupt(why) | StoreError::Unusable(why) => {
+            why @ (StoreError::Corrupt(_) | StoreError::Unusable(_) | StoreError::Taken { .. }) => {
                 if let Some(left_out) = LOG.open() {
                     tracing::error!(%why, left_out, "the store failed under the API");
                 }

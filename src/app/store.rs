@@ -13,10 +13,8 @@ use crate::store::{Result, Store, redis};
 /// # Errors
 /// [`crate::store::StoreError`] in words: what is wrong with the place or its settings, and what to do.
 pub async fn open(config: &Config, clock: &SharedClock) -> Result<Arc<dyn Store>> {
-    let url = config.store.url.expose();
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let store = SqliteStore::open(Path::new(path), Arc::clone(clock))?;
+    if let Some(path) = file(config) {
+        let store = SqliteStore::open(path, Arc::clone(clock))?;
         store.end_all_leases().await?;
         return Ok(Arc::new(store));
     }
@@ -28,5 +26,20 @@ pub async fn open(config: &Config, clock: &SharedClock) -> Result<Arc<dyn Store>
         min_replicas: config.store.min_replicas,
         ..redis::Options::default()
     };
-    Ok(Arc::new(redis::RedisStore::open(url, options).await?))
+    Ok(Arc::new(redis::RedisStore::open(config.store.url.expose(), options).await?))
+}
+
+/// Opens the store's file for reading only: also while another process has it, or when it can't be written. Nothing
+/// where the store is no file.
+#[must_use]
+pub fn look(config: &Config, clock: &SharedClock) -> Option<Result<Arc<dyn Store>>> {
+    let store = SqliteStore::look(file(config)?, Arc::clone(clock));
+    Some(store.map(|store| Arc::new(store) as Arc<dyn Store>))
+}
+
+/// The store's file; nothing where the store is a server.
+#[must_use]
+pub fn file(config: &Config) -> Option<&Path> {
+    let path = config.store.url.expose().strip_prefix("sqlite:")?;
+    Some(Path::new(path.strip_prefix("//").unwrap_or(path)))
 }

@@ -30,9 +30,12 @@ impl Meter {
         let outcome = match result {
             Ok(_) => &self.ok,
             Err(StoreError::Conflict(_) | StoreError::NotFound(_) | StoreError::Limit(_)) => &self.refused,
-            Err(StoreError::Unavailable(_) | StoreError::Corrupt(_) | StoreError::Unusable(_)) => {
-                &self.failed
-            }
+            Err(
+                StoreError::Unavailable(_)
+                | StoreError::Corrupt(_)
+                | StoreError::Unusable(_)
+                | StoreError::Taken { .. },
+            ) => &self.failed,
         };
         outcome.increment(1);
         self.seconds.record(watch.elapsed());

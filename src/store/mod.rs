@@ -54,9 +54,20 @@ pub enum StoreError {
     /// A record can't be read: damaged, or written by a newer version.
     #[error("a record of the store can't be read: {0}")]
     Corrupt(String),
-    /// The store can't be used at all: wrong version, unsafe settings, another process has it.
+    /// The store can't be used at all: wrong version, unsafe settings.
     #[error("{0}")]
     Unusable(String),
+    /// Another process has the store, which serves only one.
+    #[error(
+        "another process ({holder}) uses the store {place}; one file serves one process: stop it, or give this one a \
+         store of its own"
+    )]
+    Taken {
+        /// What that process has left as a note of itself.
+        holder: String,
+        /// Where the store is.
+        place: String,
+    },
 }
 
 /// What has changed under a write.

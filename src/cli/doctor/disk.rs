@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Finding, Mark};
+use crate::app::store_file;
 use crate::config::Config;
 
 /// Less free space than this is worth a warning, bytes.
@@ -14,9 +15,7 @@ const MIB: u64 = 1 << 20;
 
 /// Nothing where the store is no file of this machine.
 pub(super) fn free(config: &Config) -> Option<Finding> {
-    let path = config.store.url.expose().strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    Some(match free_space(Path::new(path)) {
+    Some(match free_space(store_file(config)?) {
         Some(free) => judged(free),
         None => Finding::new(Mark::Warning, "disk", "df does not tell what is free", "look yourself"),
     })
@@ -34,7 +33,8 @@ fn judged(free: u64) -> Finding {
 
 /// Free bytes on the file system of a path, as the POSIX command `df` tells.
 fn free_space(path: &Path) -> Option<u64> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // The folder may be missing: what is above it tells where it would be made.
+    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     let df = std::process::Command::new("df").arg("-Pk").arg(folder).output().ok()?;
     available(std::str::from_utf8(&df.stdout).ok()?)
 }

@@ -2,13 +2,14 @@
 
 use kassir_providers::State;
 
+use super::advice::Kind;
 use super::{Finding, Mark};
 use crate::app::cutoffs;
 use crate::config::Config;
 use crate::domain::NotificationOutcome;
 use crate::domain::ids::MerchantId;
 use crate::store::list::{EventFilter, Listed, NotificationFilter, PAGE_MAX, PaymentFilter};
-use crate::store::{Cutoffs, Page, Result, Store};
+use crate::store::{Cutoffs, Page, Result, Store, StoreError};
 
 /// Records of one kind that are counted; there may be more.
 const COUNT_MAX: u64 = 10_000;
@@ -21,8 +22,8 @@ const FULL_PERCENT: u64 = 80;
 
 /// What is to be said.
 pub(super) async fn findings(store: &dyn Store, config: &Config) -> Vec<Finding> {
-    let failed = |what: &str, error: crate::store::StoreError| {
-        Finding::new(Mark::Failure, what, error.to_string(), "is the server up?")
+    let failed = |what, error: StoreError| {
+        Finding::new(Mark::Failure, what, error.to_string(), Kind::of(config).advice(&error))
     };
     let size = match store.size().await {
         Ok(size) => sized(size.bytes, size.bytes_max),

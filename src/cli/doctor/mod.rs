@@ -1,10 +1,12 @@
 //! `kassir doctor`: what is wrong, and what to do about it.
 
+mod advice;
 mod disk;
 mod keeping;
+mod router;
+mod store;
 mod waiting;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,17 +15,10 @@ use kassir_providers::Method;
 use serde::Serialize;
 
 use super::{Failed, print};
-use crate::app::{KeyFit, key_fit, wrong_key};
-use crate::clock::{Clock as _, SharedClock, Stopwatch, SystemClock};
 use crate::config::Config;
 use crate::delivery::outbound::{Outbound, OutboundRequest};
 use crate::secrets::Vault;
-use crate::store::{Store, StoreError};
 
-/// Clocks that differ by less are fine, milliseconds.
-const SKEW_MS: i64 = 2_000;
-/// A durable write that takes longer is worth a warning, milliseconds.
-const WRITE_MS: u32 = 250;
 /// Longest wait for one provider.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -69,7 +64,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     let mut findings = vec![Finding::ok("configuration", "valid")];
     findings.extend(settings(&config));
     findings.extend(secrets(&config));
-    findings.extend(store(&config).await);
+    findings.extend(store::findings(&config).await);
     match crate::app::outbound(&config) {
         Ok(outbound) => {
             findings.push(Finding::ok("TLS", "CA certificates are there"));
@@ -135,91 +130,6 @@ fn secrets(config: &Config) -> Vec<Finding> {
             let advice = if readable { format!("chmod 600 {}", path.display()) } else { String::new() };
             let mark = if readable { Mark::Warning } else { Mark::Ok };
             vec![Finding::new(mark, "master key", format!("{} (mode {mode:o})", path.display()), advice)]
-        }
-    }
-}
-
-async fn store(config: &Config) -> Vec<Finding> {
-    let clock: SharedClock = Arc::new(SystemClock);
-    let store = match crate::app::open_store(config, &clock).await {
-        Ok(store) => store,
-        Err(error) => return vec![Finding::new(Mark::Failure, "store", error.to_string(), advice(&error))],
-    };
-    let description = store.describe();
-    let mut findings = vec![Finding::ok(
-        "store",
-        format!("{} {}: {}", description.kind, description.place, description.promise),
-    )];
-    for warning in description.warnings {
-        findings.push(Finding::new(Mark::Warning, "store", warning, "see README, production"));
-    }
-    findings.push(stored_secrets(store.as_ref(), config).await);
-    findings.push(durable_write(store.as_ref()).await);
-    findings.push(skew(store.as_ref()).await);
-    findings.extend(keeping::findings(store.as_ref(), config).await);
-    findings.extend(disk::free(config));
-    findings.push(waiting::backlog(store.as_ref()).await);
-    findings.push(waiting::endpoints(store.as_ref()).await);
-    store.close().await;
-    findings
-}
-
-const fn advice(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::Unavailable(_) => "is the server up, and is store.url right?",
-        StoreError::Unusable(_) => "if a router is running on it, ask that one: GET /health/ready",
-        _ => "",
-    }
-}
-
-/// Whether the master key is the one that the store's secrets were sealed under.
-async fn stored_secrets(store: &dyn Store, config: &Config) -> Finding {
-    const WHAT: &str = "stored secrets";
-    let path = &config.secrets.master_key_file;
-    // A file that can't be read is told of already.
-    let vault = Vault::read(path).ok().flatten();
-    match key_fit(store, vault.as_ref()).await {
-        Ok(KeyFit::Unused) => Finding::ok(WHAT, "none so far"),
-        Ok(KeyFit::Fits) => Finding::ok(WHAT, "open with the master key"),
-        Ok(KeyFit::Partly) => {
-            let advice = "set those credentials anew; was a router started with another master key?";
-            Finding::new(Mark::Warning, WHAT, "some do not open with the master key", advice)
-        }
-        Ok(KeyFit::Wrong) => {
-            let (found, advice) = wrong_key(path, path.exists());
-            Finding::new(Mark::Failure, WHAT, found, advice)
-        }
-        Err(error) => Finding::new(Mark::Failure, WHAT, error.to_string(), advice(&error)),
-    }
-}
-
-async fn durable_write(store: &dyn Store) -> Finding {
-    let watch = Stopwatch::start();
-    match store.ready().await {
-        Err(error) => Finding::new(Mark::Failure, "durable write", error.to_string(), advice(&error)),
-        Ok(()) if watch.elapsed_ms() > WRITE_MS => {
-            let found = format!("{} ms", watch.elapsed_ms());
-            Finding::new(
-                Mark::Warning,
-                "durable write",
-                found,
-                "slow: providers wait for it; use a faster disk",
-            )
-        }
-        Ok(()) => Finding::ok("durable write", format!("{} ms", watch.elapsed_ms())),
-    }
-}
-
-async fn skew(store: &dyn Store) -> Finding {
-    let before = SystemClock.now();
-    match store.now().await {
-        Err(error) => Finding::new(Mark::Failure, "clock", error.to_string(), ""),
-        Ok(theirs) => {
-            let skew = theirs.saturating_sub(before);
-            let found = format!("{skew} ms apart from the store's");
-            let mark = if skew.abs() > SKEW_MS { Mark::Warning } else { Mark::Ok };
-            let advice = if mark == Mark::Ok { "" } else { "run a time service (chrony, systemd-timesyncd)" };
-            Finding::new(mark, "clock", found, advice)
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What waits, and for whom.
 
+use super::advice::Kind;
 use super::{Finding, Mark};
+use crate::config::Config;
 use crate::domain::job::Lane;
 use crate::store::{Held, Page, Result, Store};
 
@@ -15,11 +17,25 @@ const PAGE: u32 = 200;
 /// Endpoints that are named.
 const NAMED_MAX: usize = 5;
 
-pub(super) async fn backlog(store: &dyn Store) -> Finding {
+/// What is known of a router on the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Router {
+    /// A process has the store.
+    Runs,
+    /// None, or perhaps one elsewhere.
+    Unknown,
+}
+
+pub(super) async fn backlog(store: &dyn Store, config: &Config, router: Router) -> Finding {
     let (backlog, now) = match (store.backlog().await, store.now().await) {
         (Ok(backlog), Ok(now)) => (backlog, now),
         (Err(error), _) | (_, Err(error)) => {
-            return Finding::new(Mark::Failure, "backlog", error.to_string(), "");
+            return Finding::new(
+                Mark::Failure,
+                "backlog",
+                error.to_string(),
+                Kind::of(config).advice(&error),
+            );
         }
     };
     let age = |at: Option<i64>| at.map(|at| now.saturating_sub(at).max(0));
@@ -27,14 +43,20 @@ pub(super) async fn backlog(store: &dyn Store) -> Finding {
         return Finding::ok("backlog", format!("no event waits; {} jobs in the queue", backlog.waiting));
     };
     let late = age(backlog.oldest_due).unwrap_or(0);
+    let due =
+        if late > 0 { format!("what is due waits for {}", shown(late)) } else { "none is late".to_owned() };
     let found = format!(
-        "{} in the queue, {} under way; the oldest undelivered event is {} old",
+        "{} in the queue, {} under way, {due}; the oldest undelivered event is {} old",
         backlog.waiting,
         backlog.leased,
         shown(oldest)
     );
     if late > LATE_MS {
-        let advice = format!("due work has been waiting for {}: start a router (kassir serve)", shown(late));
+        let todo = match router {
+            Router::Runs => "the router does not get to it; its log and GET /health/ready say why",
+            Router::Unknown => "start a router (kassir serve)",
+        };
+        let advice = format!("due work has been waiting for {}: {todo}", shown(late));
         Finding::new(Mark::Warning, "backlog", found, advice)
     } else if oldest > OLD_MS {
         let advice = "its endpoint does not take it: GET …/deliveries?status=pending shows the attempts";
@@ -52,10 +74,17 @@ struct Endpoints {
     held: Vec<String>,
 }
 
-pub(super) async fn endpoints(store: &dyn Store) -> Finding {
+pub(super) async fn endpoints(store: &dyn Store, config: &Config) -> Finding {
     let found = match count(store).await {
         Ok(found) => found,
-        Err(error) => return Finding::new(Mark::Failure, "endpoints", error.to_string(), ""),
+        Err(error) => {
+            return Finding::new(
+                Mark::Failure,
+                "endpoints",
+                error.to_string(),
+                Kind::of(config).advice(&error),
+            );
+        }
     };
     let Endpoints { all, disabled, held } = found;
     if disabled.is_empty() && held.is_empty() {

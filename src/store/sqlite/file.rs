@@ -58,12 +58,8 @@ fn lock(path: &Path) -> Result<FileLock> {
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
             let _ = (&file).take(LOCK_NOTE_MAX).read_to_string(&mut holder);
-            return Err(StoreError::Unusable(format!(
-                "another process ({}) uses the store {}; one file serves one process: stop it, or give this one a \
-                 store of its own",
-                holder.trim(),
-                path.display()
-            )));
+            let holder = holder.trim().to_owned();
+            return Err(StoreError::Taken { holder, place: path.display().to_string() });
         }
         Err(TryLockError::Error(error)) => return Err(unusable(&beside, "can't be locked", &error)),
     }
@@ -140,6 +136,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(from_sqlite)?;
     common(&conn, READER_CACHE_KIB).map_err(from_sqlite)?;
+    conn.pragma_update(None, "query_only", true).map_err(from_sqlite)?;
     Ok(conn)
 }
 

@@ -16,7 +16,26 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
     apply(conn, path, STEPS)
 }
 
-fn apply(conn: &mut Connection, path: &Path, steps: &[&str]) -> Result<()> {
+/// Whether a file has this program's schema, for who only reads it. Another one is refused.
+pub(super) fn check(conn: &Connection, path: &Path) -> Result<()> {
+    checked(conn, path, STEPS)
+}
+
+fn checked(conn: &Connection, path: &Path, steps: &[&str]) -> Result<()> {
+    let version = version(conn, path, steps)?;
+    if version < steps.len() {
+        return Err(StoreError::Unusable(format!(
+            "{} was written by an older Kassir (schema {version}; this one reads {}): use that version, or start this \
+             one on it",
+            path.display(),
+            steps.len()
+        )));
+    }
+    Ok(())
+}
+
+/// The schema that a file has. A newer one, or a file of another program, is refused.
+fn version(conn: &Connection, path: &Path, steps: &[&str]) -> Result<usize> {
     let at = |error| opening(path, from_sqlite(error));
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(at)?;
     let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(at)?;
@@ -35,7 +54,11 @@ fn apply(conn: &mut Connection, path: &Path, steps: &[&str]) -> Result<()> {
             path.display()
         )));
     }
-    let done = usize::try_from(version).unwrap_or(0);
+    Ok(usize::try_from(version).unwrap_or(0))
+}
+
+fn apply(conn: &mut Connection, path: &Path, steps: &[&str]) -> Result<()> {
+    let done = version(conn, path, steps)?;
     for (index, step) in steps.iter().enumerate().skip(done) {
         // One step is one transaction, with its version: a crash leaves the file before it or after it.
         let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(from_sqlite)?;
@@ -52,7 +75,7 @@ fn apply(conn: &mut Connection, path: &Path, steps: &[&str]) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn version(conn: &Connection) -> i64 {
+    fn version_of(conn: &Connection) -> i64 {
         conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
     }
 
@@ -65,11 +88,15 @@ mod tests {
         let next = "ALTER TABLE merchant ADD COLUMN extra TEXT NOT NULL DEFAULT 'new'";
         let longer: Vec<&str> = STEPS.iter().copied().chain([next]).collect();
         apply(&mut conn, path, &longer).unwrap();
-        assert_eq!(version(&conn), i64::try_from(longer.len()).unwrap());
+        assert_eq!(version_of(&conn), i64::try_from(longer.len()).unwrap());
         let row: (i64, String) = conn
             .query_row("SELECT last_payment, extra FROM merchant", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .unwrap();
         assert_eq!(row, (7, "new".to_owned()));
+        // Who only reads refuses what is older, and takes what is its own.
+        let refused = checked(&conn, path, &[longer.as_slice(), &[next]].concat()).unwrap_err();
+        assert!(matches!(&refused, StoreError::Unusable(why) if why.contains("older Kassir")), "{refused}");
+        checked(&conn, path, &longer).unwrap();
         // And back: the older program refuses the newer file.
         let refused = apply(&mut conn, path, STEPS).unwrap_err();
         assert!(matches!(&refused, StoreError::Unusable(why) if why.contains("newer Kassir")), "{refused}");
@@ -80,11 +107,11 @@ mod tests {
         let mut conn = Connection::open_in_memory().unwrap();
         let path = Path::new("test.db");
         apply(&mut conn, path, STEPS).unwrap();
-        let before = version(&conn);
+        let before = version_of(&conn);
         let broken = "CREATE TABLE half (a); INSERT INTO nowhere VALUES (1);";
         let longer: Vec<&str> = STEPS.iter().copied().chain([broken]).collect();
         apply(&mut conn, path, &longer).unwrap_err();
-        assert_eq!(version(&conn), before);
+        assert_eq!(version_of(&conn), before);
         let half: i64 = conn
             .query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'half'", [], |row| row.get(0))
             .unwrap();

@@ -37,7 +37,8 @@ use super::measure::verb;
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, Decide,
     DeliveryFilter, Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding,
-    Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
+    Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreError,
+    StoreSize,
 };
 use crate::clock::SharedClock;
 use crate::domain::config::{Merchant, MerchantConfig};
@@ -73,8 +74,8 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`super::StoreError::Unusable`] when another process has it, when a newer version or another program wrote
-    /// it, or when the file is damaged.
+    /// [`super::StoreError::Taken`] when another process has it, [`super::StoreError::Unusable`] when a newer version
+    /// or another program wrote it, or when the file is damaged.
     pub fn open(path: &Path, clock: SharedClock) -> Result<SqliteStore> {
         SqliteStore::open_with(path, clock, Options::default())
     }
@@ -99,6 +100,29 @@ impl SqliteStore {
             path: path.to_owned(),
             clock,
             writer: writer::Writer::start(place, conn)?,
+            readers: readers::Readers::new(path.to_owned()),
+            owners: owners::Owners::default(),
+        })
+    }
+
+    /// Opens the store for reading only, also while another process has it: without its lock, and nothing is made,
+    /// brought up to date or written. Every write answers [`super::StoreError::Unavailable`].
+    ///
+    /// # Errors
+    ///
+    /// [`super::StoreError::Unavailable`] when it can't be opened, [`super::StoreError::Unusable`] when another
+    /// version or another program wrote it, or when it is damaged.
+    pub fn look(path: &Path, clock: SharedClock) -> Result<SqliteStore> {
+        let conn = file::open_reader(path).map_err(|error| file::opening(path, error))?;
+        migrate::check(&conn, path)?;
+        let why = format!(
+            "{} is open for reading only: another process has it, or it can't be written",
+            path.display()
+        );
+        Ok(SqliteStore {
+            path: path.to_owned(),
+            clock,
+            writer: writer::Writer::refusing(StoreError::Unavailable(why)),
             readers: readers::Readers::new(path.to_owned()),
             owners: owners::Owners::default(),
         })

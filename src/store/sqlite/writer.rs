@@ -102,10 +102,11 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// The way to the writer's thread. The thread ends when all of these are gone, or on [`Writer::close`].
+/// The way to the writer's thread, or why there is none. The thread ends when all of these are gone, or on
+/// [`Writer::close`].
 #[derive(Clone)]
 pub(super) struct Writer {
-    to: mpsc::Sender<Message>,
+    to: Result<mpsc::Sender<Message>>,
 }
 
 impl Writer {
@@ -116,7 +117,12 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn(move || Thread { place, conn: Some(conn), from }.serve())
             .map_err(|error| StoreError::Unusable(format!("the store's writer can't start: {error}")))?;
-        Ok(Writer { to })
+        Ok(Writer { to: Ok(to) })
+    }
+
+    /// One that refuses every write.
+    pub(super) fn refusing(why: StoreError) -> Writer {
+        Writer { to: Err(why) }
     }
 
     /// Runs a verb, possibly twice; returns when it is durable or has failed.
@@ -136,9 +142,10 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
+        let to = self.to.as_ref().map_err(StoreError::clone)?;
         let (reply, answer) = oneshot::channel();
         let verb = Verb { run, result: None, reply };
-        self.to.send(Message::Job(Box::new(verb))).await.map_err(|_| closed())?;
+        to.send(Message::Job(Box::new(verb))).await.map_err(|_| closed())?;
         answer
             .await
             .map_err(|_| StoreError::Unavailable("the store's writer dropped the write".to_owned()))?
@@ -146,8 +153,9 @@ impl Writer {
 
     /// Waits for the writes under way, then closes the file and gives its lock back.
     pub(super) async fn close(&self) {
+        let Ok(to) = &self.to else { return };
         let (reply, done) = oneshot::channel();
-        if self.to.send(Message::Close(reply)).await.is_ok() {
+        if to.send(Message::Close(reply)).await.is_ok() {
             let _ = done.await;
         }
     }

@@ -23,7 +23,8 @@ fn unusable(result: kassir::store::Result<SqliteStore>) -> String {
 async fn a_second_opener_is_kept_out() {
     let file = File::new();
     let store = file.open().unwrap();
-    let why = unusable(file.open());
+    let Err(refused @ StoreError::Taken { .. }) = file.open() else { panic!("it was opened") };
+    let why = refused.to_string();
     assert!(why.contains("another process") && why.contains(&format!("pid {}", std::process::id())), "{why}");
     store.ready().await.unwrap();
     store.close().await;
@@ -69,6 +70,51 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     assert!(why.contains("newer Kassir") && why.contains("9999"), "{why}");
     let version: i64 = file.raw().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version, 9999);
+}
+
+#[tokio::test]
+async fn who_only_looks_reads_beside_the_owner_and_writes_nothing() {
+    let file = File::new();
+    let path = file.path();
+    let look = || SqliteStore::look(&path, Arc::new(ManualClock::at(START)));
+    let missing = look().map(drop).unwrap_err();
+    assert!(matches!(missing, StoreError::Unavailable(_)), "{missing:?}");
+    assert!(!path.parent().unwrap().exists(), "it made the folder");
+
+    let bench = file.bench(
+        SqliteStore::open(&path, Arc::new(ManualClock::at(START))).unwrap(),
+        Arc::new(ManualClock::at(START)),
+    );
+    let own = shop(&bench).await;
+    own.queue().await;
+    let seen = look().unwrap();
+    assert_eq!(seen.backlog().await.unwrap(), own.store.backlog().await.unwrap());
+    assert_eq!(seen.backlog().await.unwrap().waiting, 1);
+    assert!(seen.size().await.unwrap().bytes > 0);
+    for refused in [seen.ready().await, seen.end_all_leases().await] {
+        assert!(
+            matches!(&refused, Err(StoreError::Unavailable(why)) if why.contains("reading only")),
+            "{refused:?}"
+        );
+    }
+    // What the owner writes meanwhile is seen, and who looked does not keep it from closing.
+    own.queue().await;
+    assert_eq!(seen.backlog().await.unwrap().waiting, 2);
+    bench.store.close().await;
+    assert_eq!(seen.backlog().await.unwrap().waiting, 2);
+    seen.close().await;
+    assert!(matches!(seen.backlog().await, Err(StoreError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn who_only_looks_refuses_another_schema() {
+    let file = File::new();
+    file.open().unwrap().close().await;
+    let look = || unusable(SqliteStore::look(&file.path(), Arc::new(ManualClock::at(START))));
+    file.raw().pragma_update(None, "user_version", 9999).unwrap();
+    assert!(look().contains("newer Kassir"), "{}", look());
+    file.raw().pragma_update(None, "user_version", 0).unwrap();
+    assert!(look().contains("older Kassir (schema 0"), "{}", look());
 }
 
 #[tokio::test]
