@@ -45,19 +45,28 @@ pub struct Operations {
     caller: Arc<dyn Caller>,
     /// `None`: nobody waits.
     pace: Option<Arc<Pace>>,
+    /// Whoever asks can't say the same refund again: a repetition may be another one.
+    said_once: bool,
 }
 
 impl Operations {
     /// Operations through a client.
     #[must_use]
     pub fn new(caller: Arc<dyn Caller>) -> Operations {
-        Operations { caller, pace: None }
+        Operations { caller, pace: None, said_once: false }
     }
 
     /// The same, but questions about payments and refunds wait their turn, as fast as the provider's declaration allows.
     #[must_use]
     pub fn paced(self) -> Operations {
         Operations { pace: Some(Arc::new(Pace::new())), ..self }
+    }
+
+    /// The same for a caller without a key of its own: once the first of two refunds is known, a repetition is the
+    /// second, under another idempotency key. So what may have been done must be looked up.
+    #[must_use]
+    pub fn said_once(&self) -> Operations {
+        Operations { said_once: true, ..self.clone() }
     }
 
     /// Performs one operation to its end.
@@ -111,7 +120,12 @@ impl Operations {
     ) -> Result<Step, Failure> {
         let wish = &operation.wish;
         let changes_something = !matches!(wish, Wish::Status(_) | Wish::RefundStatus { .. } | Wish::Probe);
-        let moves_money = matches!(wish, Wish::Charge { .. });
+        let moves_money = match wish {
+            Wish::Charge { .. } => true,
+            // Calls without the key are questions before it, or their adapter knows that they can't be repeated.
+            Wish::Refund { .. } => self.said_once && has_key(&call, &operation.context),
+            _ => false,
+        };
         let turn = self.turn(provider, account, !changes_something).await?;
         let watch = Stopwatch::start();
         let reply = self.caller.call(call).await;
@@ -174,8 +188,14 @@ fn measure(provider: &'static str, watch: Stopwatch, reply: &Result<Reply, NoRep
     metrics::histogram!("kassir_provider_call_seconds", "provider" => provider).record(watch.elapsed());
 }
 
+/// Whether a call carries the operation's idempotency key: then it is the one that changes something.
+fn has_key(call: &Call, context: &Context) -> bool {
+    call.headers.iter().any(|(_, value)| *value == context.idempotency_key)
+}
+
 /// "Later, with the same idempotency key" can't be said to whoever asks for a charge: each is a payment of its own, with
 /// a key of its own, and the card may have been charged. (Nobody has the link of a payment that was created unseen.)
+/// Nor to whoever asks for a refund and can't name it.
 fn moved_perhaps(step: Step) -> Step {
     match step {
         Step::Failed(failure) if matches!(failure.retry, Retry::Later(_)) => {

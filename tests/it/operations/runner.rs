@@ -139,3 +139,21 @@ async fn a_list_is_looked_through_to_its_last_page() {
     assert_eq!(failure.code.as_deref(), Some("not_found"), "{}", failure.why);
     assert_eq!(script.asked(), 50);
 }
+
+#[tokio::test]
+async fn a_refund_that_may_have_been_made_is_said_again_only_under_a_key_of_its_own() {
+    let yookassa = account(&[("shop_id", "100500"), ("secret_key", "live_1")]);
+    for (status, keyed, keyless) in [
+        (500, Retry::Later(Some(60_000)), Retry::LookUp),
+        (202, Retry::Later(Some(1_800)), Retry::LookUp),
+        (429, Retry::Later(None), Retry::Later(None)),
+        (400, Retry::Never, Retry::Never),
+    ] {
+        let operations = Operations::new(Script::new(&[(status, "{}")], true));
+        let wish = || refund("22e12f66-000f-5000-8000-18db351245c7");
+        let failure = run(&operations, "yookassa", &yookassa, wish()).await.unwrap_err();
+        assert_eq!(failure.retry, keyed, "{status}: {}", failure.why);
+        let failure = run(&operations.said_once(), "yookassa", &yookassa, wish()).await.unwrap_err();
+        assert_eq!(failure.retry, keyless, "{status}: {}", failure.why);
+    }
+}
