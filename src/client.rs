@@ -34,6 +34,14 @@ pub enum ClientError {
         /// Why.
         why: String,
     },
+    /// It was asked, and did not answer: what was asked for may have been done.
+    #[error("the router at {url} did not answer: {why}")]
+    Unanswered {
+        /// Where.
+        url: String,
+        /// Why.
+        why: String,
+    },
     /// The router refused.
     #[error("{status}: {detail}")]
     Refused {
@@ -57,7 +65,7 @@ impl ClientError {
     #[must_use]
     pub fn pause(&self) -> Option<Duration> {
         match self {
-            ClientError::Unreachable { .. } => Some(AWAY),
+            ClientError::Unreachable { .. } | ClientError::Unanswered { .. } => Some(AWAY),
             ClientError::Refused { status, retry_after, .. } if AWAY_STATUSES.contains(status) => {
                 Some(retry_after.unwrap_or(AWAY).clamp(PAUSE_MIN, PAUSE_MAX))
             }
@@ -114,6 +122,7 @@ impl Client {
         if outcome.status != Some(200) {
             self.answer(&outcome)?;
         }
+        self.complete(&outcome)?;
         serde_json::from_slice(&outcome.body)
             .map_err(|error| ClientError::Strange(format!("{}{path}: {error}", self.url)))
     }
@@ -153,17 +162,53 @@ impl Client {
     }
 
     fn answer(&self, outcome: &Outcome) -> Result<Value, ClientError> {
-        let Some(status) = outcome.status else {
-            let why = outcome.failure.as_ref().map_or_else(String::new, ToString::to_string);
-            return Err(ClientError::Unreachable { url: self.url.clone(), why });
-        };
-        let value: Option<Value> = serde_json::from_slice(&outcome.body).ok();
+        let Some(status) = outcome.status else { return Err(self.no_answer(outcome)) };
         if (200..300).contains(&status) {
-            return Ok(value.unwrap_or(Value::Null));
+            return self.content(outcome);
         }
+        let value: Option<Value> = serde_json::from_slice(&outcome.body).ok();
         let errors = errors(value.as_ref());
         let detail = problem(value.as_ref(), &errors);
         Err(ClientError::Refused { status, detail, errors, retry_after: retry_after(outcome) })
+    }
+}
+
+impl Client {
+    fn no_answer(&self, outcome: &Outcome) -> ClientError {
+        let (url, failure) = (self.url.clone(), outcome.failure.as_ref());
+        let why = failure.map_or_else(String::new, ToString::to_string);
+        let may_have_arrived =
+            outcome.sent_again || failure.is_none_or(|failure| failure.kind.may_have_arrived());
+        if may_have_arrived {
+            ClientError::Unanswered { url, why }
+        } else {
+            ClientError::Unreachable { url, why }
+        }
+    }
+
+    /// What a success says; an empty one says nothing.
+    fn content(&self, outcome: &Outcome) -> Result<Value, ClientError> {
+        self.complete(outcome)?;
+        if outcome.body.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&outcome.body).map_err(|error| self.unread(&format!("is no JSON ({error})")))
+    }
+
+    /// Half an answer must not pass for one.
+    fn complete(&self, outcome: &Outcome) -> Result<(), ClientError> {
+        match &outcome.failure {
+            Some(failure) => Err(self.unread(&format!("broke off ({failure})"))),
+            None if outcome.truncated => Err(self.unread(&format!("is longer than {ANSWER_MAX} bytes"))),
+            None => Ok(()),
+        }
+    }
+
+    fn unread(&self, what: &str) -> ClientError {
+        let url = &self.url;
+        ClientError::Strange(format!(
+            "the answer of {url} can't be used: it {what}. A change that was asked for may have been made"
+        ))
     }
 }
 

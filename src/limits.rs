@@ -19,8 +19,10 @@ pub const RESPONSE_READ_MAX: usize = 64 * 1024;
 pub const RESPONSE_KEPT_MAX: usize = 2 * 1024;
 /// Bytes that are read of a provider's API reply.
 pub const PROVIDER_REPLY_MAX: usize = 1024 * 1024;
-/// Calls of one operation at a provider (session, invoice, …).
+/// Calls of one operation at a provider that changes something (session, invoice, …).
 pub const OPERATION_STEPS_MAX: usize = 6;
+/// Calls of one operation at a provider that only asks: it may look through a list page by page.
+pub const QUESTION_STEPS_MAX: usize = 60;
 /// Attempts of a delivery that are kept.
 pub const ATTEMPTS_KEPT: usize = 100;
 

@@ -15,7 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use self::pace::Pace;
 use crate::clock::Stopwatch;
 use crate::domain::payment::Payment;
-use crate::limits::OPERATION_STEPS_MAX;
+use crate::limits::{OPERATION_STEPS_MAX, QUESTION_STEPS_MAX};
 
 /// Status of a request that the provider turned away unread.
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -45,19 +45,28 @@ pub struct Operations {
     caller: Arc<dyn Caller>,
     /// `None`: nobody waits.
     pace: Option<Arc<Pace>>,
+    /// Whoever asks can't say the same refund again: a repetition may be another one.
+    said_once: bool,
 }
 
 impl Operations {
     /// Operations through a client.
     #[must_use]
     pub fn new(caller: Arc<dyn Caller>) -> Operations {
-        Operations { caller, pace: None }
+        Operations { caller, pace: None, said_once: false }
     }
 
     /// The same, but questions about payments and refunds wait their turn, as fast as the provider's declaration allows.
     #[must_use]
     pub fn paced(self) -> Operations {
         Operations { pace: Some(Arc::new(Pace::new())), ..self }
+    }
+
+    /// The same for a caller without a key of its own: once the first of two refunds is known, a repetition is the
+    /// second, under another idempotency key. So what may have been done must be looked up.
+    #[must_use]
+    pub fn said_once(&self) -> Operations {
+        Operations { said_once: true, ..self.clone() }
     }
 
     /// Performs one operation to its end.
@@ -71,42 +80,60 @@ impl Operations {
         wish: Wish,
         context: Context,
     ) -> Result<Done, Failure> {
-        let changes_something = !matches!(wish, Wish::Status(_) | Wish::RefundStatus { .. } | Wish::Probe);
-        let charges = matches!(wish, Wish::Charge { .. });
+        let questions = matches!(
+            wish,
+            Wish::Status(_)
+                | Wish::RefundStatus { .. }
+                | Wish::Probe
+                | Wish::Period { .. }
+                | Wish::Subscriptions { .. }
+        );
+        let sends_max = if questions { QUESTION_STEPS_MAX } else { OPERATION_STEPS_MAX };
         let operation = Operation { context, wish };
         let mut step = provider.begin(&operation, account);
-        for _ in 0..OPERATION_STEPS_MAX {
-            match step {
+        let mut sends = 0_usize;
+        loop {
+            let (call, memo, otherwise) = match step {
                 Step::Done(done) => return Ok(*done),
                 Step::Failed(failure) => return Err(failure),
-                Step::Send { call, memo } => {
-                    let turn = self.turn(provider, account, !changes_something).await?;
-                    let watch = Stopwatch::start();
-                    let reply = self.caller.call(*call).await;
-                    measure(provider.about().slug, watch, &reply);
-                    drop(turn);
-                    let reply = reply.map_err(|no_reply| {
-                        let retry = if changes_something && no_reply.may_have_arrived {
-                            Retry::LookUp
-                        } else {
-                            Retry::Later(None)
-                        };
-                        Failure {
-                            why: format!("{} can't be reached: {}", provider.about().title.en, no_reply.why),
-                            code: None,
-                            fault: Fault::Provider,
-                            retry,
-                        }
-                    })?;
-                    step = provider.next(&operation, &memo, &reply, account);
-                    if charges && reply.status != TOO_MANY_REQUESTS {
-                        step = charged_perhaps(step);
-                    }
-                }
-            }
+                Step::Send { call, memo } => (call, memo, None),
+                Step::FollowUp { call, memo, otherwise } => (call, memo, Some(otherwise)),
+            };
+            let went_on = if sends < sends_max {
+                self.go_on(provider, account, &operation, (*call, &memo)).await
+            } else {
+                Err(endless(sends_max, questions))
+            };
+            sends = sends.saturating_add(1);
+            // Where the change is made already, "it was not done" would be wrong, whatever became of the question.
+            step = went_on.unwrap_or_else(|failure| otherwise.map_or(Step::Failed(failure), |end| *end));
         }
-        let why = format!("the operation did not end after {OPERATION_STEPS_MAX} requests");
-        Err(Failure::never(Fault::Us, why))
+    }
+
+    /// Makes a call and gives its reply to the adapter.
+    async fn go_on(
+        &self,
+        provider: &dyn Provider,
+        account: &Account,
+        operation: &Operation,
+        (call, memo): (Call, &str),
+    ) -> Result<Step, Failure> {
+        let wish = &operation.wish;
+        let changes_something = !matches!(wish, Wish::Status(_) | Wish::RefundStatus { .. } | Wish::Probe);
+        let moves_money = match wish {
+            Wish::Charge { .. } => true,
+            // Calls without the key are questions before it, or their adapter knows that they can't be repeated.
+            Wish::Refund { .. } => self.said_once && has_key(&call, &operation.context),
+            _ => false,
+        };
+        let turn = self.turn(provider, account, !changes_something).await?;
+        let watch = Stopwatch::start();
+        let reply = self.caller.call(call).await;
+        measure(provider.about().slug, watch, &reply);
+        drop(turn);
+        let reply = reply.map_err(|no_reply| unreached(provider, no_reply, changes_something))?;
+        let step = provider.next(operation, memo, &reply, account);
+        Ok(if moves_money && reply.status != TOO_MANY_REQUESTS { moved_perhaps(step) } else { step })
     }
 }
 
@@ -131,6 +158,24 @@ impl Operations {
     }
 }
 
+fn unreached(provider: &dyn Provider, no_reply: NoReply, changes_something: bool) -> Failure {
+    let retry =
+        if changes_something && no_reply.may_have_arrived { Retry::LookUp } else { Retry::Later(None) };
+    Failure {
+        why: format!("{} can't be reached: {}", provider.about().title.en, no_reply.why),
+        code: None,
+        fault: Fault::Provider,
+        retry,
+    }
+}
+
+/// Nobody knows what an operation that does not end has changed by then; a question has changed nothing.
+fn endless(sends: usize, questions: bool) -> Failure {
+    let retry = if questions { Retry::Never } else { Retry::LookUp };
+    let why = format!("the operation did not end after {sends} requests");
+    Failure { retry, ..Failure::never(Fault::Us, why) }
+}
+
 fn measure(provider: &'static str, watch: Stopwatch, reply: &Result<Reply, NoReply>) {
     let outcome = match reply {
         Ok(reply) if reply.status < 300 => "answered",
@@ -143,9 +188,15 @@ fn measure(provider: &'static str, watch: Stopwatch, reply: &Result<Reply, NoRep
     metrics::histogram!("kassir_provider_call_seconds", "provider" => provider).record(watch.elapsed());
 }
 
+/// Whether a call carries the operation's idempotency key: then it is the one that changes something.
+fn has_key(call: &Call, context: &Context) -> bool {
+    call.headers.iter().any(|(_, value)| *value == context.idempotency_key)
+}
+
 /// "Later, with the same idempotency key" can't be said to whoever asks for a charge: each is a payment of its own, with
 /// a key of its own, and the card may have been charged. (Nobody has the link of a payment that was created unseen.)
-fn charged_perhaps(step: Step) -> Step {
+/// Nor to whoever asks for a refund and can't name it.
+fn moved_perhaps(step: Step) -> Step {
     match step {
         Step::Failed(failure) if matches!(failure.retry, Retry::Later(_)) => {
             Step::Failed(Failure { retry: Retry::LookUp, ..failure })

@@ -294,6 +294,15 @@ pub enum Step {
         /// What `next` needs to know; may be stored, so no secrets.
         memo: String,
     },
+    /// What was wanted is done already; this call only learns more of it, or does the rest.
+    FollowUp {
+        /// The request.
+        call: Box<Call>,
+        /// As in [`Step::Send`].
+        memo: String,
+        /// The operation's end when there is no reply: never one that says that nothing was done.
+        otherwise: Box<Step>,
+    },
     /// Finished.
     Done(Box<Done>),
     /// It did not work.

@@ -10,11 +10,13 @@ use serde_json::{Map, Value, json};
 
 use super::router::Router;
 use super::{Failed, print};
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::config::Config;
 
 /// How often progress is asked for.
 const EVERY: Duration = Duration::from_millis(250);
+/// How long a router that is away is asked again to cancel a replay.
+const CANCELING_MAX: Duration = Duration::from_secs(60);
 
 /// Arguments.
 #[derive(Args)]
@@ -246,10 +248,44 @@ async fn follow(client: &Client, path: &str, quiet: bool) -> Result<Value, Faile
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted?;
                 print::note("canceling");
-                client.post(&format!("{path}/cancel"), &json!({})).await?;
+                cancel(client, path).await?;
             }
         }
     }
+}
+
+/// Cancels a replay, also when the router comes back only in a while. A second Ctrl-C ends the waiting.
+async fn cancel(client: &Client, path: &str) -> Result<(), Failed> {
+    tokio::select! {
+        canceled = tokio::time::timeout(CANCELING_MAX, canceled(client, path)) => match canceled {
+            Ok(canceled) => Ok(canceled?),
+            Err(_) => Err(goes_on(path)),
+        },
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            Err(goes_on(path))
+        }
+    }
+}
+
+async fn canceled(client: &Client, path: &str) -> Result<(), ClientError> {
+    let mut told = false;
+    loop {
+        let Err(error) = client.post(&format!("{path}/cancel"), &json!({})).await else { return Ok(()) };
+        let Some(pause) = error.pause() else { return Err(error) };
+        if !std::mem::replace(&mut told, true) {
+            print::note(&format!("{error}; trying again to cancel"));
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn goes_on(path: &str) -> Failed {
+    let (merchant, id) = path.trim_start_matches("/merchants/").split_once("/replays/").unwrap_or(("", path));
+    Failed::Work(format!(
+        "the router did not say that it canceled the replay, which may go on; cancel it once the router is back: \
+         kassir replay --merchant {merchant} --cancel {id}"
+    ))
 }
 
 fn show(arguments: &Arguments, value: &Value, words: &str) -> Result<(), Failed> {

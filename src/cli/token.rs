@@ -63,6 +63,7 @@ pub(super) async fn run(command: TokenCommand, config: Config) -> Result<(), Fai
     }
     let made = match through_router(&config, role, &arguments).await {
         Err(ClientError::Unreachable { .. }) => through_store(&config, role, &arguments).await?,
+        Err(error @ ClientError::Unanswered { .. }) => return Err(perhaps_made(&error)),
         other => other.map_err(|error| Failed::Work(error.to_string()))?,
     };
     if arguments.json {
@@ -73,6 +74,14 @@ pub(super) async fn run(command: TokenCommand, config: Config) -> Result<(), Fai
         print::note(&format!("{} was made; it is shown this once only", text("id")));
     }
     Ok(())
+}
+
+/// A second token, past a router that may have made the first, is one that nobody knows of.
+fn perhaps_made(error: &ClientError) -> Failed {
+    Failed::Work(format!(
+        "{error}\nThe token may have been made all the same: look at the list of tokens first (GET /api/v1/tokens), and \
+         delete one there that nobody has seen"
+    ))
 }
 
 /// The router that has the store open makes it.

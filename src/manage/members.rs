@@ -11,6 +11,10 @@ use crate::nearest::did_you_mean;
 
 /// Longest name of an unknown member that an error repeats, characters.
 const SHOWN_MAX: usize = 60;
+/// Most errors that are told one by one; the rest are counted.
+const ERRORS_MAX: usize = 100;
+/// Most unknown members for which the known one that was meant is looked for.
+const SUGGESTED_MAX: usize = 20;
 
 /// The members of an object that are still to be read.
 #[derive(Clone)]
@@ -19,6 +23,8 @@ pub struct Members {
     map: Map<String, Value>,
     asked: Vec<&'static str>,
     errors: Vec<InputError>,
+    /// How many more there are.
+    more: usize,
 }
 
 impl Members {
@@ -45,18 +51,27 @@ impl Members {
     /// The members of an object at a pointer.
     #[must_use]
     pub fn of(map: Map<String, Value>, at: String) -> Members {
-        Members { at, map, asked: Vec::new(), errors: Vec::new() }
+        Members { at, map, asked: Vec::new(), errors: Vec::new(), more: 0 }
     }
 
     /// Notes that something is wrong with a member.
     pub fn wrong(&mut self, name: &str, detail: impl Into<String>) {
         let pointer = self.pointer(name);
-        self.errors.push(InputError { pointer, detail: detail.into() });
+        self.error(InputError { pointer, detail: detail.into() });
     }
 
     /// Notes an error that knows its own pointer.
     pub fn error(&mut self, error: InputError) {
-        self.errors.push(error);
+        if self.errors.len() < ERRORS_MAX {
+            self.errors.push(error);
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+
+    /// How many errors there are so far.
+    fn noted(&self) -> usize {
+        self.errors.len().saturating_add(self.more)
     }
 
     /// The pointer of a member.
@@ -107,9 +122,9 @@ impl Members {
 
     /// A text that must be there and not blank.
     pub fn required_text(&mut self, name: &'static str, max: usize) -> Option<String> {
-        let before = self.errors.len();
+        let before = self.noted();
         let text = self.text(name, max).filter(|text| !text.trim().is_empty());
-        if text.is_none() && self.errors.len() == before {
+        if text.is_none() && self.noted() == before {
             self.wrong(name, "is required");
         }
         text
@@ -157,9 +172,9 @@ impl Members {
 
     /// One of these words, which must be there.
     pub fn required_word<T: Copy>(&mut self, name: &'static str, words: &[(&'static str, T)]) -> Option<T> {
-        let before = self.errors.len();
+        let before = self.noted();
         let found = self.word(name, words);
-        if found.is_none() && self.errors.len() == before {
+        if found.is_none() && self.noted() == before {
             let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
             self.wrong(name, format!("is required: one of {}", known.join(", ")));
         }
@@ -216,7 +231,7 @@ impl Members {
                 Ok(item) => found.push(item),
                 Err(detail) => {
                     let pointer = format!("{}/{index}", self.pointer(name));
-                    self.errors.push(InputError { pointer, detail });
+                    self.error(InputError { pointer, detail });
                 }
             }
         }
@@ -236,7 +251,7 @@ impl Members {
         let map = self.map(name)?;
         let mut inner = Members::of(map, self.pointer(name));
         let found = read(&mut inner);
-        self.errors.extend(inner.into_errors());
+        inner.into_errors().into_iter().for_each(|error| self.error(error));
         Some(found)
     }
 
@@ -259,10 +274,20 @@ impl Members {
     pub fn into_errors(mut self) -> Vec<InputError> {
         let mut known = std::mem::take(&mut self.asked);
         known.dedup();
-        for name in std::mem::take(&mut self.map).keys() {
+        let unknown = std::mem::take(&mut self.map);
+        let room = ERRORS_MAX.saturating_sub(self.errors.len());
+        for (index, name) in unknown.keys().take(room).enumerate() {
             let shown: String = name.chars().take(SHOWN_MAX).collect();
-            let detail = format!("is unknown; {}", did_you_mean(&shown, &known));
+            let detail = if index < SUGGESTED_MAX {
+                format!("is unknown; {}", did_you_mean(&shown, &known))
+            } else {
+                "is unknown".to_owned()
+            };
             self.wrong(&shown, detail);
+        }
+        let more = self.more.saturating_add(unknown.len().saturating_sub(room));
+        if more > 0 {
+            self.errors.push(InputError { pointer: self.at, detail: format!("and {more} more errors") });
         }
         self.errors
     }
@@ -331,6 +356,19 @@ mod tests {
             ]
             .map(|(pointer, detail)| (pointer.to_owned(), detail.to_owned()))
         );
+    }
+
+    #[test]
+    fn no_more_errors_are_told_than_a_person_reads() {
+        let map = (0..100_000).map(|n| (format!("m{n}"), Value::Null)).collect();
+        let mut body = Members::of(map, "/deep".to_owned());
+        assert_eq!(body.required_text("name", 10), None);
+        let errors = errors(body);
+        assert_eq!(errors.len(), ERRORS_MAX + 1);
+        assert_eq!(errors[0], ("/deep/name".to_owned(), "is required".to_owned()));
+        assert_eq!(errors[1], ("/deep/m0".to_owned(), "is unknown; known are: name".to_owned()));
+        assert_eq!(errors[99], ("/deep/m98".to_owned(), "is unknown".to_owned()));
+        assert_eq!(errors[100], ("/deep".to_owned(), "and 99901 more errors".to_owned()));
     }
 
     #[test]

@@ -194,7 +194,8 @@ impl Payments {
         }
         let amount = rules::part(&payment, part.amount, payment.amount.minor)?;
         let wish = Wish::Capture { payment: target(&payment), amount, receipt: part.receipt };
-        self.operate(payment, wish, "capture", amount).await
+        let what = unkeyed("capture", &payment, amount);
+        self.operate(payment, wish, what, &self.operations).await
     }
 
     /// Cancels an unpaid or held payment.
@@ -207,7 +208,8 @@ impl Payments {
             return Err(wrong_state("canceled", &payment, "a succeeded one must be refunded"));
         }
         let wish = Wish::Cancel(target(&payment));
-        self.operate(payment, wish, "cancel", None).await
+        let what = unkeyed("cancel", &payment, None);
+        self.operate(payment, wish, what, &self.operations).await
     }
 
     /// Gives money back, all that is left or part of it. One after the other: what is left is known only then, and
@@ -252,7 +254,13 @@ impl Payments {
         let amount = (amount != payment.amount).then_some(amount);
         let wish = Wish::Refund { payment: target(&payment), amount, reason: None, receipt: part.receipt };
         self.announce(caller, number).await?;
-        self.operate(payment, wish, "refund", amount).await
+        match caller {
+            Some(caller) => self.operate(payment, wish, keyed("refund", caller), &self.operations).await,
+            None => {
+                let what = unkeyed("refund", &payment, amount);
+                self.operate(payment, wish, what, &self.operations.said_once()).await
+            }
+        }
     }
 
     /// Leaves the payment's number under the caller's key.
@@ -265,24 +273,20 @@ impl Payments {
         &self,
         payment: Payment,
         wish: Wish,
-        what: &str,
-        amount: Option<Money>,
+        mut what: String,
+        operations: &Operations,
     ) -> Result<Payment, PaymentError> {
         let view = self.view(payment.merchant).await?;
         let (integration, account) =
             view.integration(payment.integration).ok_or(PaymentError::NotFound("integration"))?;
         let provider = Registry::provider(integration).ok_or(PaymentError::NotFound("provider"))?;
         let receipt = check_receipt(provider, &wish)?;
-        // The same request again, before anything changed, is the same operation at the provider.
-        let suffix = amount.map_or(0, |amount| amount.minor);
-        let mut what = format!("{what}-{suffix}-{}", payment.refunds.len());
         if let Some(receipt) = receipt {
             // One whose receipt was put right after a refusal is another.
             what.push_str(&format!("-{}", crate::secrets::token_hash(&receipt.to_string())));
         }
         let context = self.context(payment.merchant, &payment, &what);
-        let done = self
-            .operations
+        let done = operations
             .run(provider, account, wish, context)
             .await
             .map_err(|failure| PaymentError::Provider(failure, Some(payment.number)))?;
@@ -521,6 +525,18 @@ impl Payments {
         }
         Ok(())
     }
+}
+
+/// An operation of a caller without a key: the same request again, before anything changed, is the same operation at
+/// the provider.
+fn unkeyed(what: &str, payment: &Payment, amount: Option<Money>) -> String {
+    let suffix = amount.map_or(0, |amount| amount.minor);
+    format!("{what}-{suffix}-{}", payment.refunds.len())
+}
+
+/// An operation of a caller with a key: the same under it whatever became known meanwhile, and another under another.
+fn keyed(what: &str, CallerKey { scope, key }: &CallerKey) -> String {
+    format!("{what}-by-{scope}/{key}")
 }
 
 /// The provider has done it, and we could not write it down: nobody may take that for "nothing was changed".

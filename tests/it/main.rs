@@ -8,6 +8,7 @@ mod api;
 mod authority;
 mod bench;
 mod cli;
+mod client;
 mod crash;
 mod crashes;
 mod delivery;

@@ -10,7 +10,7 @@ fuzz_target!(|data: &[u8]| {
     let Input { provider, account, operation, memo, reply, .. } = &input;
     let begun = provider.begin(operation, account);
     let memos = match begun {
-        Step::Send { memo: own, .. } => vec![own, memo.clone()],
+        Step::Send { memo: own, .. } | Step::FollowUp { memo: own, .. } => vec![own, memo.clone()],
         Step::Done(_) | Step::Failed(_) => vec![memo.clone()],
     };
     for memo in memos {

@@ -92,16 +92,14 @@ pub(super) fn next(
         Wish::Refund { .. } => {
             let id =
                 answered.member("TransactionId").filter(|id| is_transaction_id(id)).ok_or_else(|| {
-                    Failure::never(
-                        Fault::Provider,
-                        "the refund was accepted, but the answer has no number of it",
-                    )
+                    let why = "the refund was accepted, but the answer has no number of it";
+                    Failure { retry: Retry::LookUp, ..Failure::never(Fault::Provider, why) }
                 })?;
-            Ok(api.ask(
-                "/payments/get",
-                &json!({"TransactionId": transaction(&id)?}),
-                &format!("{REFUNDED}{id}"),
-            ))
+            Ok(Step::FollowUp {
+                call: Box::new(api.call("/payments/get", &json!({"TransactionId": transaction(&id)?}))),
+                memo: format!("{REFUNDED}{id}"),
+                otherwise: Box::new(accepted(&id, answered)),
+            })
         }
         Wish::Capture { payment, amount, .. } => {
             let amount = Some(Sum::Money(amount.unwrap_or(payment.amount)));
@@ -326,6 +324,11 @@ fn refund_state(payment: &Target, id: &str, answered: Answered, ours: bool) -> R
         (note("refund.pending", format!("refund {id} is under way: {status}")), Some(id.to_owned()))
     };
     Ok(Step::done(Done { refund_id, facts: vec![fact], payload: Some(answered.raw), ..Done::default() }))
+}
+
+/// A refund that was taken, and whose state could not be asked for: that is done later, by its number.
+fn accepted(id: &str, answered: Answered) -> Step {
+    Step::done(Done { refund_id: Some(id.to_owned()), payload: Some(answered.raw), ..Done::default() })
 }
 
 fn finished(answered: Answered, facts: Vec<Fact>) -> Step {

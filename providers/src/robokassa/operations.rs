@@ -71,7 +71,7 @@ pub(super) fn next(
         Wish::Cancel(target) if memo == ASK => canceled(target, reply, account),
         Wish::Cancel(target) => {
             agreed(reply)?;
-            ask(&invoice(target)?, ASK, account)
+            looked_at(target, account)
         }
         Wish::Refund { payment, amount, receipt, .. } if memo == KEY => {
             let answered = answered(reply)?;
@@ -184,6 +184,17 @@ fn agreed(reply: &Reply) -> Result<(), Failure> {
         "success: false" => Err(look_up("Robokassa refused, without a reason".to_owned())),
         _ => Err(look_up("Robokassa's answer is not the one that is documented".to_owned())),
     }
+}
+
+/// A cancel was accepted: what the payment is now.
+fn looked_at(target: &Target, account: &Account) -> Result<Step, Failure> {
+    let unknown =
+        Failure::later("Robokassa accepted the cancel, but does not answer what the payment is now");
+    let otherwise = Box::new(Failure { retry: Retry::LookUp, ..unknown }.into());
+    Ok(match ask(&invoice(target)?, ASK, account)? {
+        Step::Send { call, memo } => Step::FollowUp { call, memo, otherwise },
+        other => other,
+    })
 }
 
 /// A cancel that was accepted counts once OpStateExt shows it.

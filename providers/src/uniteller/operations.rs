@@ -13,7 +13,7 @@ use crate::fact::{AmountCheck, Fact, PaymentFact, PaymentRef, RefundFact, State,
 use crate::http::{Call, Reply};
 use crate::json;
 use crate::money::Money;
-use crate::operation::{Done, Failure, Fault, Operation, Step, Target, Wish};
+use crate::operation::{Done, Failure, Fault, Operation, Retry, Step, Target, Wish};
 
 /// An order that no shop has: asking for it tries login and password.
 const PROBE_ORDER: &str = "kassir-probe";
@@ -224,19 +224,22 @@ fn captured(
     }
     if let Some(bill) = memo.strip_prefix(RELEASED) {
         check(reply)?;
-        return send(confirm(bill, part(payment, amount)?, account)?, CONFIRM_PART);
+        let call = Box::new(confirm(bill, part(payment, amount)?, account)?);
+        let unsaid = Failure::later("Uniteller did not answer the capture");
+        // Done again from its start, this would release as much of the hold once more.
+        let otherwise = Box::new(half_done(Failure { retry: Retry::LookUp, ..unsaid }).into());
+        return Ok(Step::FollowUp { call, memo: CONFIRM_PART.to_owned(), otherwise });
     }
-    let rows = check(reply).map_err(|failure| match memo {
-        CONFIRM_PART => {
-            let why = format!(
-                "{}; the rest of the hold was released before, so capture what is left by hand",
-                failure.why
-            );
-            Failure { why, ..failure }
-        }
-        _ => failure,
-    })?;
+    let rows =
+        check(reply).map_err(|failure| if memo == CONFIRM_PART { half_done(failure) } else { failure })?;
     Ok(done(Vec::new(), &rows))
+}
+
+/// A capture in part whose second call failed.
+fn half_done(failure: Failure) -> Failure {
+    let why =
+        format!("{}; the rest of the hold was released before, so capture what is left by hand", failure.why);
+    Failure { why, ..failure }
 }
 
 /// The rows of a successful answer that moved money.
@@ -338,7 +341,10 @@ fn refunded(
         return Ok(done(vec![results::refund(reference, None, account)], &rows));
     }
     match results::of_order(&payment.order_number(), About::Refunds, account) {
-        Ok(call) => send(call, REFUNDS),
+        Ok(call) => {
+            let otherwise = Box::new(under_way(None, id, reply));
+            Ok(Step::FollowUp { call: Box::new(call), memo: REFUNDS.to_owned(), otherwise })
+        }
         Err(_) => Ok(under_way(None, id, reply)),
     }
 }

@@ -123,7 +123,7 @@ impl Vector {
         let mut step = self.provider.begin(&self.operation, &self.account);
         for (index, expected) in self.steps.iter().enumerate() {
             let (call, memo) = match step {
-                Step::Send { call, memo } => (call, memo),
+                Step::Send { call, memo } | Step::FollowUp { call, memo, .. } => (call, memo),
                 other => {
                     found.push(format!("step {index}: no call, but {}", step_text(&other)));
                     return (found, texts);
@@ -182,7 +182,7 @@ impl Vector {
 
 fn first_memo(step: Step) -> Option<String> {
     match step {
-        Step::Send { memo, .. } => Some(memo),
+        Step::Send { memo, .. } | Step::FollowUp { memo, .. } => Some(memo),
         Step::Done(_) | Step::Failed(_) => None,
     }
 }
@@ -201,7 +201,9 @@ impl ReplyData {
 /// A step for a person: everything but what may be secret.
 pub fn step_text(step: &Step) -> String {
     match step {
-        Step::Send { call, memo } => format!("send {} {} (memo {memo:?})", call.method.word(), call.url),
+        Step::Send { call, memo } | Step::FollowUp { call, memo, .. } => {
+            format!("send {} {} (memo {memo:?})", call.method.word(), call.url)
+        }
         Step::Done(done) => format!("done: {done:?}"),
         Step::Failed(failure) => format!("failed: {failure:?}"),
     }

@@ -40,18 +40,14 @@ pub(in super::super) async fn run(arguments: Arguments, config: Config) -> Resul
     open(&mut document, arguments.passphrase_file.as_deref())?;
     let client = arguments.router.client(&config)?;
     // All of it is checked before any of it is written.
-    let changes = all(&client, &document, true).await?;
+    let changes = check(&client, &document).await?;
     show(&changes);
     if arguments.dry_run {
         print::note("nothing was written");
         return Ok(());
     }
-    let done = all(&client, &document, false).await?;
-    let is_change = |change: &&Value| text(change, "deed") != "same";
-    print::note(&format!("{} records were written", done.iter().filter(is_change).count()));
-    for change in &done {
-        made(change);
-    }
+    let written = write(&client, &document).await?;
+    print::note(&format!("{written} records were written"));
     Ok(())
 }
 
@@ -127,14 +123,12 @@ fn open(document: &mut Document, file: Option<&Path>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Sends every merchant; gives the changes of all, or everything that is wrong.
-async fn all(client: &Client, document: &Document, dry_run: bool) -> Result<Vec<Value>, Failed> {
+/// Has every merchant checked; gives the changes of all, or everything that is wrong.
+async fn check(client: &Client, document: &Document) -> Result<Vec<Value>, Failed> {
     let (mut changes, mut errors) = (Vec::new(), String::new());
     for (index, merchant) in document.merchants.iter().enumerate() {
-        match client.post(&format!("/import?dry_run={dry_run}"), merchant).await {
-            Ok(done) => {
-                changes.extend(done.get("changes").and_then(Value::as_array).into_iter().flatten().cloned());
-            }
+        match client.post("/import?dry_run=true", merchant).await {
+            Ok(done) => changes.extend(changes_of(&done).cloned()),
             Err(ClientError::Refused { status: INVALID, errors: found, .. }) => {
                 for (at, why) in found {
                     errors.push_str(&format!("\n  /merchants/{index}{at}: {why}"));
@@ -144,6 +138,36 @@ async fn all(client: &Client, document: &Document, dry_run: bool) -> Result<Vec<
         }
     }
     if errors.is_empty() { Ok(changes) } else { Err(Failed::Usage(format!("nothing was written:{errors}"))) }
+}
+
+/// Writes one merchant after the other; gives the number of records. What was made is told after each: nothing shows a
+/// secret again, whatever becomes of the next.
+async fn write(client: &Client, document: &Document) -> Result<usize, Failed> {
+    let mut written = 0_usize;
+    for (index, merchant) in document.merchants.iter().enumerate() {
+        let done = client.post("/import?dry_run=false", merchant).await;
+        let done = done.map_err(|error| broken_off(index, document.merchants.len(), written, &error))?;
+        written =
+            written.saturating_add(changes_of(&done).filter(|change| text(change, "deed") != "same").count());
+        changes_of(&done).for_each(made);
+    }
+    Ok(written)
+}
+
+/// The merchant at `index` could not be written after the others before it were.
+fn broken_off(index: usize, merchants: usize, records: usize, error: &ClientError) -> Failed {
+    let itself = match error {
+        ClientError::Unreachable { .. } | ClientError::Refused { status: ..500, .. } => "was not written",
+        _ => "may have been written all the same",
+    };
+    Failed::Work(format!(
+        "{error}\n{index} of {merchants} merchants ({records} records) were written before; the next, \
+         /merchants/{index}, {itself}, and those after it were not"
+    ))
+}
+
+fn changes_of(done: &Value) -> impl Iterator<Item = &Value> {
+    done.get("changes").and_then(Value::as_array).into_iter().flatten()
 }
 
 fn text<'a>(change: &'a Value, name: &str) -> &'a str {

@@ -3,6 +3,7 @@
 mod links;
 mod log;
 mod questions;
+mod runner;
 mod stories;
 mod till;
 mod trouble;

@@ -61,12 +61,12 @@ impl Till {
     pub async fn in_world(mut world: World, bank: Arc<Bank>, vector: &Vector) -> Till {
         log::keep();
         let merchant = json!({ "name": "Лавка", "first_payment": vector.number().max(1) });
-        let made = send(&world, Method::Post, "/merchants", Some(merchant)).await.is(201);
+        let made = send(&world, Method::Post, "/merchants", None, Some(merchant)).await.is(201);
         world.merchant = made.word("id").parse().unwrap();
         let (credentials, settings) = (vector.credentials(), vector.settings(&bank.url()));
         let body = json!({ "provider": vector.slug, "credentials": credentials, "settings": settings });
         let path = format!("/merchants/{}/integrations", world.merchant);
-        let made = send(&world, Method::Post, &path, Some(body)).await.is(201);
+        let made = send(&world, Method::Post, &path, None, Some(body)).await.is(201);
         let about = vector.provider().about();
         let is_secret = |key: &str| about.credentials.iter().any(|field| field.key == key && field.secret);
         let texts = credentials.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()));
@@ -102,7 +102,7 @@ impl Till {
     pub async fn close(self) -> (World, Arc<Bank>) {
         log::holds_none_of(&self.secrets);
         let path = format!("/merchants/{}", self.world.merchant);
-        assert_eq!(send(&self.world, Method::Delete, &path, None).await.status, 204);
+        assert_eq!(send(&self.world, Method::Delete, &path, None, None).await.status, 204);
         self.bank.left();
         (self.world, self.bank)
     }
@@ -124,7 +124,16 @@ impl Till {
     /// A request below the merchant; whatever the answer, it holds no secret.
     pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Told {
         let path = format!("/merchants/{}{path}", self.world.merchant);
-        let told = send(&self.world, method, &path, body).await;
+        self.told(send(&self.world, method, &path, None, body).await)
+    }
+
+    /// A refund under an `Idempotency-Key`.
+    pub async fn refund_under(&self, key: &str, number: u32, amount: Option<i64>) -> Told {
+        let path = format!("/merchants/{}/payments/{number}/refund", self.world.merchant);
+        self.told(send(&self.world, Method::Post, &path, Some(key), Some(json!({ "amount": amount }))).await)
+    }
+
+    fn told(&self, told: Told) -> Told {
         for secret in &self.secrets {
             assert!(!told.text.contains(secret.as_str()), "a secret in {}", told.text);
         }
@@ -288,10 +297,11 @@ impl Till {
     }
 }
 
-async fn send(world: &World, method: Method, path: &str, body: Option<Value>) -> Told {
+async fn send(world: &World, method: Method, path: &str, key: Option<&str>, body: Option<Value>) -> Told {
     let url = format!("{}/api/v1{path}", world.router.url());
     let mut headers = vec![("authorization".to_owned(), format!("Bearer {ADMIN}"))];
     headers.extend(body.as_ref().map(|_| ("content-type".to_owned(), "application/json".to_owned())));
+    headers.extend(key.map(|key| ("idempotency-key".to_owned(), key.to_owned())));
     let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
     let answered = world.send(method, &url, headers, body).await;
     let json = serde_json::from_str(&answered.body).unwrap_or(Value::Null);

@@ -230,3 +230,42 @@ async fn a_refund_told_before_its_answer_counts_once() {
     assert_eq!(till.bank.take_asked().len(), 1);
     till.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_under_a_callers_key_is_the_same_one_whatever_became_known_meanwhile() {
+    let vector = Vector::named("cloudpayments", "refund");
+    let till = Till::open(&vector).await;
+    let number = till.stage(&vector, State::Succeeded).await;
+    let (part, call) = (vector.part().unwrap(), vector.exchanges()[0].call());
+    till.bank.next(&call, Reply::json(503, ""));
+    let failed = till.refund_under("k-1", number, Some(part.minor)).await.is(502);
+    assert_eq!(failed.word("type"), "urn:kassir:problem:provider-unavailable", "{}", failed.text);
+    // It was done all the same.
+    let callback = told(&till, None, true, part, number, "3355303842");
+    assert_eq!(till.world.notify(&till.shop, &callback).await.status, 200);
+    assert_eq!(till.look(number).await.json["refunded_amount"], part.minor);
+    for key in ["k-1", "k-2"] {
+        till.expect(&vector);
+        till.refund_under(key, number, Some(part.minor)).await.is(200);
+    }
+    let refunds = till.bank.take_asked().into_iter().filter(|asked| call.ends_with(&asked.target));
+    let keys = keys(&refunds.collect::<Vec<_>>(), "x-request-id");
+    assert_eq!((keys.len(), &keys[0]), (3, &keys[1]));
+    assert_ne!(keys[0], keys[2]);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_without_a_key_that_may_have_been_done_is_not_asked_for_again() {
+    let vector = Vector::named("cloudpayments", "refund");
+    let till = Till::open(&vector).await;
+    let number = till.stage(&vector, State::Succeeded).await;
+    let part = vector.part().map(|part| part.minor);
+    till.bank.next(&vector.exchanges()[0].call(), Reply::json(503, ""));
+    let unknown = till.act(number, "refund", part).await.is(502);
+    assert_eq!(unknown.word("type"), "urn:kassir:problem:provider-unknown", "{}", unknown.text);
+    till.bank.next(&vector.exchanges()[0].call(), Reply::json(429, ""));
+    let busy = till.act(number, "refund", part).await.is(502);
+    assert_eq!(busy.word("type"), "urn:kassir:problem:provider-unavailable", "{}", busy.text);
+    till.close().await;
+}
