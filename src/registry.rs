@@ -3,9 +3,11 @@
 //! It never trusts itself for long. On the money's path each look-up in the store tells the current version of the
 //! configuration, so a stale copy is found without a further round trip; elsewhere a copy is checked when it is older
 //! than [`FRESH_MS`]. A change made through this process shows at once, one made through another router within that
-//! time.
+//! time. What is decided for good by something that is not there, or is off, asks for it as it is now
+//! ([`Registry::current`]).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kassir_providers::{Account, Provider};
@@ -46,7 +48,9 @@ pub struct MerchantView {
     /// The configuration.
     pub config: MerchantConfig,
     accounts: HashMap<IntegrationId, Arc<Account>>,
-    checked_at: std::sync::atomic::AtomicI64,
+    checked_at: AtomicI64,
+    /// The place of its read among all reads and changes of this process.
+    turn: u64,
 }
 
 impl MerchantView {
@@ -65,6 +69,9 @@ pub struct Registry {
     views: RwLock<HashMap<MerchantId, Arc<MerchantView>>>,
     tokens: RwLock<HashMap<String, (MerchantId, IntegrationId)>>,
     unknown: RwLock<HashMap<String, i64>>,
+    turns: AtomicU64,
+    /// The turn of the last change: what was read before may be from before it, and is not kept.
+    changed: AtomicU64,
 }
 
 impl Registry {
@@ -78,6 +85,8 @@ impl Registry {
             views: RwLock::default(),
             tokens: RwLock::default(),
             unknown: RwLock::default(),
+            turns: AtomicU64::new(1),
+            changed: AtomicU64::new(0),
         }
     }
 
@@ -94,10 +103,28 @@ impl Registry {
     pub async fn merchant(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
         let Some(view) = self.cached(id) else { return self.reload(id).await };
         let now = self.clock.now();
-        let checked_at = view.checked_at.load(std::sync::atomic::Ordering::Relaxed);
+        let checked_at = view.checked_at.load(Ordering::Relaxed);
         if (0..FRESH_MS).contains(&now.saturating_sub(checked_at)) {
             return Ok(Some(view));
         }
+        self.check(view).await
+    }
+
+    /// A merchant's configuration as it is now: unlike [`Registry::merchant`] this also sees at once what was changed
+    /// through another router. One round trip where nothing was.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn current(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        match self.cached(id) {
+            Some(view) => self.check(view).await,
+            None => self.reload(id).await,
+        }
+    }
+
+    /// Asks the store whether a copy is current, and loads the merchant anew if it is not.
+    async fn check(&self, view: Arc<MerchantView>) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        let (id, now) = (view.config.merchant.id, self.clock.now());
         let ask = LookUp {
             merchant: id,
             integration: IntegrationId(uuid::Uuid::nil()),
@@ -105,7 +132,7 @@ impl Registry {
             numbers: Vec::new(),
         };
         if self.store.look_up(&ask).await?.config_version == view.config.version {
-            view.checked_at.store(now, std::sync::atomic::Ordering::Relaxed);
+            view.checked_at.store(now, Ordering::Relaxed);
             return Ok(Some(view));
         }
         self.reload(id).await
@@ -122,12 +149,12 @@ impl Registry {
         }
     }
 
-    /// Loads a merchant's configuration anew.
+    /// Loads a merchant's configuration anew. Of several reads at once the newest is kept, whichever ends last.
     ///
     /// # Errors
     /// [`RegistryError`].
     pub async fn reload(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        let checked_at = self.clock.now();
+        let (checked_at, turn) = (self.clock.now(), self.turn());
         let Some(config) = self.store.config(id).await? else {
             self.forget(id);
             return Ok(None);
@@ -136,10 +163,30 @@ impl Registry {
         for integration in &config.integrations {
             accounts.insert(integration.id, Arc::new(self.open(integration)?));
         }
-        let view = Arc::new(MerchantView { config, accounts, checked_at: checked_at.into() });
+        let view = Arc::new(MerchantView { config, accounts, checked_at: checked_at.into(), turn });
+        Ok(Some(self.keep(view)))
+    }
+
+    /// Keeps what was read, unless something newer is at hand by now; gives the newer of both.
+    fn keep(&self, view: Arc<MerchantView>) -> Arc<MerchantView> {
+        let id = view.config.merchant.id;
         let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
-        views.insert(id, Arc::clone(&view));
-        Ok(Some(view))
+        // A lower version alone does not tell: of a merchant that was made anew, and of a store that lost its last
+        // writes, versions go back, and a later read is right.
+        let newer = views
+            .get(&id)
+            .filter(|there| there.turn > view.turn && there.config.version > view.config.version);
+        if let Some(newer) = newer {
+            return Arc::clone(newer);
+        }
+        if view.turn > self.changed.load(Ordering::Relaxed) {
+            views.insert(id, Arc::clone(&view));
+        }
+        view
+    }
+
+    fn turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Opens an integration's credentials.
@@ -189,7 +236,11 @@ impl Registry {
 
     /// Drops what is at hand of a merchant, after a change or when a look-up showed a newer version.
     pub fn forget(&self, id: MerchantId) {
-        self.views.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        {
+            let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+            views.remove(&id);
+            self.changed.fetch_max(self.turn(), Ordering::Relaxed);
+        }
         self.tokens
             .write()
             .unwrap_or_else(PoisonError::into_inner)

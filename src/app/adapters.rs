@@ -81,6 +81,21 @@ impl Endpoints {
         opened.insert(endpoint, (version, Arc::clone(view)));
     }
 
+    /// What is set up for the endpoint's merchant. A copy in which the endpoint is missing or off may be older than the
+    /// endpoint, and what is done then is done for good: it is asked for as it is now.
+    async fn merchant(
+        &self,
+        merchant: MerchantId,
+        endpoint: EndpointId,
+    ) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        let view = self.registry.merchant(merchant).await?;
+        let found = view.as_ref().and_then(|view| view.config.endpoint(endpoint));
+        if found.is_some_and(|endpoint| endpoint.enabled) {
+            return Ok(view);
+        }
+        self.registry.current(merchant).await
+    }
+
     fn open(&self, endpoint: &Endpoint) -> Result<EndpointView, SecretError> {
         let id = endpoint.id;
         EndpointView::open(endpoint.clone(), |what, sealed| {
@@ -96,7 +111,7 @@ impl EndpointSource for Endpoints {
         merchant: MerchantId,
         endpoint: EndpointId,
     ) -> Result<Option<Arc<EndpointView>>, SourceError> {
-        let view = self.registry.merchant(merchant).await.map_err(|error| SourceError(error.to_string()))?;
+        let view = self.merchant(merchant, endpoint).await.map_err(|error| SourceError(error.to_string()))?;
         let Some(view) = view else { return Ok(None) };
         let version = view.config.version;
         if let Some(opened) = self.opened(endpoint, version) {

@@ -98,7 +98,8 @@ pub struct SourceError(pub String);
 /// Where the worker gets endpoints from: a cache of what is set up.
 #[async_trait]
 pub trait EndpointSource: Send + Sync + 'static {
-    /// An endpoint as it is set up now; `None` when it was deleted.
+    /// An endpoint as it is set up; `None` when it was deleted. What it was may be a moment old, but never that it is
+    /// missing or off: a delivery ends by that.
     async fn get(
         &self,
         merchant: MerchantId,
