@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kassir::delivery::{DeliveryConfig, request_replay};
+use kassir::delivery::{DeliveryConfig, LEASE_MARGIN, request_replay};
 use kassir::domain::ids::ReplayId;
 use kassir::domain::{DeliveryStatus, Task};
 use kassir::store::Commit;
@@ -226,6 +226,23 @@ async fn jobs_go_to_their_handler() {
     let ran: Vec<u32> = world.jobs.ran.lock().unwrap().iter().map(|job| job.attempts).collect();
     assert_eq!(ran, [0, 1]);
     assert_eq!(world.store.backlog().await.unwrap().waiting, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_never_ends_is_run_more_and_more_rarely() {
+    let lease = LEASE_MARGIN / 3 + Duration::from_millis(50);
+    let world = world_with(DeliveryConfig { lease, ..DeliveryConfig::default() }, |store| store).await;
+    *world.jobs.hang.lock().unwrap() = true;
+    let job = world.shop.job(Task::Poll { payment: 1 });
+    world.store.commit(Commit { jobs: vec![(job, 0)], ..world.shop.commit() }).await.unwrap();
+    assert_eq!(world.worker.run_until_idle().await.unwrap(), 1);
+    // The growing intervals, once they are longer than the shortest pause.
+    for pause in [30_000, 30_000, 31_250, 78_125] {
+        world.clock.advance(pause - 1);
+        assert_eq!(world.worker.run_until_idle().await.unwrap(), 0, "{pause}");
+        world.clock.advance(1);
+        assert_eq!(world.worker.run_until_idle().await.unwrap(), 1, "{pause}");
+    }
 }
 
 #[tokio::test]

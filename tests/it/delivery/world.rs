@@ -50,12 +50,17 @@ impl Endpoints {
 pub struct Jobs {
     pub ran: Mutex<Vec<Job>>,
     pub again_in: Mutex<Option<u64>>,
+    /// Whether they never end.
+    pub hang: Mutex<bool>,
 }
 
 #[async_trait]
 impl JobHandler for Jobs {
     async fn run(&self, job: Job, _: Fence) -> JobEnd {
         self.ran.lock().unwrap().push(job.clone());
+        if *self.hang.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
         let job = Box::new(Job { attempts: job.attempts + 1, ..job });
         match *self.again_in.lock().unwrap() {
             Some(in_ms) => JobEnd::Again { job, in_ms },
