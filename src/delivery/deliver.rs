@@ -198,7 +198,7 @@ impl Worker {
             metrics::counter!("kassir_delivery_sent_again_total").increment(1);
         }
         let since = |at: i64| at.saturating_sub(event.created_at).max(0) as f64 / 1000.0;
-        if delivery.attempts == 0 {
+        if delivery.attempts == 0 && delivery.replay.is_none() {
             metrics::histogram!("kassir_event_to_first_attempt_seconds").record(since(verdict.at));
         }
         if verdict.success && delivery.replay.is_none() {
