@@ -43,13 +43,29 @@ pub enum RegistryError {
     },
 }
 
+/// A credential that does not open.
+#[derive(Clone)]
+struct Unopened {
+    key: String,
+    integration: IntegrationId,
+    source: SecretError,
+}
+
+impl From<Unopened> for RegistryError {
+    fn from(Unopened { key, integration, source }: Unopened) -> RegistryError {
+        RegistryError::Credential { key, integration, source }
+    }
+}
+
 /// A merchant's configuration at one version, credentials opened.
 pub struct MerchantView {
     /// The configuration.
     pub config: MerchantConfig,
     accounts: HashMap<IntegrationId, Arc<Account>>,
+    /// The first credential that does not open.
+    unopened: Option<Unopened>,
     checked_at: AtomicI64,
-    /// The place of its read among all reads and changes of this process.
+    /// When its read had ended, among all reads and changes of this process.
     turn: u64,
 }
 
@@ -101,10 +117,17 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn merchant(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        let Some(view) = self.cached(id) else { return self.reload(id).await };
-        let now = self.clock.now();
+        whole(self.merchant_as_is(id).await?)
+    }
+
+    /// The same for what needs no integration's account: also while a credential does not open.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn merchant_as_is(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        let Some(view) = self.cached(id) else { return self.load(id).await };
         let checked_at = view.checked_at.load(Ordering::Relaxed);
-        if (0..FRESH_MS).contains(&now.saturating_sub(checked_at)) {
+        if (0..FRESH_MS).contains(&self.clock.now().saturating_sub(checked_at)) {
             return Ok(Some(view));
         }
         self.check(view).await
@@ -116,9 +139,17 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn current(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        whole(self.current_as_is(id).await?)
+    }
+
+    /// The same for what needs no integration's account: also while a credential does not open.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn current_as_is(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
         match self.cached(id) {
             Some(view) => self.check(view).await,
-            None => self.reload(id).await,
+            None => self.load(id).await,
         }
     }
 
@@ -135,7 +166,7 @@ impl Registry {
             view.checked_at.store(now, Ordering::Relaxed);
             return Ok(Some(view));
         }
-        self.reload(id).await
+        self.load(id).await
     }
 
     /// The copy at hand, however old; for callers that learn the current version from the store anyway.
@@ -143,9 +174,9 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`] when there is none and it can't be loaded.
     pub async fn merchant_at_hand(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        match self.cached(id) {
+        match self.cached(id).filter(|view| view.unopened.is_none()) {
             Some(view) => Ok(Some(view)),
-            None => self.reload(id).await,
+            None => self.current(id).await,
         }
     }
 
@@ -154,32 +185,43 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn reload(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        let (checked_at, turn) = (self.clock.now(), self.turn());
+        whole(self.load(id).await?)
+    }
+
+    async fn load(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        let (checked_at, begun) = (self.clock.now(), self.turn());
         let Some(config) = self.store.config(id).await? else {
             self.forget(id);
             return Ok(None);
         };
-        let mut accounts = HashMap::new();
+        let (mut accounts, mut unopened) = (HashMap::new(), None);
         for integration in &config.integrations {
-            accounts.insert(integration.id, Arc::new(self.open(integration)?));
+            match self.open(integration) {
+                Ok(account) => {
+                    accounts.insert(integration.id, Arc::new(account));
+                }
+                Err(refused) => {
+                    unopened.get_or_insert(refused);
+                }
+            }
         }
-        let view = Arc::new(MerchantView { config, accounts, checked_at: checked_at.into(), turn });
-        Ok(Some(self.keep(view)))
+        let (checked_at, turn) = (checked_at.into(), self.turn());
+        let view = Arc::new(MerchantView { config, accounts, unopened, checked_at, turn });
+        Ok(Some(self.keep(view, begun)))
     }
 
-    /// Keeps what was read, unless something newer is at hand by now; gives the newer of both.
-    fn keep(&self, view: Arc<MerchantView>) -> Arc<MerchantView> {
+    /// Keeps what was read from that turn on, unless something newer is at hand by now; gives the newer of both.
+    fn keep(&self, view: Arc<MerchantView>, begun: u64) -> Arc<MerchantView> {
         let id = view.config.merchant.id;
         let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
         // A lower version alone does not tell: of a merchant that was made anew, and of a store that lost its last
-        // writes, versions go back, and a later read is right.
-        let newer = views
-            .get(&id)
-            .filter(|there| there.turn > view.turn && there.config.version > view.config.version);
+        // writes, versions go back, and what was read after the other is right.
+        let newer =
+            views.get(&id).filter(|there| there.turn > begun && there.config.version > view.config.version);
         if let Some(newer) = newer {
             return Arc::clone(newer);
         }
-        if view.turn > self.changed.load(Ordering::Relaxed) {
+        if begun > self.changed.load(Ordering::Relaxed) {
             views.insert(id, Arc::clone(&view));
         }
         view
@@ -189,16 +231,14 @@ impl Registry {
         self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Opens an integration's credentials.
-    ///
-    /// # Errors
-    /// [`RegistryError::Credential`].
-    pub fn open(&self, integration: &Integration) -> Result<Account, RegistryError> {
+    fn open(&self, integration: &Integration) -> Result<Account, Unopened> {
         let mut account = Account { settings: integration.settings.clone(), ..Account::default() };
         for (key, stored) in &integration.credentials {
             let owner = credential_owner(integration.id, key);
-            let secret = self.vault.open(&owner, &stored.sealed).map_err(|source| {
-                RegistryError::Credential { key: key.clone(), integration: integration.id, source }
+            let secret = self.vault.open(&owner, &stored.sealed).map_err(|source| Unopened {
+                key: key.clone(),
+                integration: integration.id,
+                source,
             })?;
             account.credentials.insert(key.clone(), secret);
         }
@@ -250,6 +290,14 @@ impl Registry {
 
     fn cached(&self, id: MerchantId) -> Option<Arc<MerchantView>> {
         self.views.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone)
+    }
+}
+
+/// A view, if all of its credentials open.
+fn whole(view: Option<Arc<MerchantView>>) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+    match view.as_ref().and_then(|view| view.unopened.clone()) {
+        Some(unopened) => Err(unopened.into()),
+        None => Ok(view),
     }
 }
 

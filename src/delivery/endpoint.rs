@@ -90,10 +90,16 @@ fn basic_value(basic: &BasicAuth, password: &Secret) -> Secret {
     Secret::new(format!("Basic {}", digest::base64(pair.expose().as_bytes())))
 }
 
-/// An endpoint can't be loaded now.
+/// An endpoint can't be loaded.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the endpoint can't be loaded: {0}")]
-pub struct SourceError(pub String);
+pub enum SourceError {
+    /// The store does not answer now.
+    #[error("the endpoint can't be loaded: {0}")]
+    Away(String),
+    /// A secret does not open, or a record can't be read: that lasts until somebody sees to it.
+    #[error("the endpoint can't be loaded: {0}")]
+    Broken(String),
+}
 
 /// Where the worker gets endpoints from: a cache of what is set up.
 #[async_trait]

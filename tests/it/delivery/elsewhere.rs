@@ -84,3 +84,24 @@ async fn an_endpoint_that_was_made_or_turned_on_elsewhere_gets_its_events() {
     world.work().await;
     assert_eq!(load(&world, id).await.status, DeliveryStatus::Canceled);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_that_does_not_open_keeps_no_delivery_waiting() {
+    let world = world().await;
+    let subscriber = Subscriber::http().await;
+    let endpoint = endpoint(&world, &subscriber.url("/"));
+    put_elsewhere(&world, &endpoint).await;
+    // Sealed by nobody.
+    let change = ConfigChange::PutIntegration(Box::new(samples::integration(world.merchant)));
+    world.router.store.change_config(world.merchant, change, None).await.unwrap();
+    let registry = &world.router.services.registry;
+    registry.forget(world.merchant);
+    for _ in 0..2 {
+        assert!(registry.merchant(world.merchant).await.is_err());
+        assert!(registry.merchant_at_hand(world.merchant).await.is_err());
+        assert!(registry.current(world.merchant).await.is_err());
+    }
+    let id = queue(&world, &endpoint).await;
+    world.work().await;
+    assert_eq!(load(&world, id).await.status, DeliveryStatus::Delivered);
+}

@@ -31,13 +31,18 @@ pub struct Endpoints(Mutex<HashMap<EndpointId, Result<Arc<EndpointView>, String>
 #[async_trait]
 impl EndpointSource for Endpoints {
     async fn get(&self, _: MerchantId, id: EndpointId) -> Result<Option<Arc<EndpointView>>, SourceError> {
-        self.0.lock().unwrap().get(&id).cloned().transpose().map_err(SourceError)
+        self.0.lock().unwrap().get(&id).cloned().transpose().map_err(SourceError::Broken)
     }
 }
 
 impl Endpoints {
     pub fn put(&self, view: EndpointView) {
         self.0.lock().unwrap().insert(view.endpoint.id, Ok(Arc::new(view)));
+    }
+
+    /// From now on a secret of this one does not open.
+    pub fn spoil(&self, id: EndpointId) {
+        self.0.lock().unwrap().insert(id, Err("a secret does not open".to_owned()));
     }
 
     pub fn remove(&self, id: EndpointId) {
