@@ -3,9 +3,11 @@
 //! It never trusts itself for long. On the money's path each look-up in the store tells the current version of the
 //! configuration, so a stale copy is found without a further round trip; elsewhere a copy is checked when it is older
 //! than [`FRESH_MS`]. A change made through this process shows at once, one made through another router within that
-//! time.
+//! time. What is decided for good by something that is not there, or is off, asks for it as it is now
+//! ([`Registry::current`]).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use kassir_providers::{Account, Provider};
@@ -41,12 +43,30 @@ pub enum RegistryError {
     },
 }
 
+/// A credential that does not open.
+#[derive(Clone)]
+struct Unopened {
+    key: String,
+    integration: IntegrationId,
+    source: SecretError,
+}
+
+impl From<Unopened> for RegistryError {
+    fn from(Unopened { key, integration, source }: Unopened) -> RegistryError {
+        RegistryError::Credential { key, integration, source }
+    }
+}
+
 /// A merchant's configuration at one version, credentials opened.
 pub struct MerchantView {
     /// The configuration.
     pub config: MerchantConfig,
     accounts: HashMap<IntegrationId, Arc<Account>>,
-    checked_at: std::sync::atomic::AtomicI64,
+    /// The first credential that does not open.
+    unopened: Option<Unopened>,
+    checked_at: AtomicI64,
+    /// When its read had ended, among all reads and changes of this process.
+    turn: u64,
 }
 
 impl MerchantView {
@@ -65,6 +85,9 @@ pub struct Registry {
     views: RwLock<HashMap<MerchantId, Arc<MerchantView>>>,
     tokens: RwLock<HashMap<String, (MerchantId, IntegrationId)>>,
     unknown: RwLock<HashMap<String, i64>>,
+    turns: AtomicU64,
+    /// The turn of the last change: what was read before may be from before it, and is not kept.
+    changed: AtomicU64,
 }
 
 impl Registry {
@@ -78,6 +101,8 @@ impl Registry {
             views: RwLock::default(),
             tokens: RwLock::default(),
             unknown: RwLock::default(),
+            turns: AtomicU64::new(1),
+            changed: AtomicU64::new(0),
         }
     }
 
@@ -92,12 +117,45 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`].
     pub async fn merchant(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        let Some(view) = self.cached(id) else { return self.reload(id).await };
-        let now = self.clock.now();
-        let checked_at = view.checked_at.load(std::sync::atomic::Ordering::Relaxed);
-        if (0..FRESH_MS).contains(&now.saturating_sub(checked_at)) {
+        whole(self.merchant_as_is(id).await?)
+    }
+
+    /// The same for what needs no integration's account: also while a credential does not open.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn merchant_as_is(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        let Some(view) = self.cached(id) else { return self.load(id).await };
+        let checked_at = view.checked_at.load(Ordering::Relaxed);
+        if (0..FRESH_MS).contains(&self.clock.now().saturating_sub(checked_at)) {
             return Ok(Some(view));
         }
+        self.check(view).await
+    }
+
+    /// A merchant's configuration as it is now: unlike [`Registry::merchant`] this also sees at once what was changed
+    /// through another router. One round trip where nothing was.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn current(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        whole(self.current_as_is(id).await?)
+    }
+
+    /// The same for what needs no integration's account: also while a credential does not open.
+    ///
+    /// # Errors
+    /// [`RegistryError::Store`].
+    pub async fn current_as_is(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        match self.cached(id) {
+            Some(view) => self.check(view).await,
+            None => self.load(id).await,
+        }
+    }
+
+    /// Asks the store whether a copy is current, and loads the merchant anew if it is not.
+    async fn check(&self, view: Arc<MerchantView>) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        let (id, now) = (view.config.merchant.id, self.clock.now());
         let ask = LookUp {
             merchant: id,
             integration: IntegrationId(uuid::Uuid::nil()),
@@ -105,10 +163,10 @@ impl Registry {
             numbers: Vec::new(),
         };
         if self.store.look_up(&ask).await?.config_version == view.config.version {
-            view.checked_at.store(now, std::sync::atomic::Ordering::Relaxed);
+            view.checked_at.store(now, Ordering::Relaxed);
             return Ok(Some(view));
         }
-        self.reload(id).await
+        self.load(id).await
     }
 
     /// The copy at hand, however old; for callers that learn the current version from the store anyway.
@@ -116,42 +174,71 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`] when there is none and it can't be loaded.
     pub async fn merchant_at_hand(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        match self.cached(id) {
+        match self.cached(id).filter(|view| view.unopened.is_none()) {
             Some(view) => Ok(Some(view)),
-            None => self.reload(id).await,
+            None => self.current(id).await,
         }
     }
 
-    /// Loads a merchant's configuration anew.
+    /// Loads a merchant's configuration anew. Of several reads at once the newest is kept, whichever ends last.
     ///
     /// # Errors
     /// [`RegistryError`].
     pub async fn reload(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        let checked_at = self.clock.now();
+        whole(self.load(id).await?)
+    }
+
+    async fn load(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        let (checked_at, begun) = (self.clock.now(), self.turn());
         let Some(config) = self.store.config(id).await? else {
             self.forget(id);
             return Ok(None);
         };
-        let mut accounts = HashMap::new();
+        let (mut accounts, mut unopened) = (HashMap::new(), None);
         for integration in &config.integrations {
-            accounts.insert(integration.id, Arc::new(self.open(integration)?));
+            match self.open(integration) {
+                Ok(account) => {
+                    accounts.insert(integration.id, Arc::new(account));
+                }
+                Err(refused) => {
+                    unopened.get_or_insert(refused);
+                }
+            }
         }
-        let view = Arc::new(MerchantView { config, accounts, checked_at: checked_at.into() });
-        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
-        views.insert(id, Arc::clone(&view));
-        Ok(Some(view))
+        let (checked_at, turn) = (checked_at.into(), self.turn());
+        let view = Arc::new(MerchantView { config, accounts, unopened, checked_at, turn });
+        Ok(Some(self.keep(view, begun)))
     }
 
-    /// Opens an integration's credentials.
-    ///
-    /// # Errors
-    /// [`RegistryError::Credential`].
-    pub fn open(&self, integration: &Integration) -> Result<Account, RegistryError> {
+    /// Keeps what was read from that turn on, unless something newer is at hand by now; gives the newer of both.
+    fn keep(&self, view: Arc<MerchantView>, begun: u64) -> Arc<MerchantView> {
+        let id = view.config.merchant.id;
+        let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+        // A lower version alone does not tell: of a merchant that was made anew, and of a store that lost its last
+        // writes, versions go back, and what was read after the other is right.
+        let newer =
+            views.get(&id).filter(|there| there.turn > begun && there.config.version > view.config.version);
+        if let Some(newer) = newer {
+            return Arc::clone(newer);
+        }
+        if begun > self.changed.load(Ordering::Relaxed) {
+            views.insert(id, Arc::clone(&view));
+        }
+        view
+    }
+
+    fn turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn open(&self, integration: &Integration) -> Result<Account, Unopened> {
         let mut account = Account { settings: integration.settings.clone(), ..Account::default() };
         for (key, stored) in &integration.credentials {
             let owner = credential_owner(integration.id, key);
-            let secret = self.vault.open(&owner, &stored.sealed).map_err(|source| {
-                RegistryError::Credential { key: key.clone(), integration: integration.id, source }
+            let secret = self.vault.open(&owner, &stored.sealed).map_err(|source| Unopened {
+                key: key.clone(),
+                integration: integration.id,
+                source,
             })?;
             account.credentials.insert(key.clone(), secret);
         }
@@ -189,7 +276,11 @@ impl Registry {
 
     /// Drops what is at hand of a merchant, after a change or when a look-up showed a newer version.
     pub fn forget(&self, id: MerchantId) {
-        self.views.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        {
+            let mut views = self.views.write().unwrap_or_else(PoisonError::into_inner);
+            views.remove(&id);
+            self.changed.fetch_max(self.turn(), Ordering::Relaxed);
+        }
         self.tokens
             .write()
             .unwrap_or_else(PoisonError::into_inner)
@@ -199,6 +290,14 @@ impl Registry {
 
     fn cached(&self, id: MerchantId) -> Option<Arc<MerchantView>> {
         self.views.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone)
+    }
+}
+
+/// A view, if all of its credentials open.
+fn whole(view: Option<Arc<MerchantView>>) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+    match view.as_ref().and_then(|view| view.unopened.clone()) {
+        Some(unopened) => Err(unopened.into()),
+        None => Ok(view),
     }
 }
 

@@ -81,6 +81,21 @@ impl Endpoints {
         opened.insert(endpoint, (version, Arc::clone(view)));
     }
 
+    /// What is set up for the endpoint's merchant. A copy in which the endpoint is missing or off may be older than the
+    /// endpoint, and what is done then is done for good: it is asked for as it is now.
+    async fn merchant(
+        &self,
+        merchant: MerchantId,
+        endpoint: EndpointId,
+    ) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+        let view = self.registry.merchant_as_is(merchant).await?;
+        let found = view.as_ref().and_then(|view| view.config.endpoint(endpoint));
+        if found.is_some_and(|endpoint| endpoint.enabled) {
+            return Ok(view);
+        }
+        self.registry.current_as_is(merchant).await
+    }
+
     fn open(&self, endpoint: &Endpoint) -> Result<EndpointView, SecretError> {
         let id = endpoint.id;
         EndpointView::open(endpoint.clone(), |what, sealed| {
@@ -96,16 +111,25 @@ impl EndpointSource for Endpoints {
         merchant: MerchantId,
         endpoint: EndpointId,
     ) -> Result<Option<Arc<EndpointView>>, SourceError> {
-        let view = self.registry.merchant(merchant).await.map_err(|error| SourceError(error.to_string()))?;
+        let view = self.merchant(merchant, endpoint).await.map_err(|error| not_loaded(&error))?;
         let Some(view) = view else { return Ok(None) };
         let version = view.config.version;
         if let Some(opened) = self.opened(endpoint, version) {
             return Ok(Some(opened));
         }
         let Some(found) = view.config.endpoint(endpoint) else { return Ok(None) };
-        let opened = Arc::new(self.open(found).map_err(|error| SourceError(error.to_string()))?);
+        let opened = Arc::new(self.open(found).map_err(|error| SourceError::Broken(error.to_string()))?);
         self.keep(endpoint, version, &opened);
         Ok(Some(opened))
+    }
+}
+
+fn not_loaded(error: &RegistryError) -> SourceError {
+    match error {
+        RegistryError::Credential { .. } | RegistryError::Store(StoreError::Corrupt(_)) => {
+            SourceError::Broken(error.to_string())
+        }
+        RegistryError::Store(_) => SourceError::Away(error.to_string()),
     }
 }
 

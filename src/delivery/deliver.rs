@@ -2,10 +2,10 @@
 
 use tracing::Instrument as _;
 
-use super::endpoint::EndpointView;
+use super::endpoint::{EndpointView, SourceError};
 use super::judge::{Stop, Verdict};
 use super::send::{ENDPOINT_TIMEOUT_MAX, attempt, number_of_next};
-use super::settle::{ending_tally, settle, stopped, tallies, too_old};
+use super::settle::{ending_tally, settle, stopped, tallies, too_old, unloaded};
 use super::trouble::pause;
 use super::worker::{Leased, Worker};
 use crate::domain::delivery::{Delivery, DeliveryStatus};
@@ -20,12 +20,7 @@ impl Worker {
         let view = match self.parts.endpoints.get(delivery.merchant, delivery.endpoint).await {
             Ok(Some(view)) => view,
             Ok(None) => return self.stop(leased, delivery, DeliveryStatus::Canceled).await,
-            Err(error) => {
-                if let Some(left_out) = self.log.open() {
-                    tracing::error!(endpoint = %delivery.endpoint, %error, left_out, "not sent; trying again");
-                }
-                return self.give_back(leased).await;
-            }
+            Err(error) => return self.not_loaded(leased, delivery, &error).await,
         };
         if !view.endpoint.enabled {
             return self.stop(leased, delivery, DeliveryStatus::Held).await;
@@ -151,6 +146,22 @@ impl Worker {
         self.settle_without(leased, delivery, lift, |delivery, now| stopped(delivery, status, now)).await;
     }
 
+    /// What becomes of a delivery whose endpoint can't be loaded. One that only waits for the store keeps its place; one
+    /// that waits for a person is put off, shown why, and ends with its time.
+    async fn not_loaded(&self, leased: &Leased, delivery: Delivery, error: &SourceError) {
+        if let Some(left_out) = self.log.open() {
+            tracing::error!(endpoint = %delivery.endpoint, %error, left_out, "not sent; trying again");
+        }
+        if matches!(error, SourceError::Away(_)) {
+            return self.give_back(leased).await;
+        }
+        // Where the lane is tried one at a time, the next of it may be tried instead.
+        let next = leased.probe.map(|step| Holding::Until { until: self.now(leased), step });
+        let (why, schedule) = (error.to_string(), &self.parts.config.schedule);
+        self.settle_without(leased, delivery, next, |delivery, now| unloaded(delivery, &why, now, schedule))
+            .await;
+    }
+
     /// Settles without an attempt; when a person changed the delivery meanwhile, on what it is now.
     async fn settle_without(
         &self,
@@ -183,7 +194,7 @@ impl Worker {
         }
     }
 
-    /// Gives work back whose endpoint can't be loaded, after a pause that keeps its place: no hot loop.
+    /// Gives work back that the store keeps from being done, after a pause that keeps its place: no hot loop.
     pub(super) async fn give_back(&self, leased: &Leased) {
         const ERRORS: u32 = 5;
         tokio::time::sleep(pause(ERRORS)).await;
@@ -198,7 +209,7 @@ impl Worker {
             metrics::counter!("kassir_delivery_sent_again_total").increment(1);
         }
         let since = |at: i64| at.saturating_sub(event.created_at).max(0) as f64 / 1000.0;
-        if delivery.attempts == 0 {
+        if delivery.attempts == 0 && delivery.replay.is_none() {
             metrics::histogram!("kassir_event_to_first_attempt_seconds").record(since(verdict.at));
         }
         if verdict.success && delivery.replay.is_none() {

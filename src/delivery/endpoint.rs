@@ -90,15 +90,22 @@ fn basic_value(basic: &BasicAuth, password: &Secret) -> Secret {
     Secret::new(format!("Basic {}", digest::base64(pair.expose().as_bytes())))
 }
 
-/// An endpoint can't be loaded now.
+/// An endpoint can't be loaded.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the endpoint can't be loaded: {0}")]
-pub struct SourceError(pub String);
+pub enum SourceError {
+    /// The store does not answer now.
+    #[error("the endpoint can't be loaded: {0}")]
+    Away(String),
+    /// A secret does not open, or a record can't be read: that lasts until somebody sees to it.
+    #[error("the endpoint can't be loaded: {0}")]
+    Broken(String),
+}
 
 /// Where the worker gets endpoints from: a cache of what is set up.
 #[async_trait]
 pub trait EndpointSource: Send + Sync + 'static {
-    /// An endpoint as it is set up now; `None` when it was deleted.
+    /// An endpoint as it is set up; `None` when it was deleted. What it was may be a moment old, but never that it is
+    /// missing or off: a delivery ends by that.
     async fn get(
         &self,
         merchant: MerchantId,

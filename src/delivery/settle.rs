@@ -124,6 +124,21 @@ pub fn parked(mut delivery: Delivery, until: i64, now: i64) -> Delivery {
     delivery
 }
 
+/// A delivery whose endpoint can't be loaded until somebody sees to it: put off by growing pauses and told why, and over
+/// when its time is. No attempt counts.
+#[must_use]
+pub fn unloaded(mut delivery: Delivery, why: &str, now: i64, schedule: &Schedule) -> Delivery {
+    if delivery.status == DeliveryStatus::Pending {
+        match schedule.next_excused(delivery.round_started_at, now) {
+            Some(due) => delivery.next_attempt_at = Some(due),
+            None => end(&mut delivery, DeliveryStatus::Failed),
+        }
+        delivery.last_error = Some(why.to_owned());
+    }
+    delivery.updated_at = now;
+    delivery
+}
+
 /// A delivery whose time was over while its endpoint did not work and was left alone. No attempt counts.
 #[must_use]
 pub fn too_old(mut delivery: Delivery, now: i64) -> Delivery {

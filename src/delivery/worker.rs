@@ -27,8 +27,8 @@ use crate::domain::job::Job;
 use crate::quiet::LogGate;
 use crate::store::{Fence, Holding, Material, Settle, SettleEnd, Store, StoreError};
 
-/// When a job that took longer than its lease is run again.
-const JOB_TIMEOUT_AGAIN_MS: u64 = 30_000;
+/// When a job that took longer than its lease is run again at the earliest; later, as the growing intervals grow.
+const JOB_TIMEOUT_AGAIN_MIN: Duration = Duration::from_secs(30);
 /// Rounds of [`Worker::run_until_idle`].
 const IDLE_ROUNDS_MAX: usize = 100_000;
 
@@ -163,7 +163,9 @@ impl Worker {
             Err(_) => {
                 tracing::warn!(job = %job.id, "a job took longer than its lease; it is run again");
                 let job = Job { attempts: job.attempts.saturating_add(1), ..job };
-                JobEnd::Again { job: Box::new(job), in_ms: JOB_TIMEOUT_AGAIN_MS }
+                let pause = self.parts.config.schedule.interval(job.attempts).max(JOB_TIMEOUT_AGAIN_MIN);
+                let in_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+                JobEnd::Again { job: Box::new(job), in_ms }
             }
         };
         let (job, again_in) = match end {

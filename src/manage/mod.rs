@@ -25,11 +25,11 @@ use crate::clock::SharedClock;
 use crate::config::Config;
 use crate::delivery::EndpointSource;
 use crate::delivery::outbound::{Outbound, UrlRefusal};
-use crate::domain::ids::{IntegrationId, MerchantId};
+use crate::domain::ids::MerchantId;
 use crate::limits;
 use crate::registry::{MerchantView, Registry};
 use crate::secrets::Vault;
-use crate::store::{Conflict, LookUp, Store, StoreError};
+use crate::store::{Conflict, Store, StoreError};
 
 /// Longest name of anything, characters.
 pub const NAME_MAX: usize = 200;
@@ -77,16 +77,7 @@ impl Manager {
     /// # Errors
     /// [`ManageError::NotFound`] when there is no such merchant.
     pub async fn merchant(&self, id: MerchantId) -> Result<Arc<MerchantView>> {
-        let gone = || ManageError::no("merchant", id);
-        let view = self.registry.merchant_at_hand(id).await?.ok_or_else(gone)?;
-        let nothing = IntegrationId(uuid::Uuid::nil());
-        let ask =
-            LookUp { merchant: id, integration: nothing, provider_ids: Vec::new(), numbers: Vec::new() };
-        if self.store.look_up(&ask).await?.config_version == view.config.version {
-            return Ok(view);
-        }
-        self.registry.forget(id);
-        self.registry.reload(id).await?.ok_or_else(gone)
+        self.registry.current(id).await?.ok_or_else(|| ManageError::no("merchant", id))
     }
 
     /// Whether we would connect to this URL: scheme, port, notation of the host, and every address its name has now.

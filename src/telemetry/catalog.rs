@@ -195,7 +195,7 @@ pub const SECTIONS: &[Section] = &[
             seconds(
                 "kassir_event_to_first_attempt_seconds",
                 &[],
-                "From an event's making to its first attempt.",
+                "From an event's making to its first attempt, replays left out.",
             ),
             seconds(
                 "kassir_event_to_success_seconds",

@@ -12,6 +12,8 @@ use crate::operation::{Failure, Fault, Retry, Target};
 
 /// Longest message of the provider that is shown, characters.
 const MESSAGE_CHARS_MAX: usize = 300;
+/// Longest pause that we let the provider ask for, seconds.
+const RETRY_AFTER_S_MAX: u64 = 3600;
 
 /// An answer that was read.
 pub(super) struct Answered {
@@ -51,13 +53,14 @@ pub(super) fn read(reply: &Reply) -> Result<Answered, Failure> {
             .code(reply.status.to_string()));
         }
         429 => {
-            let after = reply.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok());
+            let after = reply.header("retry-after").and_then(|seconds| seconds.trim().parse::<u64>().ok());
+            let after = after.map(|seconds| seconds.min(RETRY_AFTER_S_MAX).saturating_mul(1000));
             return Err(Failure {
                 why: "CloudPayments has too many requests of this site under way (5 in test mode, 30 live)"
                     .to_owned(),
                 code: Some("429".to_owned()),
                 fault: Fault::Provider,
-                retry: Retry::Later(after.map(|seconds| seconds.saturating_mul(1000))),
+                retry: Retry::Later(after),
             });
         }
         400..=499 => {
@@ -196,4 +199,23 @@ fn money(model: &Value) -> Result<Money, Failure> {
         .ok_or_else(|| unreadable("no currency".to_owned()))?;
     let amount = json::member(model, "Amount").unwrap_or_default();
     Money::parse_number(&amount, currency).map_err(|error| unreadable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_that_is_asked_for_has_an_end() {
+        for (asked, expected) in [
+            ("5", Some(5_000)),
+            (" 60 ", Some(60_000)),
+            ("18446744073709551615", Some(3_600_000)),
+            ("soon", None),
+        ] {
+            let headers = vec![("retry-after".to_owned(), asked.to_owned())];
+            let failure = read(&Reply { status: 429, headers, body: Vec::new() }).err().unwrap();
+            assert_eq!(failure.retry, Retry::Later(expected), "{asked}");
+        }
+    }
 }

@@ -35,6 +35,9 @@ pub const ANSWER_HEAD_MAX: u32 = 64 * 1024;
 /// Idle connections that are kept to one host: as many as are usually under way to it at once, so that a burst does not
 /// connect anew for each of its requests.
 pub(super) const IDLE_MAX: usize = 64;
+/// How long the body of a subscriber's answer is read after its head came: the head has decided by then, and who lets the
+/// rest drip would keep a place from others. Long enough for what is kept of it to come from anywhere in the world.
+const BODY_WITHIN: Duration = Duration::from_secs(2);
 /// How long an idle connection is kept. Shorter than what common servers allow (5 s), so that we rarely write just as
 /// the other side closes.
 pub(super) const IDLE_FOR: Duration = Duration::from_secs(4);
@@ -238,24 +241,32 @@ impl Outbound {
 
     /// Sends a request once. All that happens is in the outcome.
     pub async fn send(&self, request: OutboundRequest) -> Outcome {
-        self.run(request, None, false).await
+        self.run(request, None, None).await
     }
 
     /// Sends a request, to a server that may ask for a client certificate, once; or twice, when the first time went
     /// over a connection that had been kept open and died before a byte of the answer came: the other side had most
-    /// likely closed it for having been idle. Only for what may come twice. All that happens is in the outcome.
+    /// likely closed it for having been idle. Only for what may come twice, and whose answer's head says it all: of the
+    /// body comes what comes soon after it. All that happens is in the outcome.
     pub async fn deliver(&self, request: OutboundRequest, identity: Option<&ClientIdentity>) -> Outcome {
-        self.run(request, identity, true).await
+        self.run(request, identity, Some(BODY_WITHIN)).await
     }
 
-    async fn run(&self, request: OutboundRequest, identity: Option<&ClientIdentity>, twice: bool) -> Outcome {
+    /// `body_within`: there for what is sent to subscribers, see [`Outbound::deliver`].
+    async fn run(
+        &self,
+        request: OutboundRequest,
+        identity: Option<&ClientIdentity>,
+        body_within: Option<Duration>,
+    ) -> Outcome {
         let watch = Stopwatch::start();
         let timeout = request.timeout.unwrap_or(self.timeout);
         let max = request.response_max;
         let mut outcome = Outcome::default();
         let asking = DIALLED.scope(Dialled::default(), async {
             let ways = [Arc::default(), Arc::default()];
-            let head = self.head(request, identity, &ways, twice.then_some(&mut outcome.sent_again));
+            let sent_again = body_within.map(|_| &mut outcome.sent_again);
+            let head = self.head(request, identity, &ways, sent_again);
             let answer = match tokio::time::timeout(timeout, head).await {
                 Ok(answer) => answer,
                 Err(_) => Err(match waits_for().filter(|_| !is_on_its_way(&ways)) {
@@ -274,9 +285,13 @@ impl Outbound {
                 outcome.status = Some(response.status().as_u16());
                 outcome.headers = headers_of(&response);
                 let left = timeout.saturating_sub(watch.elapsed());
+                let (left, within) = match body_within.filter(|within| *within < left) {
+                    Some(within) => (within, within),
+                    None => (left, timeout),
+                };
                 let read = read_body(response.into_body(), max, &mut outcome);
                 if tokio::time::timeout(left, read).await.is_err() {
-                    outcome.failure = Some(Failure::body_timeout(timeout));
+                    outcome.failure = Some(Failure::body_timeout(within));
                 }
             }
             Err(failure) => {

@@ -71,7 +71,8 @@ impl Replayer {
             let age = self.clock.now().saturating_sub(made_at);
             return Ok(if age < RECORD_WAIT_MS { StepEnd::Again(RECORD_AGAIN_MS) } else { StepEnd::Over });
         };
-        let Some(view) = self.registry.merchant(merchant).await? else { return Ok(StepEnd::Over) };
+        // As it is now: what is left out because its endpoint is missing or off is left out for good.
+        let Some(view) = self.registry.current(merchant).await? else { return Ok(StepEnd::Over) };
         if replay.status != ReplayStatus::Running {
             return Ok(StepEnd::Over);
         }

@@ -4,6 +4,7 @@ mod again;
 mod answers;
 mod attempts;
 mod changes;
+mod elsewhere;
 mod fairness;
 pub mod flaky;
 mod proxied;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kassir::delivery::{DeliveryConfig, request_replay};
+use kassir::delivery::schedule::Schedule;
+use kassir::delivery::{DeliveryConfig, LEASE_MARGIN, request_replay};
 use kassir::domain::ids::ReplayId;
 use kassir::domain::{DeliveryStatus, Task};
 use kassir::store::Commit;
@@ -134,6 +135,43 @@ async fn endpoints_that_are_off_or_gone() {
 }
 
 #[tokio::test]
+async fn an_endpoint_whose_secret_does_not_open_is_looked_at_again_until_its_time_is_over() {
+    let world = world().await;
+    let subscriber = Subscriber::http().await;
+    let view = world.endpoint(&subscriber.url("/"));
+    world.endpoints.spoil(view.endpoint.id);
+    let [healed, lost] = [world.queue(&view).await, world.queue(&view).await];
+    assert_eq!(world.worker.run_until_idle().await.unwrap(), 2, "no hot loop");
+    let delivery = world.load(healed).await;
+    assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Pending, 0));
+    assert_eq!(delivery.last_error.as_deref(), Some("the endpoint can't be loaded: a secret does not open"));
+    assert_eq!(delivery.next_attempt_at, Some(world.now() + 5_000));
+    assert!(world.attempts(healed).await.is_empty());
+    // Somebody sees to it in time.
+    world.endpoints.put(view.clone());
+    assert_eq!(world.go_to_next(healed).await.status, DeliveryStatus::Delivered);
+    assert_eq!(world.load(lost).await.status, DeliveryStatus::Delivered);
+    // Nobody does.
+    world.endpoints.spoil(view.endpoint.id);
+    let (began, lost) = (world.now(), world.queue(&view).await);
+    world.worker.run_until_idle().await.unwrap();
+    let (mut looks, mut longest) = (0, 0);
+    let ended = loop {
+        let before = world.now();
+        let delivery = world.go_to_next(lost).await;
+        (looks, longest) = (looks + 1, longest.max(world.now() - before));
+        if delivery.status != DeliveryStatus::Pending {
+            break delivery;
+        }
+    };
+    assert_eq!((ended.status, ended.attempts), (DeliveryStatus::Failed, 0));
+    assert!(ended.last_error.is_some_and(|error| error.contains("can't be loaded")));
+    assert!(looks < 350 && longest == 5 * 60 * 1000, "{looks} {longest}");
+    assert_eq!(world.now(), Schedule::default().last_slot(began));
+    assert_eq!(subscriber.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn a_failed_replay_of_a_waiting_delivery_keeps_its_schedule() {
     let world = world().await;
     let subscriber = Subscriber::http().await;
@@ -226,6 +264,23 @@ async fn jobs_go_to_their_handler() {
     let ran: Vec<u32> = world.jobs.ran.lock().unwrap().iter().map(|job| job.attempts).collect();
     assert_eq!(ran, [0, 1]);
     assert_eq!(world.store.backlog().await.unwrap().waiting, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_never_ends_is_run_more_and_more_rarely() {
+    let lease = LEASE_MARGIN / 3 + Duration::from_millis(50);
+    let world = world_with(DeliveryConfig { lease, ..DeliveryConfig::default() }, |store| store).await;
+    *world.jobs.hang.lock().unwrap() = true;
+    let job = world.shop.job(Task::Poll { payment: 1 });
+    world.store.commit(Commit { jobs: vec![(job, 0)], ..world.shop.commit() }).await.unwrap();
+    assert_eq!(world.worker.run_until_idle().await.unwrap(), 1);
+    // The growing intervals, once they are longer than the shortest pause.
+    for pause in [30_000, 30_000, 31_250, 78_125] {
+        world.clock.advance(pause - 1);
+        assert_eq!(world.worker.run_until_idle().await.unwrap(), 0, "{pause}");
+        world.clock.advance(1);
+        assert_eq!(world.worker.run_until_idle().await.unwrap(), 1, "{pause}");
+    }
 }
 
 #[tokio::test]

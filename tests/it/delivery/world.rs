@@ -31,13 +31,18 @@ pub struct Endpoints(Mutex<HashMap<EndpointId, Result<Arc<EndpointView>, String>
 #[async_trait]
 impl EndpointSource for Endpoints {
     async fn get(&self, _: MerchantId, id: EndpointId) -> Result<Option<Arc<EndpointView>>, SourceError> {
-        self.0.lock().unwrap().get(&id).cloned().transpose().map_err(SourceError)
+        self.0.lock().unwrap().get(&id).cloned().transpose().map_err(SourceError::Broken)
     }
 }
 
 impl Endpoints {
     pub fn put(&self, view: EndpointView) {
         self.0.lock().unwrap().insert(view.endpoint.id, Ok(Arc::new(view)));
+    }
+
+    /// From now on a secret of this one does not open.
+    pub fn spoil(&self, id: EndpointId) {
+        self.0.lock().unwrap().insert(id, Err("a secret does not open".to_owned()));
     }
 
     pub fn remove(&self, id: EndpointId) {
@@ -50,12 +55,17 @@ impl Endpoints {
 pub struct Jobs {
     pub ran: Mutex<Vec<Job>>,
     pub again_in: Mutex<Option<u64>>,
+    /// Whether they never end.
+    pub hang: Mutex<bool>,
 }
 
 #[async_trait]
 impl JobHandler for Jobs {
     async fn run(&self, job: Job, _: Fence) -> JobEnd {
         self.ran.lock().unwrap().push(job.clone());
+        if *self.hang.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
         let job = Box::new(Job { attempts: job.attempts + 1, ..job });
         match *self.again_in.lock().unwrap() {
             Some(in_ms) => JobEnd::Again { job, in_ms },

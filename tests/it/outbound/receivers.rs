@@ -65,6 +65,23 @@ async fn slow_receivers_end_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_subscribers_body_that_drips_keeps_its_place_for_a_moment_only() {
+    let subscriber = Subscriber::http().await;
+    subscriber.script([Act::DripBody, Act::DripBody]);
+    let outcome = outbound(None).deliver(request(&subscriber.url("/")), None).await;
+    assert_eq!(outcome.status, Some(200), "the status came in time");
+    assert_eq!(failure(&outcome), (FailureKind::BodyTimeout, "the answer's body did not end within 2 s"));
+    assert!(!outcome.body.is_empty(), "what came of the body is kept");
+    assert!((2_000..9_000).contains(&outcome.duration_ms), "{outcome:?}");
+    // A deadline that is nearer counts.
+    let timeout = Some(Duration::from_millis(300));
+    let short = OutboundRequest { timeout, ..request(&subscriber.url("/")) };
+    let outcome = outbound(None).deliver(short, None).await;
+    assert_eq!(failure(&outcome), (FailureKind::BodyTimeout, "the answer's body did not end within 0.3 s"));
+    assert!((300..2_000).contains(&outcome.duration_ms), "{outcome:?}");
+}
+
+#[tokio::test]
 async fn endless_bodies_are_cut_off() {
     let subscriber = Subscriber::http().await;
     subscriber.script([Act::EndlessBody]);

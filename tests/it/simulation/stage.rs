@@ -63,7 +63,7 @@ impl EndpointSource for Endpoints {
         merchant: MerchantId,
         id: EndpointId,
     ) -> Result<Option<Arc<EndpointView>>, SourceError> {
-        let view = self.0.merchant(merchant).await.map_err(|error| SourceError(error.to_string()))?;
+        let view = self.0.merchant(merchant).await.map_err(|error| SourceError::Away(error.to_string()))?;
         let found = view.as_ref().and_then(|view| view.config.endpoint(id));
         let keys = || vec![LiveKey { key: self.1.clone(), expires_at: None }];
         Ok(found.map(|endpoint| {
