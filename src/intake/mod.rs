@@ -2,6 +2,7 @@
 //! API nor for a subscriber, and answers with yes only after the commit.
 
 mod belief;
+pub mod bodies;
 mod flood;
 pub mod http;
 mod measure;
@@ -128,13 +129,7 @@ impl Intake {
         let arrival = match self.in_time(self.find(slug, &hash, &request)).await {
             Ok(Some(arrival)) => arrival,
             Ok(None) => return unknown_address(),
-            Err(error) => {
-                self.failed(&error);
-                if let Some(left_out) = self.log.open() {
-                    tracing::warn!(%error, left_out, "a notification could not be looked up");
-                }
-                return Response::Unavailable;
-            }
+            Err(error) => return self.unavailable(&error),
         };
         let taken = match self.in_time(self.take(&arrival, slug, &hash)).await {
             Ok(Some(taken)) => taken,
@@ -153,6 +148,25 @@ impl Intake {
         };
         measure(arrival.slug(), taken.outcome, watch);
         Response::Answer(taken.answer)
+    }
+
+    /// What to answer before a large body is read: `None` where the URL may be somebody's. Whose it is stays at hand,
+    /// so that [`Intake::receive`] does not ask the store again.
+    pub async fn knock(&self, token: &str) -> Option<Response> {
+        let hash = crate::secrets::token_hash(token);
+        match self.in_time(self.ledger.registry.find_token(&hash)).await {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(unknown_address()),
+            Err(error) => Some(self.unavailable(&error.into())),
+        }
+    }
+
+    fn unavailable(&self, error: &RegistryError) -> Response {
+        self.failed(error);
+        if let Some(left_out) = self.log.open() {
+            tracing::warn!(%error, left_out, "a notification could not be looked up");
+        }
+        Response::Unavailable
     }
 
     /// Notes that a notification could not be kept.
