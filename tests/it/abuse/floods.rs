@@ -160,7 +160,7 @@ async fn large_bodies_that_stop_take_up_no_more_than_their_room() {
     let (url, connections) = (stage.url.clone(), size(600, 1_000));
     let head = stage.head("content-length: 262144\r\n");
     let sender = |number: usize| {
-        let begins = Duration::from_millis(2 * number as u64);
+        let begins = Duration::from_millis(5 * number as u64);
         tokio::spawn(held_back(url.clone(), head.clone(), begins))
     };
     let senders = (0..connections).map(sender);
