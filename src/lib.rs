@@ -37,6 +37,7 @@ pub mod domain;
 pub mod fail_point;
 pub mod intake;
 pub mod jobs;
+pub mod keeping;
 pub mod ledger;
 pub mod limits;
 pub mod manage;

@@ -2,6 +2,13 @@
 
 /// Largest body of a provider's request, bytes; more is refused with 413.
 pub const INBOUND_BODY_MAX: usize = 256 * 1024;
+/// Bytes of inbound bodies that are held at once, all connections together; who sends more is told to come again.
+pub const INBOUND_BODIES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of each inbound body that do not count among [`INBOUND_BODIES_MAX`]: few notifications are larger, so that those
+/// who hold large bodies back do not keep them out.
+pub const INBOUND_BODY_UNCOUNTED: usize = 8 * 1024;
+/// Connections to the router at once; further ones wait to be accepted.
+pub const CONNECTIONS_MAX: usize = 10_000;
 /// Largest body of an API request, bytes.
 pub const API_BODY_MAX: usize = 1024 * 1024;
 /// Largest document of a merchant that the API imports, bytes: with room for as many endpoints as it may have.

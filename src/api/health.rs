@@ -1,12 +1,13 @@
 //! Health and metrics.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::Problem;
+use super::problem::{Problem, RETRY_AFTER_S};
 use super::state::ApiState;
+use crate::keeping::Fault;
 
 /// A probe's answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,22 +27,44 @@ pub async fn live() -> HttpResponse {
     ok()
 }
 
-/// Whether a notification could be kept now: makes a durable write. 503 when it could not.
+/// Whether a notification could be kept now: makes a durable write, and looks at what became of the last notification
+/// here. 503 when that write fails, or when the last notification of the last 30 seconds could not be kept through a
+/// fault of the router or its store.
 ///
 /// # Errors
 /// 503.
 #[utoipa::path(get, path = "/health/ready", tag = "health", operation_id = "ready", security(()),
     responses((status = 200, body = Health), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub async fn ready(state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
-    match state.manage.store.ready().await {
-        Ok(()) => Ok(ok()),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            let detail = "A notification could not be kept now: the store can't write. Providers are told to come again.";
-            Err(Problem::new(503, "not-ready", "Not ready", detail)
-                .header(actix_web::http::header::RETRY_AFTER, super::problem::RETRY_AFTER_S.to_string()))
+    if let Err(error) = state.manage.store.ready().await {
+        tracing::warn!(%error, "not ready");
+        return Err(not_ready("A notification could not be kept now: the store can't write."));
+    }
+    match state.keeping.fault(state.manage.clock.now()) {
+        None => Ok(ok()),
+        Some(fault) => {
+            tracing::warn!(?fault, "not ready: the last notification could not be kept");
+            Err(not_ready(words(fault)))
         }
     }
+}
+
+const fn words(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Store => {
+            "The last notification could not be kept: the store failed on it or took too long, though it can write \
+             otherwise. The log says why."
+        }
+        Fault::Secret => {
+            "The last notification could not be kept: a stored credential does not open under this master key. The \
+             log says whose."
+        }
+    }
+}
+
+fn not_ready(why: &str) -> Problem {
+    let detail = format!("{why} Providers are told to come again.");
+    Problem::new(503, "not-ready", "Not ready", detail).header(RETRY_AFTER, RETRY_AFTER_S.to_string())
 }
 
 /// Metrics in the Prometheus text format.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::auth::TokenCache;
 use crate::domain::ids::{EndpointId, IntegrationId};
+use crate::keeping::Keeping;
 use crate::manage::Manager;
 use crate::payments::Payments;
 use crate::registry::{MerchantView, RegistryError};
@@ -77,6 +78,8 @@ pub struct ApiState {
     pub admin_token_hash: String,
     /// The metrics.
     pub metrics: RenderMetrics,
+    /// Whether the last notification could be kept.
+    pub keeping: Arc<Keeping>,
     /// Tokens at hand.
     pub tokens: Arc<TokenCache>,
 }

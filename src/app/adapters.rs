@@ -273,6 +273,7 @@ pub(super) fn api_state(services: &Services, admin_token_hash: &str) -> anyhow::
             crate::telemetry::process::measure();
             metrics.render()
         }),
+        keeping: services.intake.keeping(),
         tokens: Arc::default(),
     })
 }

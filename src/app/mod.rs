@@ -37,6 +37,7 @@ use crate::jobs::refund::Refunds;
 use crate::jobs::replay::Replayer;
 use crate::jobs::trouble::Troubles;
 use crate::ledger::Ledger;
+use crate::limits::CONNECTIONS_MAX;
 use crate::manage::Manager;
 use crate::operations::Operations;
 use crate::payments::Payments;
@@ -270,6 +271,7 @@ impl Router {
             clock: Arc::clone(&services.clock),
             read_timeout: start.config.intake.read_timeout.0,
             trusted_proxies: Arc::new(start.config.trusted_proxies.clone()),
+            bodies: Arc::default(),
         };
         let pay = crate::pay::PayState { store: Arc::clone(&services.store) };
         let api = adapters::api_state(&services, &start.admin_token_hash)?;
@@ -286,6 +288,7 @@ impl Router {
                 .default_service(web::to(crate::api::no_route))
         })
         .workers(workers)
+        .max_connections(CONNECTIONS_MAX.div_ceil(workers.max(1)))
         .shutdown_timeout(start.config.delivery.drain.0.as_secs().max(1))
         .client_request_timeout(start.config.intake.read_timeout.0)
         .disable_signals()

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::{Method as HttpMethod, StatusCode, header};
+use actix_web::http::{ConnectionType, Method as HttpMethod, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::StreamExt as _;
 use ipnet::IpNet;
 use kassir_providers::{Method, Request};
 
+use super::bodies::{Bodies, Body, NoRoom};
 use super::{Intake, Response};
 use crate::clock::SharedClock;
 use crate::fail_point::{Point, pass, pass_later};
-use crate::limits::INBOUND_BODY_MAX;
+use crate::limits::{INBOUND_BODY_MAX, INBOUND_BODY_UNCOUNTED};
+use crate::quiet::LogGate;
 
 /// Longest token of an inbound URL, characters.
 const TOKEN_LEN_MAX: usize = 128;
@@ -29,6 +32,8 @@ pub struct InboundState {
     pub read_timeout: Duration,
     /// Proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Arc<Vec<IpNet>>,
+    /// Room for bodies.
+    pub bodies: Arc<Bodies>,
 }
 
 /// What inbound URLs' paths begin with.
@@ -68,16 +73,22 @@ async fn receive(state: web::Data<InboundState>, http: HttpRequest, payload: web
         HttpMethod::POST => Method::Post,
         _ => return no_method(),
     };
-    let body = match read(&http, payload, state.read_timeout).await {
+    // Who knows no address does not take up the room of those who do. A small body is mostly here already.
+    if may_be_large(&http)
+        && let Some(refusal) = state.intake.knock(token).await
+    {
+        return hang_up(answer(refusal));
+    }
+    let mut body = match read(&http, payload, &state).await {
         Ok(body) => body,
-        Err(refusal) => return refusal,
+        Err(refusal) => return hang_up(refusal),
     };
     let request = Request {
         method,
         kind: kind.map(ToOwned::to_owned),
         query: http.query_string().to_owned(),
         headers: headers(&http),
-        body: body.to_vec(),
+        body: body.bytes(),
         peer: sender(&http, &state.trusted_proxies),
         received_at: state.clock.now(),
     };
@@ -85,11 +96,13 @@ async fn receive(state: web::Data<InboundState>, http: HttpRequest, payload: web
     let response = state.intake.receive(slug, token, request).await;
     pass(Point::BeforeAnswer);
     pass_later(Point::AfterAnswer);
+    answer(response)
+}
+
+fn answer(response: Response) -> HttpResponse {
     match response {
         Response::NotFound => not_found(),
-        Response::Unavailable => HttpResponse::ServiceUnavailable()
-            .insert_header((header::RETRY_AFTER, "10"))
-            .body("try again later"),
+        Response::Unavailable => later(),
         Response::Answer(answer) => {
             let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let mut response = HttpResponse::build(status);
@@ -119,30 +132,75 @@ fn no_method() -> HttpResponse {
     HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "GET, POST")).body("GET or POST only")
 }
 
+fn later() -> HttpResponse {
+    HttpResponse::ServiceUnavailable().insert_header((header::RETRY_AFTER, "10")).body("try again later")
+}
+
+/// An answer before the body was read to its end: the connection can't be used again.
+fn hang_up(mut answer: HttpResponse) -> HttpResponse {
+    answer.head_mut().set_connection_type(ConnectionType::Close);
+    answer
+}
+
 fn not_found() -> HttpResponse {
     HttpResponse::NotFound().body("there is no such address; copy it anew from the integration")
 }
 
-/// Reads a body; bounded in size and time. Whoever exceeds that loses the connection too.
+/// The length of the body, as far as it is told.
+fn told_length(http: &HttpRequest) -> Option<u64> {
+    http.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
+/// Whether the body may be larger than what does not count.
+fn may_be_large(http: &HttpRequest) -> bool {
+    let is_told = told_length(http).is_some_and(|told| told > INBOUND_BODY_UNCOUNTED as u64);
+    is_told || http.headers().contains_key(header::TRANSFER_ENCODING)
+}
+
+/// Reads a body; bounded in size and time, and by the room that there is for all. Whoever exceeds that loses the
+/// connection too.
 async fn read(
     http: &HttpRequest,
-    payload: web::Payload,
-    within: Duration,
-) -> Result<web::Bytes, HttpResponse> {
-    let too_large = || {
-        HttpResponse::PayloadTooLarge()
-            .force_close()
-            .body(format!("the body is larger than {INBOUND_BODY_MAX} bytes"))
-    };
-    let told = http.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if told.is_some_and(|told: u64| told > INBOUND_BODY_MAX as u64) {
-        return Err(too_large());
+    mut payload: web::Payload,
+    state: &InboundState,
+) -> Result<Body, HttpResponse> {
+    let told = told_length(http);
+    if told.is_some_and(|told| told > INBOUND_BODY_MAX as u64) {
+        return Err(refusal(NoRoom::TooLarge));
     }
-    match tokio::time::timeout(within, payload.to_bytes_limited(INBOUND_BODY_MAX)).await {
-        Ok(Ok(Ok(body))) => Ok(body),
-        Ok(Ok(Err(_))) => Err(HttpResponse::BadRequest().force_close().body("the body could not be read")),
-        Ok(Err(_)) => Err(too_large()),
-        Err(_) => Err(HttpResponse::RequestTimeout().force_close().body("the body did not come in time")),
+    let told = told.and_then(|told| usize::try_from(told).ok());
+    let mut body = Body::new(Arc::clone(&state.bodies), told);
+    let all = async {
+        while let Some(part) = payload.next().await {
+            let part = part.map_err(|_| HttpResponse::BadRequest().body("the body could not be read"))?;
+            body.add(&part).map_err(refusal)?;
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(state.read_timeout, all).await {
+        Ok(read) => read.map(|()| body),
+        Err(_) => Err(HttpResponse::RequestTimeout().body("the body did not come in time")),
+    }
+}
+
+/// Lines about bodies that found no room.
+static LOG: LogGate = LogGate::new();
+
+fn refusal(why: NoRoom) -> HttpResponse {
+    match why {
+        NoRoom::TooLarge => {
+            HttpResponse::PayloadTooLarge().body(format!("the body is larger than {INBOUND_BODY_MAX} bytes"))
+        }
+        NoRoom::Later => {
+            metrics::counter!("kassir_intake_flood_total", "kind" => "bodies").increment(1);
+            if let Some(left_out) = LOG.open() {
+                tracing::warn!(
+                    left_out,
+                    "too many large bodies come at once; senders are told to come again"
+                );
+            }
+            later()
+        }
     }
 }
 

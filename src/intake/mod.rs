@@ -2,6 +2,7 @@
 //! API nor for a subscriber, and answers with yes only after the commit.
 
 mod belief;
+pub mod bodies;
 mod flood;
 pub mod http;
 mod measure;
@@ -25,6 +26,7 @@ use crate::domain::ids::{IntegrationId, JobId, MerchantId, NotificationId};
 use crate::domain::job::{Job, Lane, Task};
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::fail_point::{Point, pass};
+use crate::keeping::{Fault, Keeping};
 use crate::ledger::{self, Entry, Finisher, Ledger, LedgerError};
 use crate::limits::CONFLICT_RETRIES_MAX;
 use crate::quiet::LogGate;
@@ -62,6 +64,7 @@ pub struct Intake {
     unproven: flood::Flood,
     log: LogGate,
     observed: flood::Flood,
+    keeping: Arc<Keeping>,
 }
 
 /// A request whose URL is known.
@@ -108,7 +111,14 @@ impl Intake {
             unproven: flood::Flood::new(refused_kept_per_minute.saturating_mul(UNPROVEN_BUDGET)),
             log: LogGate::new(),
             observed: flood::Flood::per(OBSERVED_KEPT, OBSERVED_SPAN_MS),
+            keeping: Arc::default(),
         }
+    }
+
+    /// Whether the last notification could be kept.
+    #[must_use]
+    pub fn keeping(&self) -> Arc<Keeping> {
+        Arc::clone(&self.keeping)
     }
 
     /// Receives a request to `/webhooks/{slug}/{token}`.
@@ -119,19 +129,16 @@ impl Intake {
         let arrival = match self.in_time(self.find(slug, &hash, &request)).await {
             Ok(Some(arrival)) => arrival,
             Ok(None) => return unknown_address(),
-            Err(error) => {
-                metrics::counter!("kassir_intake_busy_total").increment(1);
-                if let Some(left_out) = self.log.open() {
-                    tracing::warn!(%error, left_out, "a notification could not be looked up");
-                }
-                return Response::Unavailable;
-            }
+            Err(error) => return self.unavailable(&error),
         };
         let taken = match self.in_time(self.take(&arrival, slug, &hash)).await {
             Ok(Some(taken)) => taken,
             Ok(None) => return unknown_address(),
             Err(error) => {
-                metrics::counter!("kassir_intake_busy_total").increment(1);
+                match &error {
+                    LedgerError::Registry(error) => self.failed(error),
+                    _ => count_busy(),
+                }
                 if let Some(left_out) = self.log.open() {
                     let integration = arrival.integration;
                     tracing::warn!(%error, %integration, left_out, "a notification could not be kept; the provider is told to come again");
@@ -141,6 +148,33 @@ impl Intake {
         };
         measure(arrival.slug(), taken.outcome, watch);
         Response::Answer(taken.answer)
+    }
+
+    /// What to answer before a large body is read: `None` where the URL may be somebody's. Whose it is stays at hand,
+    /// so that [`Intake::receive`] does not ask the store again.
+    pub async fn knock(&self, token: &str) -> Option<Response> {
+        let hash = crate::secrets::token_hash(token);
+        match self.in_time(self.ledger.registry.find_token(&hash)).await {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(unknown_address()),
+            Err(error) => Some(self.unavailable(&error.into())),
+        }
+    }
+
+    fn unavailable(&self, error: &RegistryError) -> Response {
+        self.failed(error);
+        if let Some(left_out) = self.log.open() {
+            tracing::warn!(%error, left_out, "a notification could not be looked up");
+        }
+        Response::Unavailable
+    }
+
+    /// Notes that a notification could not be kept.
+    fn failed(&self, error: &RegistryError) {
+        count_busy();
+        if let Some(fault) = Fault::of(error) {
+            self.keeping.failed(fault, self.ledger.clock.now());
+        }
     }
 
     /// Gives up on a store that is slower than the provider's patience. Whether its write succeeds all the same does
@@ -296,6 +330,9 @@ impl Intake {
         });
         let last = Entry { notification: finisher, ..entry(last) };
         let entered = self.ledger.enter_proved(last, &arrival.view).await?;
+        if room != Room::No {
+            self.keeping.kept();
+        }
         let answer = arrival.answer(&ledger::outcome(verdict(&earlier, &entered.decision)));
         tell(id, integration.id, entered.event);
         Ok(Taken { answer, outcome: weightiest(&earlier, &entered.decision).word() })
@@ -313,6 +350,7 @@ impl Intake {
         let outcome = notification.outcome.word();
         if room != Room::No {
             self.write(room.fit(notification), None, Some(arrival.view.config.version)).await?;
+            self.keeping.kept();
         }
         Ok(Taken { answer, outcome })
     }
@@ -372,6 +410,7 @@ impl Intake {
             created_at: clock.now(),
         });
         self.write(notification, job, Some(arrival.view.config.version)).await?;
+        self.keeping.kept();
         Ok(Taken { answer, outcome: NotificationOutcome::Unproven.word() })
     }
 
@@ -438,6 +477,10 @@ impl Room {
         }
         notification
     }
+}
+
+fn count_busy() {
+    metrics::counter!("kassir_intake_busy_total").increment(1);
 }
 
 fn unknown_address() -> Response {

@@ -12,6 +12,7 @@ use super::{RedisStore, TimeSource};
 use super::{health, record, scripts};
 use crate::domain::ids::{DeliveryId, EventId, JobId, MerchantId};
 use crate::domain::job::{Lane, WorkId};
+use crate::quiet::LogGate;
 use crate::store::{
     Alive, Backlog, ClaimAsk, Claimed, Claims, Fence, HELD_COUNTED_MAX, Held, Holding, Material, Result,
     Settle, SettleEnd, StoreError,
@@ -21,6 +22,9 @@ use crate::store::{
 const ROUNDS_MAX: usize = 4;
 /// Work of one claim at the most.
 const CLAIM_MAX: usize = 1_000;
+
+/// Lines about partitions that can't be asked: claims are many a second.
+static LOG: LogGate = LogGate::new();
 
 /// What a partition gave.
 struct Part {
@@ -81,7 +85,11 @@ impl RedisStore {
         match failed {
             // One master of a cluster may be down: the others' work goes on.
             Some(error) if work.is_empty() => return Err(error),
-            Some(error) => tracing::warn!(%error, "a partition gave no work"),
+            Some(error) => {
+                if let Some(left_out) = LOG.open() {
+                    tracing::warn!(%error, left_out, "a partition gave no work");
+                }
+            }
             None => {}
         }
         self.note_now(now);

@@ -21,6 +21,7 @@ use super::file::{FileLock, open_writer};
 use super::tally::Bucket;
 use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::ids::MerchantId;
+use crate::quiet::LogGate;
 
 /// Verbs that wait for the writer; a caller beyond that waits for room.
 const WAITING_MAX: usize = 1024;
@@ -115,7 +116,7 @@ impl Writer {
         let (to, from) = mpsc::channel(WAITING_MAX);
         std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Thread { place, conn: Some(conn), from }.serve())
+            .spawn(move || Thread::new(place, conn, from).serve())
             .map_err(|error| StoreError::Unusable(format!("the store's writer can't start: {error}")))?;
         Ok(Writer { to: Ok(to) })
     }
@@ -178,9 +179,15 @@ struct Thread {
     /// `None` after an error that the connection should not outlive.
     conn: Option<Connection>,
     from: mpsc::Receiver<Message>,
+    failures: LogGate,
+    reopenings: LogGate,
 }
 
 impl Thread {
+    fn new(place: Place, conn: Connection, from: mpsc::Receiver<Message>) -> Thread {
+        Thread { place, conn: Some(conn), from, failures: LogGate::new(), reopenings: LogGate::new() }
+    }
+
     fn serve(mut self) {
         let mut closing = Vec::new();
         while let Some(first) = self.from.blocking_recv() {
@@ -197,7 +204,7 @@ impl Thread {
                 self.from.close();
             }
         }
-        let Thread { place: Place { lock, .. }, conn, from } = self;
+        let Thread { place: Place { lock, .. }, conn, from, .. } = self;
         drop(from);
         // The file is closed before somebody else may open it.
         drop(conn);
@@ -219,8 +226,10 @@ impl Thread {
                 Some(StoreError::Unavailable("the store's writer failed inside".to_owned()))
             }
         };
-        if let Some(why) = &lost {
-            tracing::error!(error = %why, verbs = batch.len(), "the store could not write");
+        if let Some(why) = &lost
+            && let Some(left_out) = self.failures.open()
+        {
+            tracing::error!(error = %why, verbs = batch.len(), left_out, "the store could not write");
         }
         for job in batch {
             job.answer(lost.as_ref());
@@ -258,7 +267,9 @@ impl Thread {
             let why = "the file was opened again, and somebody reads what is not yet checked: trying again";
             return Err(StoreError::Unavailable(why.to_owned()));
         }
-        tracing::info!("the store's file is open again");
+        if let Some(left_out) = self.reopenings.open() {
+            tracing::info!(left_out, "the store's file is open again");
+        }
         Ok(conn)
     }
 }

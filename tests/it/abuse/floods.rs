@@ -69,8 +69,12 @@ struct Stage {
 }
 
 async fn stage() -> Stage {
+    stage_with(READ_TIMEOUT).await
+}
+
+async fn stage_with(read_timeout: &str) -> Stage {
     let folder = tempfile::tempdir().unwrap();
-    let plan = Plan::sqlite(folder.path()).with("KASSIR__INTAKE__READ_TIMEOUT", READ_TIMEOUT);
+    let plan = Plan::sqlite(folder.path()).with("KASSIR__INTAKE__READ_TIMEOUT", read_timeout);
     let receiver = Receiver::start();
     let router = plan.start().await;
     let shop = shop(&[&plan], &receiver.url).await;
@@ -134,6 +138,52 @@ async fn slow_senders_are_ended() {
         bytes
     };
     assert!(stage.attack("I8-byte-by-byte", dripping).await < 600);
+    assert_eq!(stage.router.terminate().await, Some(0));
+}
+
+/// Sends nearly all of the largest body that there may be after a while, and no more; gives the connection and what was answered
+/// meanwhile.
+async fn held_back(url: String, head: String, begins: Duration) -> (Raw, Option<u16>) {
+    tokio::time::sleep(begins).await;
+    let mut connection = Raw::to(&url).await;
+    connection.send(head.as_bytes()).await;
+    connection.send(&vec![b'a'; 255 << 10]).await;
+    let answer = tokio::time::timeout(Duration::from_secs(2), connection.answer()).await;
+    (connection, answer.ok().flatten().map(|(status, _)| status))
+}
+
+/// More bodies than there is room for, each held back just before its end: who comes when there is no room hears
+/// "later", small notifications go through, and once the bodies are gone there is room for large ones again.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_that_stop_take_up_no_more_than_their_room() {
+    let mut stage = stage_with("60s").await;
+    let (url, connections) = (stage.url.clone(), size(600, 1_000));
+    let head = stage.head("content-length: 262144\r\n");
+    let sender = |number: usize| {
+        let begins = Duration::from_millis(5 * number as u64);
+        tokio::spawn(held_back(url.clone(), head.clone(), begins))
+    };
+    let senders = (0..connections).map(sender);
+    let senders: Vec<_> = senders.collect();
+    let held = stage.attack("I8-bodies-held-back", futures_util::future::join_all(senders)).await;
+    let held: Vec<_> = held.into_iter().map(Result::unwrap).collect();
+    let later = held.iter().filter(|(_, status)| *status == Some(503)).count();
+    let waiting = held.iter().filter(|(_, status)| status.is_none()).count();
+    assert!(later > 0 && waiting > 0, "{later} of {connections} were told to come again");
+
+    // Without knowing a URL nobody takes up room.
+    let (host, path) = split(&url);
+    let unknown = format!("POST {path}x HTTP/1.1\r\nhost: {host}\r\ncontent-length: 262144\r\n\r\n");
+    assert_eq!(poured(&url, unknown, Vec::new(), 0).await, Some(404));
+
+    drop(held);
+    let whole = vec![b'a'; 256 << 10];
+    for _ in 0..3 {
+        // The router sees that its peers are gone a moment later.
+        while poured(&url, head.clone(), whole.clone(), 1).await == Some(503) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
     assert_eq!(stage.router.terminate().await, Some(0));
 }
 

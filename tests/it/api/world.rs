@@ -291,6 +291,7 @@ impl World {
             try_out: Arc::new(Trying(ledger)),
             admin_token_hash: token_hash(ADMIN),
             metrics: Arc::new(|| "kassir_up 1\n".to_owned()),
+            keeping: Arc::default(),
             tokens: Arc::default(),
         };
         let application = move || {

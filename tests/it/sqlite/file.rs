@@ -157,14 +157,7 @@ async fn a_damaged_page_is_told_and_the_rest_works() {
         own.write(own.whole(&format!("p-{index}"))).await;
     }
     bench.store.close().await;
-    let (page, page_size) = {
-        let raw = rusqlite::Connection::open(&path).unwrap();
-        let sql =
-            "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'notification'";
-        raw.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
-    };
-    assert_eq!(page_size, 8 * 1024, "that of a new file");
-    damage(&path, page, page_size);
+    damage_notifications(&path);
     bench.restart().await;
     own.store = bench.store.clone();
     let broken = own.store.notifications(own.merchant, &Default::default(), &Default::default()).await;
@@ -175,6 +168,18 @@ async fn a_damaged_page_is_told_and_the_rest_works() {
     let payments = own.store.payments(own.merchant, &PaymentFilter::default(), &Default::default()).await;
     assert_eq!(payments.unwrap().rows.len(), 50);
     assert_eq!(own.claim().await.work.len(), 50);
+}
+
+/// Damages the page of a closed file that all of the inbound log hangs on.
+pub fn damage_notifications(path: &std::path::Path) {
+    let (page, page_size) = {
+        let raw = rusqlite::Connection::open(path).unwrap();
+        let sql =
+            "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'notification'";
+        raw.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    assert_eq!(page_size, 8 * 1024, "that of a new file");
+    damage(path, page, page_size);
 }
 
 fn damage(path: &std::path::Path, page: u32, size: u32) {

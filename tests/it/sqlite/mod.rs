@@ -5,6 +5,7 @@ mod file;
 mod full;
 mod golden;
 mod power;
+mod readiness;
 mod retention;
 
 use std::path::PathBuf;
