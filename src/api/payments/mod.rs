@@ -71,7 +71,9 @@ fn problem_of(failure: &Failure, why: String) -> Problem {
         }
         (_, Retry::Later(after)) => {
             let after_s = after.map_or(super::problem::RETRY_AFTER_S.into(), |ms| ms.div_ceil(1000));
-            let detail = format!("{why} Try again in {after_s} s.");
+            // Under another key it would be another operation, also at the provider.
+            let detail =
+                format!("{why} Try again in {after_s} s. Take the same Idempotency-Key, if there was one.");
             Problem::new(502, "provider-unavailable", "The provider did not do it now", detail)
                 .header(actix_web::http::header::RETRY_AFTER, after_s.to_string())
         }

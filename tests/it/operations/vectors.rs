@@ -204,7 +204,11 @@ async fn deeds(slug: &'static str) {
             same_bodies(&asked, &exchanges, &name);
         }
         let payment = till.look(number).await;
-        if let Some(failed) = vector.failed() {
+        if let Some(mut failed) = vector.failed() {
+            // Without a caller's key the same refund can't be asked for again.
+            if (vector.wish(), failed.retry.as_deref()) == ("refund", Some("later")) {
+                failed.retry = Some("look_up".to_owned());
+            }
             is_problem(&told, &failed, &name);
             assert_eq!(payment.word("state"), state.word(), "{name}");
             assert_eq!(till.world.states().await, [""; 0], "{name}");
