@@ -274,6 +274,20 @@ impl Registry {
         Ok(found)
     }
 
+    /// Asks the store anew whose inbound URL this is, because it is not that of `was` any more as far as is known here.
+    /// `None` when nobody else has it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn find_token_anew(
+        &self,
+        hash: &str,
+        was: (MerchantId, IntegrationId),
+    ) -> Result<Option<(MerchantId, IntegrationId)>, StoreError> {
+        self.tokens.write().unwrap_or_else(PoisonError::into_inner).remove(hash);
+        Ok(self.find_token(hash).await?.filter(|owner| *owner != was))
+    }
+
     /// Drops what is at hand of a merchant, after a change or when a look-up showed a newer version.
     pub fn forget(&self, id: MerchantId) {
         {

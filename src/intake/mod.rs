@@ -187,6 +187,8 @@ impl Intake {
         tokio::time::timeout(self.answer_within, work).await.unwrap_or_else(|_| Err(late().into()))
     }
 
+    /// By what is at hand of the URL's token; by the store, when it is not there any more: it may have moved to another
+    /// integration, or merchant, through another router.
     async fn find(
         &self,
         slug: &str,
@@ -194,14 +196,45 @@ impl Intake {
         request: &Arc<Request>,
     ) -> Result<Option<Arrival>, RegistryError> {
         let registry = &self.ledger.registry;
-        let Some((merchant, integration)) = registry.find_token(hash).await? else { return Ok(None) };
+        let Some(owner) = registry.find_token(hash).await? else { return Ok(None) };
+        if let Some(arrival) = self.find_at(owner, slug, hash, request).await? {
+            return Ok(Some(arrival));
+        }
+        if self.is_token_of(owner, hash).await? {
+            return Ok(None);
+        }
+        match registry.find_token_anew(hash, owner).await? {
+            Some(owner) => self.find_at(owner, slug, hash, request).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn find_at(
+        &self,
+        (merchant, integration): (MerchantId, IntegrationId),
+        slug: &str,
+        hash: &str,
+        request: &Arc<Request>,
+    ) -> Result<Option<Arrival>, RegistryError> {
+        let registry = &self.ledger.registry;
         let Some(view) = registry.merchant_at_hand(merchant).await? else { return Ok(None) };
         if let Some(arrival) = self.arrive(view, integration, slug, hash, request) {
             return Ok(Some(arrival));
         }
         // The copy at hand may be older than the token.
-        let Some(view) = registry.merchant(merchant).await? else { return Ok(None) };
+        let Some(view) = registry.current(merchant).await? else { return Ok(None) };
         Ok(self.arrive(view, integration, slug, hash, request))
+    }
+
+    /// Whether an integration has this token, though it may have ended.
+    async fn is_token_of(
+        &self,
+        (merchant, integration): (MerchantId, IntegrationId),
+        hash: &str,
+    ) -> Result<bool, RegistryError> {
+        let view = self.ledger.registry.merchant_at_hand(merchant).await?;
+        let integration = view.as_ref().and_then(|view| view.config.integration(integration));
+        Ok(integration.is_some_and(|integration| integration.tokens.iter().any(|token| token.hash == hash)))
     }
 
     fn arrive(
@@ -237,8 +270,8 @@ impl Intake {
                 taken => return taken.map(Some),
             }
             let merchant = arrival.view.config.merchant.id;
-            let Some(view) = self.ledger.registry.reload(merchant).await? else { return Ok(None) };
-            match self.arrive(view, arrival.integration, slug, hash, &arrival.request) {
+            self.ledger.registry.reload(merchant).await?;
+            match self.find(slug, hash, &arrival.request).await? {
                 Some(anew) => arrival = anew,
                 None => return Ok(None),
             }

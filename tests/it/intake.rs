@@ -1,9 +1,10 @@
 //! Receiving, black-box: notifications over sockets, answers to the byte, events, the inbound log. The same on every
 //! store.
 
-use kassir::domain::Endpoint;
 use kassir::domain::event::EventState;
+use kassir::domain::ids::IntegrationId;
 use kassir::domain::notification::NotificationOutcome as Outcome;
+use kassir::domain::{Endpoint, Integration};
 use kassir::store::{ConfigChange, DeliveryFilter, Page};
 use kassir_providers::{Method, State};
 use serde_json::{Value, json};
@@ -296,6 +297,36 @@ pub async fn what_another_router_changed_counts_at_once(world: World) {
     assert_eq!((world.states().await.len(), world.log().await.len()), (2, 6));
 }
 
+pub async fn a_url_that_another_router_moved_goes_on(world: World) {
+    let shop = cloudpayments(&world, json!({})).await;
+    let paid = |reference: &str| notice(&shop, State::Succeeded, 10_000, reference);
+    assert_eq!(world.notify(&shop, &paid("1")).await, answered(200, r#"{"code":0}"#));
+    // Its token goes to another integration, which has the same account.
+    let mut moved = None;
+    world
+        .change_elsewhere(&shop, |integration| {
+            let tokens = std::mem::take(&mut integration.tokens);
+            moved = Some(Integration { tokens, ..integration.clone() });
+        })
+        .await;
+    let id = IntegrationId(samples::id());
+    let mut moved = Integration { id, ..moved.unwrap() };
+    for (key, stored) in &mut moved.credentials {
+        let secret = shop.account.credentials[key].expose();
+        stored.sealed = world.vault.seal(&kassir::registry::credential_owner(id, key), secret).unwrap();
+    }
+    let store = &world.router.store;
+    store.change_config(world.merchant, ConfigChange::PutIntegration(Box::new(moved)), None).await.unwrap();
+    for reference in ["2", "3"] {
+        assert_eq!(world.notify(&shop, &paid(reference)).await, answered(200, r#"{"code":0}"#));
+        assert_eq!(world.events().await[0].integration, id);
+    }
+    // Then it ends there.
+    world.change_elsewhere(&shop, |integration| integration.tokens.clear()).await;
+    assert_eq!(world.notify(&shop, &paid("4")).await.status, 404);
+    assert_eq!(world.states().await.len(), 3);
+}
+
 pub async fn questions_are_answered_from_what_we_know(world: World) {
     let shop = cloudpayments(&world, json!({})).await;
     let ask = |minor, reference: &str| notice_of_kind(&shop, "check", State::Succeeded, minor, reference);
@@ -418,6 +449,7 @@ on_every_store! {
     what_else_a_forged_notification_says_of_a_real_payment_does_not_count
     what_is_signed_keeps_its_own_words_when_the_api_is_asked_too
     what_another_router_changed_counts_at_once
+    a_url_that_another_router_moved_goes_on
     questions_are_answered_from_what_we_know
     unknown_payments_can_be_refused
     modes_decide_what_becomes_an_event

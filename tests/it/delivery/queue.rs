@@ -166,7 +166,8 @@ async fn an_endpoint_whose_secret_does_not_open_is_looked_at_again_until_its_tim
     };
     assert_eq!((ended.status, ended.attempts), (DeliveryStatus::Failed, 0));
     assert!(ended.last_error.is_some_and(|error| error.contains("can't be loaded")));
-    assert!(looks < 350 && longest == 5 * 60 * 1000, "{looks} {longest}");
+    // Every five minutes; the last time takes in what is left of the time.
+    assert!(looks < 350 && (300_000..=360_000).contains(&longest), "{looks} {longest}");
     assert_eq!(world.now(), Schedule::default().last_slot(began));
     assert_eq!(subscriber.seen().len(), 2);
 }
