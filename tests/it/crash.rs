@@ -14,14 +14,12 @@ use kassir_providers::{Account, Currency, Method, Money, Request, Secret, State,
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
-use crate::faults::Counts;
-use crate::process::Plan;
+use crate::faults::{Counts, end_and_compare, size};
+use crate::process::{Plan, Process};
 use crate::redis_server::{DURABLE, Server};
 
-/// Notifications that are sent.
-const NOTIFICATIONS: usize = 5_000;
-/// Times that the router is killed.
-const KILLS: usize = 5;
+/// Requests that the subscriber takes at once: no more can be under way when a router is killed.
+const IN_FLIGHT: usize = 64;
 /// Senders at once.
 const SENDERS: usize = 48;
 /// Longest pause of a sender whose request met nobody.
@@ -125,12 +123,11 @@ impl Got {
         }
     }
 
-    /// Prints what came of all orders, each of which was acknowledged.
-    fn print(&self, name: &str, orders: usize) {
+    /// What came of all orders, each of which was acknowledged.
+    fn counts(&self, orders: usize) -> Counts {
         let delivered = self.references.lock().unwrap().len();
         let duplicated = *self.requests.lock().unwrap() - self.events.lock().unwrap().len();
-        let counts = Counts { accepted: orders, delivered, duplicated, lost: orders - delivered };
-        counts.print(name, &[("kills", &KILLS)]);
+        Counts { accepted: orders, delivered, duplicated, lost: orders - delivered }
     }
 
     /// No payment has two different events for one state, and there is one payment per order.
@@ -176,7 +173,7 @@ pub async fn set_up(plan: &Plan, subscriber: &str) -> String {
     let client = plan.client();
     let merchant = client.post("/merchants", &json!({ "name": "Лавка" })).await.unwrap();
     let path = format!("/merchants/{}", merchant["id"].as_str().unwrap());
-    let endpoint = json!({ "url": subscriber, "max_in_flight": 64 });
+    let endpoint = json!({ "url": subscriber, "max_in_flight": IN_FLIGHT });
     client.post(&format!("{path}/endpoints"), &endpoint).await.unwrap();
     let credentials =
         json!({ "merchant_login": "demo_shop", "password1": "Pass1_qwe", "password2": "Pass2_asd" });
@@ -216,8 +213,16 @@ async fn send_until_acknowledged(
     }
 }
 
-/// Sends all orders while the router is killed and restarted; `disturb` is called after each fifth of them.
-pub async fn storm<F: AsyncFnMut()>(url: &str, mut disturb: F) {
+/// How much is sent, and how often something is killed meanwhile.
+#[derive(Clone, Copy)]
+struct Storm {
+    notifications: usize,
+    kills: usize,
+}
+
+/// Sends all orders while the router or its Redis is killed and restarted: `disturb` is called so often, after equal parts.
+async fn storm<F: AsyncFnMut()>(url: &str, storm: Storm, mut disturb: F) {
+    let Storm { notifications, kills } = storm;
     let wire = unguarded().unwrap();
     let next = Arc::new(std::sync::atomic::AtomicUsize::new(1));
     let acknowledged = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -231,7 +236,7 @@ pub async fn storm<F: AsyncFnMut()>(url: &str, mut disturb: F) {
             tokio::spawn(async move {
                 loop {
                     let order = next.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                    if order > NOTIFICATIONS {
+                    if order > notifications {
                         return;
                     }
                     send_until_acknowledged(&wire, &url, order, lives.clone()).await;
@@ -241,8 +246,8 @@ pub async fn storm<F: AsyncFnMut()>(url: &str, mut disturb: F) {
             })
         })
         .collect();
-    for part in 1..=KILLS {
-        let mark = NOTIFICATIONS * part / (KILLS + 1);
+    for part in 1..=kills {
+        let mark = notifications * part / (kills + 1);
         while acknowledged.load(std::sync::atomic::Ordering::SeqCst) < mark {
             progress.notified().await;
         }
@@ -254,50 +259,59 @@ pub async fn storm<F: AsyncFnMut()>(url: &str, mut disturb: F) {
     }
 }
 
-async fn killed_five_times(plan: Plan, name: &str) {
+async fn killed_again_and_again(plan: Plan, name: &str) {
+    let told = Storm { notifications: size(5_000, 50_000), kills: size(5, 200) };
     let (subscriber, got) = subscriber();
     let mut router = Some(plan.start().await);
     let url = set_up(&plan, &subscriber).await;
-    storm(&url, async || {
+    storm(&url, told, async || {
         router.take().unwrap().kill_9().await;
         router = Some(plan.start().await);
     })
     .await;
-    got.wait_for(NOTIFICATIONS).await;
-    got.print(name, NOTIFICATIONS);
-    got.check(NOTIFICATIONS);
-    assert_eq!(router.unwrap().terminate().await, Some(0));
+    let counts = ended(&got, name, told, router.unwrap(), &plan).await;
+    assert!(counts.duplicated <= told.kills * IN_FLIGHT, "more than could be under way: {counts:?}");
+}
+
+/// Waits until all is delivered, ends the router, and compares sender, subscriber and store.
+async fn ended(got: &Got, name: &str, told: Storm, router: Process, plan: &Plan) -> Counts {
+    let orders = told.notifications;
+    got.wait_for(orders).await;
+    end_and_compare(vec![router], plan, &(1..=orders).collect::<Vec<_>>()).await;
+    let counts = got.counts(orders);
+    counts.print(name, &[("kills", &told.kills)]);
+    got.check(orders);
+    counts
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sqlite_killed_five_times_loses_nothing() {
+async fn sqlite_killed_again_and_again_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    killed_five_times(Plan::sqlite(folder.path()), "C3-sqlite").await;
+    killed_again_and_again(Plan::sqlite(folder.path()), "C3-sqlite").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_killed_five_times_loses_nothing() {
+async fn redis_killed_again_and_again_loses_nothing() {
     let server = Server::start(DURABLE);
     let folder = tempfile::tempdir().unwrap();
-    killed_five_times(Plan::on(folder.path(), &server.url()), "C3-redis").await;
+    killed_again_and_again(Plan::on(folder.path(), &server.url()), "C3-redis").await;
 }
 
-/// The router stays; its Redis is killed with -9 and started again, five times.
+/// The router stays; its Redis is killed with -9 and started again, several times.
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_itself_killed_five_times_loses_nothing() {
+async fn redis_itself_killed_again_and_again_loses_nothing() {
+    // A Redis reads all that it had when it starts: the more there is, the longer nobody is there.
+    let told = Storm { notifications: size(5_000, 20_000), kills: size(5, 20) };
     let server = Server::start(DURABLE);
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::on(folder.path(), &server.url());
     let (subscriber, got) = subscriber();
     let router = plan.start().await;
     let url = set_up(&plan, &subscriber).await;
-    storm(&url, async || {
+    storm(&url, told, async || {
         server.kill();
         server.resume();
     })
     .await;
-    got.wait_for(NOTIFICATIONS).await;
-    got.print("R1", NOTIFICATIONS);
-    got.check(NOTIFICATIONS);
-    assert_eq!(router.terminate().await, Some(0));
+    ended(&got, "R1", told, router, &plan).await;
 }

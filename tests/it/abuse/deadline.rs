@@ -7,7 +7,6 @@ use kassir_providers::State;
 use serde_json::json;
 
 use crate::delivery::flaky::{Fate, Flaky, Verb};
-use crate::faults::Counts;
 use crate::world::fixture::notice;
 use crate::world::{World, config};
 
@@ -37,5 +36,4 @@ async fn a_slow_store_is_answered_with_later_in_time() {
         assert_eq!(world.notify(&shop, &paid).await.body, "OK77");
         assert_eq!(world.states().await, ["succeeded"]);
     }
-    Counts { accepted: 2, delivered: 2, ..Counts::default() }.print("I9", &[]);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kassir::clock::Stopwatch;
 
 use crate::crash::paid;
-use crate::faults::{Receiver, accepted_after, shop, size};
+use crate::faults::{Receiver, accepted_after, end_and_compare, shop, size};
 use crate::process::Plan;
 use crate::raw::{Raw, post};
 
@@ -81,7 +81,7 @@ async fn five_times_what_fits() {
     let back = accepted_after(&shop, 100_000_000).await.as_millis();
     let accepted: Vec<usize> = [usual.accepted.clone(), over.accepted.clone(), vec![100_000_000]].concat();
     receiver.wait_for(&accepted).await;
-    assert_eq!(router.terminate().await, Some(0));
+    end_and_compare(vec![router], &plan, &accepted).await;
     receiver.assert_one_event_each();
     let counts = receiver.counts(&accepted);
     let per_s = |load: &Load| load.accepted.len() as u64 / long.as_secs();

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 
 use kassir::fail_point::Point;
 
-use crate::faults::{Receiver, Shop, Stream, shop_with, size};
+use crate::faults::{Receiver, Shop, Stream, end_and_compare, shop_with, size};
 use crate::process::Plan;
 use crate::redis_server::{DURABLE, Server};
 
@@ -15,6 +15,8 @@ const IN_FLIGHT: usize = 8;
 const SENDERS: usize = 8;
 /// One order in so many is refused when it first comes, so that there is something to schedule and to claim.
 const REFUSED: usize = 5;
+/// First order of those that come while old records go.
+const LATER: usize = 1_000_000;
 /// How the process ends itself.
 const SIGABRT: i32 = 6;
 
@@ -41,6 +43,35 @@ async fn end_while_sending(plan: &Plan, receiver: &Receiver, rounds: usize) {
     }
 }
 
+/// A last router delivers all; then sender, subscriber and store are compared.
+async fn all_delivered(plan: &Plan, receiver: &Receiver, stream: Stream) -> Vec<usize> {
+    let router = plan.start().await;
+    stream.more(SENDERS).await;
+    let accepted = stream.stop().await;
+    receiver.wait_for(&accepted).await;
+    end_and_compare(vec![router], plan, &accepted).await;
+    accepted
+}
+
+/// What old records there are goes meanwhile, so that the store is no witness of them any more.
+async fn ended_while_old_records_go(
+    plan: &Plan,
+    receiver: &Receiver,
+    shop: &Shop,
+    rounds: usize,
+) -> Vec<usize> {
+    let sweeping =
+        plan.with("KASSIR__RETENTION__EVENTS", "1s").with("KASSIR__RETENTION__NOTIFICATIONS", "1s");
+    let stream = Stream::start(shop, LATER, SENDERS);
+    end_at(&sweeping, Point::InSweep, rounds).await;
+    let router = plan.start().await;
+    stream.more(SENDERS).await;
+    let accepted = stream.stop().await;
+    receiver.wait_for(&accepted).await;
+    assert_eq!(router.terminate().await, Some(0));
+    accepted
+}
+
 async fn ended_everywhere(plan: Plan, name: &str) {
     let plan = plan.with("KASSIR__DELIVERY__FIRST_INTERVAL", "50ms");
     let receiver = Receiver::start();
@@ -55,16 +86,12 @@ async fn ended_everywhere(plan: Plan, name: &str) {
         end_at(&plan, *point, rounds).await;
     }
     end_while_sending(&plan, &receiver, rounds).await;
-    let sweeping =
-        plan.with("KASSIR__RETENTION__EVENTS", "1s").with("KASSIR__RETENTION__NOTIFICATIONS", "1s");
+    let mut accepted = all_delivered(&plan, &receiver, stream).await;
     // A router looks for old records ten seconds after its start: only the long form has time for that.
     let sweeps = size(0, rounds);
-    end_at(&sweeping, Point::InSweep, sweeps).await;
-    let router = plan.start().await;
-    stream.more(SENDERS).await;
-    let accepted = stream.stop().await;
-    receiver.wait_for(&accepted).await;
-    assert_eq!(router.terminate().await, Some(0));
+    if sweeps > 0 {
+        accepted.extend(ended_while_old_records_go(&plan, &receiver, &shop, sweeps).await);
+    }
     receiver.assert_one_event_each();
     let kills = (points.len() + 1) * rounds + sweeps;
     let counts = receiver.counts(&accepted);

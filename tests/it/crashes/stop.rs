@@ -2,7 +2,7 @@
 
 use kassir::clock::Stopwatch;
 
-use crate::faults::{Receiver, Stream, shop, size};
+use crate::faults::{Receiver, Stream, end_and_compare, shop, size};
 use crate::process::Plan;
 use crate::redis_server::{DURABLE, Server};
 
@@ -27,7 +27,7 @@ async fn finished(plan: Plan, name: &str) {
     }
     let accepted = stream.stop().await;
     receiver.wait_for(&accepted).await;
-    assert_eq!(router.terminate().await, Some(0));
+    end_and_compare(vec![router], &plan, &accepted).await;
     receiver.assert_one_event_each();
     let counts = receiver.counts(&accepted);
     counts.print(name, &[("stops", &size(2, 20))]);
@@ -52,7 +52,7 @@ async fn given_back(plan: Plan, name: &str) {
     let router = plan.start().await;
     receiver.wait("all again", |arrivals| arrivals.len() >= 2 * SENDERS).await;
     let again_after = started.elapsed().as_secs_f64();
-    assert_eq!(router.terminate().await, Some(0));
+    end_and_compare(vec![router], &plan, &orders).await;
     receiver.assert_one_event_each();
     let counts = receiver.counts(&orders);
     let (stopped, again) = (format!("{stopped_after:.1}"), format!("{again_after:.1}"));

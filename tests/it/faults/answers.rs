@@ -17,7 +17,7 @@ use crate::redis_server::{DURABLE, Server};
 use crate::store_suite::samples::{self, LEASE_MS, Shop, ask, attempt, delivery_of, id};
 
 use super::sending::{Stream, shop};
-use super::{Counts, Receiver};
+use super::{Receiver, UNCOUNTED, print};
 
 /// What Redis says, and a word that our message has.
 const ANSWERS: &[(&str, &str)] = &[
@@ -137,7 +137,7 @@ async fn every_answer_on_every_verb() {
         }
     }
     let pairs = ANSWERS.len() * VERBS.len();
-    Counts::default().print("redis_error_answers", &[("answers_times_verbs", &pairs)]);
+    print("redis_error_answers", [&UNCOUNTED; 4], &[("answers_times_verbs", &pairs)]);
 }
 
 /// A router whose Redis answers with an error for seconds, under load: no positive answer, few lines of log, and work

@@ -6,6 +6,7 @@
 mod answers;
 mod backlog;
 mod cluster;
+mod kept;
 mod receiver;
 mod replicas;
 mod secured;
@@ -17,6 +18,7 @@ mod weather;
 use std::fmt::Display;
 
 pub use crate::size::size;
+pub use kept::end_and_compare;
 pub use receiver::Receiver;
 pub use sending::{Shop, Stream, accept_all, accepted_after, shop, shop_with};
 
@@ -34,12 +36,29 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds what came of another.
+    pub fn add(&mut self, other: Counts) {
+        self.accepted += other.accepted;
+        self.delivered += other.delivered;
+        self.duplicated += other.duplicated;
+        self.lost += other.lost;
+    }
+
     /// Prints the line of a test, with what else is worth saying.
     pub fn print(self, name: &str, more: &[(&str, &dyn Display)]) {
         let Counts { accepted, delivered, duplicated, lost } = self;
-        let more: String = more.iter().map(|(word, value)| format!(" {word}={value}")).collect();
-        println!(
-            "fault: {name} accepted={accepted} delivered={delivered} duplicated={duplicated} lost={lost}{more}"
-        );
+        print(name, [&accepted, &delivered, &duplicated, &lost], more);
     }
+}
+
+/// In the line of a test: that it did not count this.
+pub const UNCOUNTED: &str = "-";
+
+/// Prints the line of a test that does not count all of it: accepted, delivered, duplicated, lost.
+pub fn print(name: &str, counts: [&dyn Display; 4], more: &[(&str, &dyn Display)]) {
+    let [accepted, delivered, duplicated, lost] = counts;
+    let more: String = more.iter().map(|(word, value)| format!(" {word}={value}")).collect();
+    println!(
+        "fault: {name} accepted={accepted} delivered={delivered} duplicated={duplicated} lost={lost}{more}"
+    );
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kassir::clock::Stopwatch;
 
-use super::{Receiver, accept_all, accepted_after, shop};
+use super::{Receiver, accept_all, accepted_after, end_and_compare, shop};
 use crate::process::{Plan, Process};
 use crate::redis_server::{DURABLE, Server};
 use crate::size::size;
@@ -45,7 +45,7 @@ async fn what_a_killed_router_had_in_hand_is_taken_over_within_seconds() {
     receiver.wait("the second attempts", |arrivals| arrivals.len() >= 2 * IN_HAND).await;
     let after = started.elapsed().as_secs_f64();
     assert!(after <= TAKEN_OVER_S, "{after} s after the start");
-    assert_eq!(second.terminate().await, Some(0));
+    end_and_compare(vec![second], &plan, &orders).await;
     receiver.assert_one_event_each();
     let counts = receiver.counts(&orders);
     counts.print("router_killed_with_work_in_hand", &[("taken_over_after_s", &format!("{after:.1}"))]);
@@ -117,9 +117,8 @@ async fn several_routers(count: usize, orders: usize, kills: usize) {
     })
     .await;
     receiver.wait_for(&orders).await;
-    for (_, process) in routers {
-        assert_eq!(process.unwrap().terminate().await, Some(0));
-    }
+    let processes = routers.into_iter().map(|(_, process)| process.unwrap()).collect();
+    end_and_compare(processes, &plans[0], &orders).await;
     receiver.assert_one_event_each();
     let counts = receiver.counts(&orders);
     counts.print("routers_on_one_redis", &[("routers", &count), ("kills", &kills)]);
@@ -154,9 +153,8 @@ async fn several_undisturbed() -> usize {
     let orders: Vec<usize> = (1..=size(500, 10_000)).collect();
     accept_all(&shop, &orders, 1, async |_| {}).await;
     receiver.wait_for(&orders).await;
-    for (_, process) in routers {
-        assert_eq!(process.unwrap().terminate().await, Some(0));
-    }
+    let processes = routers.into_iter().map(|(_, process)| process.unwrap()).collect();
+    end_and_compare(processes, &plans[0], &orders).await;
     let counts = receiver.counts(&orders);
     counts.print("routers_undisturbed", &[("routers", &2)]);
     assert_eq!(counts.lost, 0);
