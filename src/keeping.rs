@@ -30,7 +30,10 @@ impl Fault {
         match error {
             RegistryError::Credential { .. } => Some(Fault::Secret),
             RegistryError::Store(
-                StoreError::Unavailable(_) | StoreError::Corrupt(_) | StoreError::Unusable(_),
+                StoreError::Unavailable(_)
+                | StoreError::Corrupt(_)
+                | StoreError::Unusable(_)
+                | StoreError::Taken { .. },
             ) => Some(Fault::Store),
             RegistryError::Store(
                 StoreError::Conflict(_) | StoreError::NotFound(_) | StoreError::Limit(_),
