@@ -338,3 +338,43 @@ pub fn alert_owner(merchant: MerchantId) -> String {
 pub fn endpoint_owner(endpoint: crate::domain::ids::EndpointId, what: &str) -> String {
     format!("{endpoint}/{what}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::domain::config::Merchant;
+    use crate::store::sqlite::SqliteStore;
+
+    #[tokio::test]
+    async fn an_older_read_never_replaces_a_newer_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(0));
+        let store = SqliteStore::open(&folder.path().join("kassir.db"), Arc::clone(&clock) as _).unwrap();
+        let registry = Registry::new(Arc::new(store), Arc::new(Vault::throw_away().unwrap()), clock);
+        let id = MerchantId(uuid::Uuid::nil());
+        let read = |version| {
+            let merchant = Merchant { id, name: String::new(), first_payment: 1, alert: None, created_at: 0 };
+            let config =
+                MerchantConfig { version, merchant, integrations: Vec::new(), endpoints: Vec::new() };
+            let (accounts, turn) = (HashMap::new(), registry.turn());
+            Arc::new(MerchantView { config, accounts, unopened: None, checked_at: 0.into(), turn })
+        };
+        let at_hand = || registry.cached(id).map(|view| view.config.version);
+        // Two at once: the one that read less ends last, whichever began first.
+        let (first, second) = (registry.turn(), registry.turn());
+        assert_eq!(registry.keep(read(6), first).config.version, 6);
+        assert_eq!(registry.keep(read(5), second).config.version, 6);
+        assert_eq!(registry.keep(read(7), second).config.version, 7);
+        assert_eq!(at_hand(), Some(7));
+        // The store lost its last writes: what is read from then on is right.
+        let after = registry.turn();
+        assert_eq!(registry.keep(read(3), after).config.version, 3);
+        assert_eq!(at_hand(), Some(3));
+        // One that began before a change is not kept.
+        let before = registry.turn();
+        registry.forget(id);
+        assert_eq!(registry.keep(read(4), before).config.version, 4);
+        assert_eq!(at_hand(), None);
+    }
+}

@@ -84,7 +84,7 @@ impl Confirm {
             _ => return self.give_up(job, None, fence, "the job has no integration").await,
         };
         let notification = store.notification(job.merchant, asked.notification).await?;
-        let Some(view) = self.ledger.registry.merchant(job.merchant).await? else {
+        let Some(view) = self.ledger.registry.current(job.merchant).await? else {
             return self.give_up(job, notification, fence, "the merchant was deleted").await;
         };
         let known = view.integration(integration_id);

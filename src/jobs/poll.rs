@@ -48,7 +48,7 @@ impl Poll {
         if is_over(&payment, self.ledger.clock.now()) {
             return Ok(Polled::Done);
         }
-        let Some(view) = self.ledger.registry.merchant(job.merchant).await? else { return Ok(Polled::Done) };
+        let Some(view) = self.ledger.registry.current(job.merchant).await? else { return Ok(Polled::Done) };
         let Some((integration, account)) = view.integration(payment.integration) else {
             return Ok(Polled::Done);
         };

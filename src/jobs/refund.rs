@@ -42,7 +42,7 @@ impl Refunds {
         let Some(payment) = self.ledger.store.payment(job.merchant, number).await? else {
             return Ok(Polled::Done);
         };
-        let Some(view) = self.ledger.registry.merchant(job.merchant).await? else { return Ok(Polled::Done) };
+        let Some(view) = self.ledger.registry.current(job.merchant).await? else { return Ok(Polled::Done) };
         let Some((integration, account)) = view.integration(payment.integration) else {
             return Ok(Polled::Done);
         };
