@@ -2,6 +2,9 @@
 
 /// Largest body of a provider's request, bytes; more is refused with 413.
 pub const INBOUND_BODY_MAX: usize = 256 * 1024;
+/// Notifications that are worked on at once; whoever comes beyond is told to come again at once, rather than after all
+/// who wait before it.
+pub const INBOUND_AT_ONCE_MAX: usize = 1_024;
 /// Bytes of inbound bodies that are held at once, all connections together; who sends more is told to come again.
 pub const INBOUND_BODIES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes of each inbound body that do not count among [`INBOUND_BODIES_MAX`]: few notifications are larger, so that those

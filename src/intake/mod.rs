@@ -11,6 +11,7 @@ pub mod record;
 pub mod try_out;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kassir_providers::{Account, Answer, Fact, Outcome, Proof, Provider, Received, Reject, Request, generic};
@@ -28,7 +29,7 @@ use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::fail_point::{Point, pass};
 use crate::keeping::{Fault, Keeping};
 use crate::ledger::{self, Entry, Finisher, Ledger, LedgerError};
-use crate::limits::CONFLICT_RETRIES_MAX;
+use crate::limits::{CONFLICT_RETRIES_MAX, INBOUND_AT_ONCE_MAX};
 use crate::quiet::LogGate;
 use crate::registry::{MerchantView, Registry, RegistryError};
 use crate::store::{Commit, StoreError, Tally};
@@ -65,6 +66,8 @@ pub struct Intake {
     log: LogGate,
     observed: flood::Flood,
     keeping: Arc<Keeping>,
+    /// Notifications that are worked on.
+    under_way: AtomicUsize,
 }
 
 /// A request whose URL is known.
@@ -112,6 +115,7 @@ impl Intake {
             log: LogGate::new(),
             observed: flood::Flood::per(OBSERVED_KEPT, OBSERVED_SPAN_MS),
             keeping: Arc::default(),
+            under_way: AtomicUsize::new(0),
         }
     }
 
@@ -123,6 +127,10 @@ impl Intake {
 
     /// Receives a request to `/webhooks/{slug}/{token}`.
     pub async fn receive(&self, slug: &str, token: &str, request: Request) -> Response {
+        let Some(_place) = UnderWay::of(&self.under_way) else {
+            metrics::counter!("kassir_intake_flood_total", "kind" => "at_once").increment(1);
+            return Response::Unavailable;
+        };
         let watch = Stopwatch::start();
         let hash = crate::secrets::token_hash(token);
         let request = Arc::new(request);
@@ -512,6 +520,23 @@ impl Room {
     }
 }
 
+/// A notification that is worked on, until this is dropped.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl UnderWay<'_> {
+    /// `None` when there are too many.
+    fn of(count: &AtomicUsize) -> Option<UnderWay<'_>> {
+        let place = UnderWay(count);
+        (count.fetch_add(1, Ordering::Relaxed) < INBOUND_AT_ONCE_MAX).then_some(place)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 fn count_busy() {
     metrics::counter!("kassir_intake_busy_total").increment(1);
 }
@@ -564,4 +589,19 @@ fn verdict(earlier: &[Decision], last: &Decision) -> Verdict {
         .find(|verdict| matches!(verdict, Verdict::Refused(_) | Verdict::Told(_)))
         .or_else(|| all().find(|verdict| *verdict == Verdict::Accepted))
         .unwrap_or(last.verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_are_worked_on_at_once() {
+        let count = AtomicUsize::new(0);
+        let mut places: Vec<_> = (0..INBOUND_AT_ONCE_MAX).map(|_| UnderWay::of(&count)).collect();
+        assert!(places.iter().all(Option::is_some));
+        assert!((0..3).all(|_| UnderWay::of(&count).is_none()));
+        places.pop();
+        assert!(UnderWay::of(&count).is_some(), "one that is turned away keeps no place");
+    }
 }
