@@ -35,10 +35,6 @@ impl Pause {
         let after_ms = if let Retry::Later(after) = failure.retry { after } else { None };
         Pause { after_ms, no_try: had_no_turn(failure) }
     }
-
-    fn of(after_ms: u64) -> Pause {
-        Pause { after_ms: Some(after_ms), no_try: false }
-    }
 }
 
 /// Longest pause that somebody may wish for, milliseconds: a job has to see in time that it is too old.
@@ -97,7 +93,7 @@ impl Jobs {
 
     fn failed(&self, job: Job, error: &dyn std::fmt::Display) -> JobEnd {
         tracing::warn!(job = %job.id, %error, "a job failed; it is run again");
-        self.again(job, Pause::of(STORE_PAUSE_MS), 0)
+        self.again(job, Pause { after_ms: Some(STORE_PAUSE_MS), ..Pause::default() }, 0)
     }
 }
 
@@ -132,7 +128,7 @@ impl JobHandler for Jobs {
             }
             Task::Alert(ref alert) => match self.alerts.send(&job, alert).await {
                 Ok(alert::End::Over) => JobEnd::Done(Box::new(job)),
-                Ok(alert::End::Again(after_ms)) => self.again(job, Pause { after_ms, no_try: false }, 0),
+                Ok(alert::End::Again(after_ms)) => self.again(job, Pause { after_ms, ..Pause::default() }, 0),
                 Err(error) => self.failed(job, &error),
             },
         }

@@ -11,8 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Stopwatch;
 
-/// Longest wait for a turn, milliseconds: whoever would wait longer comes again when its turn is, and leaves its place to
-/// others.
+/// Longest wait for a turn, milliseconds, or the account's gap where that is longer: whoever would wait longer comes again
+/// when its turn is, and leaves its place to others. A question of several calls needs a gap between them, and would
+/// begin anew for ever if it could not wait for that.
 const WAIT_MAX_MS: u64 = 2_000;
 /// Accounts of which something is remembered.
 const ACCOUNTS_MAX: usize = 10_000;
@@ -42,7 +43,7 @@ impl Turns {
     fn take(&mut self, now: u64, gap: u64) -> Result<u64, u64> {
         let begins = self.next.max(now);
         let wait = begins.saturating_sub(now);
-        if wait > WAIT_MAX_MS {
+        if wait > WAIT_MAX_MS.max(gap) {
             let again = begins.max(self.next_again);
             self.next_again = again.saturating_add(gap);
             return Err(again.saturating_sub(now));
@@ -118,6 +119,14 @@ mod tests {
     }
 
     #[test]
+    fn a_question_of_several_calls_comes_to_its_end() {
+        let mut turns = Turns::new(1);
+        let calls = [0, 300, 5_300].map(|now| turns.take(now, 5_000));
+        assert_eq!(calls, [Ok(0), Ok(4_700), Ok(4_700)]);
+        assert_eq!(turns.take(5_400, 5_000), Err(9_600));
+    }
+
+    #[test]
     fn a_burst_is_done_as_fast_as_its_provider_allows() {
         const GAP: u64 = 1_000;
         let mut turns = Turns::new(1);
@@ -142,7 +151,9 @@ mod tests {
         let gap = u64::from(uniteller.about().limits.call_gap_ms);
         assert_eq!((gap, uniteller.about().limits.calls_at_once), (5_000, 1));
         let under_way = pace.turn(uniteller, &account("a")).await.unwrap();
-        assert!(pace.turn(uniteller, &account("a")).await.unwrap_err() > WAIT_MAX_MS);
+        let (wait, places) = pace.take(uniteller, &account("a"), gap).unwrap();
+        assert!(wait > 0 && places.available_permits() == 0);
+        assert!(pace.turn(uniteller, &account("a")).await.unwrap_err() > gap);
         drop(under_way);
         assert!(pace.turn(uniteller, &account("b")).await.is_ok());
     }
