@@ -86,11 +86,7 @@ async fn secrets_are_not_kept_in_the_clear() {
 #[tokio::test]
 async fn what_may_have_been_done_is_not_tried_again() {
     let world = World::new().await;
-    let merchant = world.merchant().await;
-    let integration = world.integration(&merchant).await;
-    let path = format!("/merchants/{merchant}/payments");
-    let charge =
-        json!({ "integration_id": integration, "amount": 100, "currency": "RUB", "saved_method": "m-1" });
+    let (path, charge) = charge(&world).await;
     // YooKassa does not know itself whether it charged the card.
     world.provider.reply(500, json!({ "type": "error", "code": "internal_server_error" }));
     let first = post(&world, ADMIN, "k-1", &path, &charge).await.is(502);
@@ -111,11 +107,7 @@ async fn what_may_have_been_done_is_not_tried_again() {
 #[tokio::test]
 async fn money_whose_request_never_came_to_an_end_does_not_move_again() {
     let world = World::new().await;
-    let merchant = world.merchant().await;
-    let integration = world.integration(&merchant).await;
-    let payments = format!("/merchants/{merchant}/payments");
-    let charge =
-        json!({ "integration_id": integration, "amount": 90050, "currency": "RUB", "saved_method": "m-1" });
+    let (payments, charge) = charge(&world).await;
     world.provider.reply(200, charged());
     post(&world, ADMIN, "k-0", &payments, &charge).await.is(201);
     world.provider.is_asked().await;
@@ -145,16 +137,13 @@ async fn money_whose_request_never_came_to_an_end_does_not_move_again() {
 #[tokio::test]
 async fn what_was_done_and_could_not_be_written_down_is_not_tried_again() {
     let world = World::new().await;
-    let merchant = world.merchant().await;
-    let integration = world.integration(&merchant).await;
-    let path = format!("/merchants/{merchant}/payments");
-    let charge =
-        json!({ "integration_id": integration, "amount": 90050, "currency": "RUB", "saved_method": "m-1" });
+    let (path, charge) = charge(&world).await;
     world.provider.reply(200, charged());
     world.provider.hang();
     let meanwhile = async {
         world.provider.is_asked().await;
-        let gone = format!("/merchants/{merchant}/integrations/{integration}");
+        let merchant = path.trim_end_matches("/payments");
+        let gone = format!("{merchant}/integrations/{}", charge["integration_id"].as_str().unwrap());
         world.call(ADMIN, "DELETE", &gone, None).await.is(204);
         world.provider.go_on();
     };
@@ -166,6 +155,16 @@ async fn what_was_done_and_could_not_be_written_down_is_not_tried_again() {
     assert_eq!(world.provider.calls().len(), 1);
 }
 
+/// Where payments of a new shop are made, and a charge of a saved method.
+async fn charge(world: &World) -> (String, Value) {
+    let merchant = world.merchant().await;
+    let integration = world.integration(&merchant).await;
+    let charge =
+        json!({ "integration_id": integration, "amount": 90050, "currency": "RUB", "saved_method": "m-1" });
+    (format!("/merchants/{merchant}/payments"), charge)
+}
+
+/// What the provider answers to it.
 fn charged() -> Value {
     json!({ "id": "22d6d597-000f-5000-9000-145f6df21d6f", "status": "succeeded", "paid": true,
         "amount": { "value": "900.50", "currency": "RUB" }, "created_at": "2026-01-02T00:00:00.000Z",
