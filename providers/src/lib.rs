@@ -76,8 +76,8 @@ pub trait Provider: Send + Sync {
     /// to [`next`](Self::next).
     fn begin(&self, operation: &Operation, account: &Account) -> Step;
 
-    /// Goes on with an operation after the provider's reply. `memo` is what the previous [`Step::Send`] asked to be
-    /// handed back.
+    /// Goes on with an operation after the provider's reply. `memo` is what the previous [`Step::Send`] or
+    /// [`Step::FollowUp`] asked to be handed back.
     fn next(&self, operation: &Operation, memo: &str, reply: &Reply, account: &Account) -> Step;
 
     /// The notification as the provider would send it, for `simulate`, `demo` and tests.

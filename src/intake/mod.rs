@@ -1,6 +1,7 @@
 //! Receiving: a provider's request in, its answer out, and in between one durable step. Never waits for a provider's
 //! API nor for a subscriber, and answers with yes only after the commit.
 
+mod arrival;
 mod belief;
 pub mod bodies;
 mod flood;
@@ -9,16 +10,19 @@ mod measure;
 pub mod peer;
 pub mod record;
 pub mod try_out;
+mod under_way;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use kassir_providers::{Account, Answer, Fact, Outcome, Proof, Provider, Received, Reject, Request, generic};
+use kassir_providers::{Answer, Fact, Outcome, Proof, Received, Reject, Request, generic};
 use serde_json::value::RawValue;
 
+use self::arrival::Arrival;
 use self::belief::{Belief, believe, proof_word};
 use self::measure::{measure, reason_word, tell};
+use self::under_way::UnderWay;
 use crate::clock::Stopwatch;
 use crate::domain::apply::{Decision, Verdict};
 use crate::domain::config::Integration;
@@ -29,9 +33,9 @@ use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::fail_point::{Point, pass};
 use crate::keeping::{Fault, Keeping};
 use crate::ledger::{self, Entry, Finisher, Ledger, LedgerError};
-use crate::limits::{CONFLICT_RETRIES_MAX, INBOUND_AT_ONCE_MAX};
+use crate::limits::CONFLICT_RETRIES_MAX;
 use crate::quiet::LogGate;
-use crate::registry::{MerchantView, Registry, RegistryError};
+use crate::registry::{MerchantView, RegistryError};
 use crate::store::{Commit, StoreError, Tally};
 
 /// Budget for unproven notifications, as a multiple of that for refused ones.
@@ -70,36 +74,10 @@ pub struct Intake {
     under_way: AtomicUsize,
 }
 
-/// A request whose URL is known.
-#[derive(Clone)]
-struct Arrival {
-    view: Arc<MerchantView>,
-    integration: IntegrationId,
-    provider: &'static dyn Provider,
-    request: Arc<Request>,
-}
-
 /// An answer, and in a word what came of the notification.
 struct Taken {
     answer: Answer,
     outcome: &'static str,
-}
-
-impl Arrival {
-    fn slug(&self) -> &'static str {
-        self.provider.about().slug
-    }
-
-    fn account(&self) -> Option<(&Integration, &Arc<Account>)> {
-        self.view.integration(self.integration)
-    }
-
-    fn answer(&self, outcome: &Outcome<'_>) -> Answer {
-        match self.account() {
-            Some((_, account)) => self.provider.answer(&self.request, outcome, account),
-            None => Answer::text(404, "no such integration"),
-        }
-    }
 }
 
 impl Intake {
@@ -193,79 +171,6 @@ impl Intake {
     ) -> Result<T, E> {
         let late = || StoreError::Unavailable("it did not answer in time".to_owned());
         tokio::time::timeout(self.answer_within, work).await.unwrap_or_else(|_| Err(late().into()))
-    }
-
-    /// By what is at hand of the URL's token; by the store, when it is not there any more: it may have moved to another
-    /// integration, or merchant, through another router.
-    async fn find(
-        &self,
-        slug: &str,
-        hash: &str,
-        request: &Arc<Request>,
-    ) -> Result<Option<Arrival>, RegistryError> {
-        let registry = &self.ledger.registry;
-        let Some(owner) = registry.find_token(hash).await? else { return Ok(None) };
-        if let Some(arrival) = self.find_at(owner, slug, hash, request).await? {
-            return Ok(Some(arrival));
-        }
-        if self.is_token_of(owner, hash).await? {
-            return Ok(None);
-        }
-        match registry.find_token_anew(hash, owner).await? {
-            Some(owner) => self.find_at(owner, slug, hash, request).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn find_at(
-        &self,
-        (merchant, integration): (MerchantId, IntegrationId),
-        slug: &str,
-        hash: &str,
-        request: &Arc<Request>,
-    ) -> Result<Option<Arrival>, RegistryError> {
-        let registry = &self.ledger.registry;
-        let Some(view) = registry.merchant_at_hand(merchant).await? else { return Ok(None) };
-        if let Some(arrival) = self.arrive(view, integration, slug, hash, request) {
-            return Ok(Some(arrival));
-        }
-        // The copy at hand may be older than the token.
-        let Some(view) = registry.current(merchant).await? else { return Ok(None) };
-        Ok(self.arrive(view, integration, slug, hash, request))
-    }
-
-    /// Whether an integration has this token, though it may have ended.
-    async fn is_token_of(
-        &self,
-        (merchant, integration): (MerchantId, IntegrationId),
-        hash: &str,
-    ) -> Result<bool, RegistryError> {
-        let view = self.ledger.registry.merchant_at_hand(merchant).await?;
-        let integration = view.as_ref().and_then(|view| view.config.integration(integration));
-        Ok(integration.is_some_and(|integration| integration.tokens.iter().any(|token| token.hash == hash)))
-    }
-
-    fn arrive(
-        &self,
-        view: Arc<MerchantView>,
-        id: IntegrationId,
-        slug: &str,
-        hash: &str,
-        request: &Arc<Request>,
-    ) -> Option<Arrival> {
-        let (integration, _) = view.integration(id)?;
-        let provider = Registry::provider(integration)?;
-        let now = self.ledger.clock.now();
-        let lives = |expires_at: Option<i64>| expires_at.is_none_or(|end| now < end);
-        let token_lives =
-            integration.tokens.iter().any(|token| token.hash == hash && lives(token.expires_at));
-        let right_slug = slug == provider.about().slug || slug == integration.event_provider;
-        (token_lives && right_slug).then(|| Arrival {
-            view: Arc::clone(&view),
-            integration: id,
-            provider,
-            request: Arc::clone(request),
-        })
     }
 
     /// Proves, decides and keeps. Where what is set up turns out to have changed, the request arrives anew: its URL may
@@ -520,23 +425,6 @@ impl Room {
     }
 }
 
-/// A notification that is worked on, until this is dropped.
-struct UnderWay<'a>(&'a AtomicUsize);
-
-impl UnderWay<'_> {
-    /// `None` when there are too many.
-    fn of(count: &AtomicUsize) -> Option<UnderWay<'_>> {
-        let place = UnderWay(count);
-        (count.fetch_add(1, Ordering::Relaxed) < INBOUND_AT_ONCE_MAX).then_some(place)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 fn count_busy() {
     metrics::counter!("kassir_intake_busy_total").increment(1);
 }
@@ -589,19 +477,4 @@ fn verdict(earlier: &[Decision], last: &Decision) -> Verdict {
         .find(|verdict| matches!(verdict, Verdict::Refused(_) | Verdict::Told(_)))
         .or_else(|| all().find(|verdict| *verdict == Verdict::Accepted))
         .unwrap_or(last.verdict)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn so_many_are_worked_on_at_once() {
-        let count = AtomicUsize::new(0);
-        let mut places: Vec<_> = (0..INBOUND_AT_ONCE_MAX).map(|_| UnderWay::of(&count)).collect();
-        assert!(places.iter().all(Option::is_some));
-        assert!((0..3).all(|_| UnderWay::of(&count).is_none()));
-        places.pop();
-        assert!(UnderWay::of(&count).is_some(), "one that is turned away keeps no place");
-    }
 }

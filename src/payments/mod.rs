@@ -2,6 +2,7 @@
 //! asked, with an idempotency key that a repetition finds again, and what the provider answers goes through the
 //! ledger like any other word of it.
 
+mod once;
 mod rules;
 
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
 use crate::secrets::{Vault, new_token};
 use crate::store::{Commit, Conflict, Idempotency, PaymentWrite, StoreError, Tally};
 
+pub use once::{CallerKey, broken_off};
+use once::{keyed, unkeyed, unwritten};
 use rules::{check, check_receipt, describe, wrong_state};
 
 /// A payment to be created.
@@ -64,16 +67,6 @@ pub struct Part {
     pub amount: Option<i64>,
     /// Receipt data in the provider's own form, where the provider takes it.
     pub receipt: Option<Value>,
-}
-
-/// The caller's `Idempotency-Key`. It is told of money that is about to move: should this process die meanwhile, a
-/// repetition does not move it again.
-#[derive(Clone, Debug)]
-pub struct CallerKey {
-    /// Whose.
-    pub scope: String,
-    /// The key.
-    pub key: String,
 }
 
 /// Why an operation did not work.
@@ -525,32 +518,4 @@ impl Payments {
         }
         Ok(())
     }
-}
-
-/// An operation of a caller without a key: the same request again, before anything changed, is the same operation at
-/// the provider.
-fn unkeyed(what: &str, payment: &Payment, amount: Option<Money>) -> String {
-    let suffix = amount.map_or(0, |amount| amount.minor);
-    format!("{what}-{suffix}-{}", payment.refunds.len())
-}
-
-/// An operation of a caller with a key: the same under it whatever became known meanwhile, and another under another.
-fn keyed(what: &str, CallerKey { scope, key }: &CallerKey) -> String {
-    format!("{what}-by-{scope}/{key}")
-}
-
-/// The provider has done it, and we could not write it down: nobody may take that for "nothing was changed".
-fn unwritten(error: &PaymentError, number: u32) -> PaymentError {
-    unknown(format!("the provider's answer could not be written down: {error}"), Some(number))
-}
-
-/// Money may have moved under a caller's key whose request never came to an end; `note`: what was left under the key.
-#[must_use]
-pub fn broken_off(note: &str) -> PaymentError {
-    unknown("the router ended while the provider was being asked".to_owned(), note.parse().ok())
-}
-
-fn unknown(why: String, number: Option<u32>) -> PaymentError {
-    let failure = Failure { why, code: None, fault: Fault::Us, retry: Retry::LookUp };
-    PaymentError::Provider(failure, number)
 }

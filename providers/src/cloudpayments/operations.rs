@@ -12,8 +12,7 @@ use crate::money::Money;
 use crate::operation::{Create, Done, Failure, Fault, Link, Operation, Retry, Step, Target, Wish};
 use crate::{Account, Reply};
 
-/// Pages of a hundred that are looked through for an order's earlier, paid attempt: with the two questions before them
-/// no more calls than the service makes for one operation.
+/// Pages of a hundred that are looked through for an order's earlier, paid attempt.
 const PAGES_MAX: u32 = 3;
 const PAGE_LEN: usize = 100;
 /// Most that a single look-through goes back, milliseconds.

@@ -109,7 +109,8 @@ fn a_host_is_shared() {
     places.truncate(2);
     let room = lanes.room(0);
     assert!((1..=4).all(|n| room.of(lane(n)) == 1), "no more than is left");
-    assert!(take(&lanes, lane(4), 6).is_ok());
+    let _last = take(&lanes, lane(4), 6).unwrap();
+    assert_eq!(refused(take(&lanes, lane(1), 7)), Refusal::Host, "whoever is first: there is one");
 }
 
 #[test]

@@ -55,7 +55,8 @@ use crate::domain::people::{ApiToken, AuditEntry, Replay};
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
-    /// Size that the file may have, in its pages (8 KiB in files made since pages have that size, 4 KiB before); `None` is what the disk has. A full store refuses writes with
+    /// Size that the file may have, in its pages (8 KiB in files made since pages have that size, 4 KiB before); `None` is
+    /// what the disk has. A full store refuses writes with
     /// [`super::StoreError::Unavailable`] until something was swept.
     pub max_pages: Option<u32>,
 }
