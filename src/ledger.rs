@@ -286,7 +286,7 @@ impl Deciding {
         if found.config_version != view.config.version {
             return (Decided::Stale, None);
         }
-        let Some((integration, _)) = view.integration(entry.integration) else {
+        let Some(integration) = view.config.integration(entry.integration) else {
             return (Decided::Gone, None);
         };
         let Some(provider) = Registry::provider(integration) else { return (Decided::Gone, None) };

@@ -61,9 +61,8 @@ impl From<Unopened> for RegistryError {
 pub struct MerchantView {
     /// The configuration.
     pub config: MerchantConfig,
-    accounts: HashMap<IntegrationId, Arc<Account>>,
-    /// The first credential that does not open.
-    unopened: Option<Unopened>,
+    /// Of each integration; where a credential does not open, why.
+    accounts: HashMap<IntegrationId, Result<Arc<Account>, Unopened>>,
     checked_at: AtomicI64,
     /// When its read had ended, among all reads and changes of this process.
     turn: u64,
@@ -71,9 +70,18 @@ pub struct MerchantView {
 
 impl MerchantView {
     /// An integration with its opened account.
-    #[must_use]
-    pub fn integration(&self, id: IntegrationId) -> Option<(&Integration, &Arc<Account>)> {
-        Some((self.config.integration(id)?, self.accounts.get(&id)?))
+    ///
+    /// # Errors
+    /// [`RegistryError::Credential`] when one of its credentials does not open. Those of others do not matter.
+    pub fn integration(
+        &self,
+        id: IntegrationId,
+    ) -> Result<Option<(&Integration, &Arc<Account>)>, RegistryError> {
+        match self.config.integration(id).zip(self.accounts.get(&id)) {
+            None => Ok(None),
+            Some((integration, Ok(account))) => Ok(Some((integration, account))),
+            Some((_, Err(unopened))) => Err(unopened.clone().into()),
+        }
     }
 }
 
@@ -115,17 +123,9 @@ impl Registry {
     /// A merchant's configuration, at most [`FRESH_MS`] old.
     ///
     /// # Errors
-    /// [`RegistryError`].
-    pub async fn merchant(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        whole(self.merchant_as_is(id).await?)
-    }
-
-    /// The same for what needs no integration's account: also while a credential does not open.
-    ///
-    /// # Errors
-    /// [`RegistryError::Store`].
-    pub async fn merchant_as_is(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        let Some(view) = self.cached(id) else { return self.load(id).await };
+    /// [`StoreError`].
+    pub async fn merchant(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, StoreError> {
+        let Some(view) = self.cached(id) else { return self.reload(id).await };
         let checked_at = view.checked_at.load(Ordering::Relaxed);
         if (0..FRESH_MS).contains(&self.clock.now().saturating_sub(checked_at)) {
             return Ok(Some(view));
@@ -137,24 +137,16 @@ impl Registry {
     /// through another router. One round trip where nothing was.
     ///
     /// # Errors
-    /// [`RegistryError`].
-    pub async fn current(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        whole(self.current_as_is(id).await?)
-    }
-
-    /// The same for what needs no integration's account: also while a credential does not open.
-    ///
-    /// # Errors
-    /// [`RegistryError::Store`].
-    pub async fn current_as_is(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+    /// [`StoreError`].
+    pub async fn current(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, StoreError> {
         match self.cached(id) {
             Some(view) => self.check(view).await,
-            None => self.load(id).await,
+            None => self.reload(id).await,
         }
     }
 
     /// Asks the store whether a copy is current, and loads the merchant anew if it is not.
-    async fn check(&self, view: Arc<MerchantView>) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+    async fn check(&self, view: Arc<MerchantView>) -> Result<Option<Arc<MerchantView>>, StoreError> {
         let (id, now) = (view.config.merchant.id, self.clock.now());
         let ask = LookUp {
             merchant: id,
@@ -166,15 +158,15 @@ impl Registry {
             view.checked_at.store(now, Ordering::Relaxed);
             return Ok(Some(view));
         }
-        self.load(id).await
+        self.reload(id).await
     }
 
     /// The copy at hand, however old; for callers that learn the current version from the store anyway.
     ///
     /// # Errors
-    /// [`RegistryError`] when there is none and it can't be loaded.
-    pub async fn merchant_at_hand(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        match self.cached(id).filter(|view| view.unopened.is_none()) {
+    /// [`StoreError`] when there is none and it can't be loaded.
+    pub async fn merchant_at_hand(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, StoreError> {
+        match self.cached(id) {
             Some(view) => Ok(Some(view)),
             None => self.current(id).await,
         }
@@ -183,30 +175,17 @@ impl Registry {
     /// Loads a merchant's configuration anew. Of several reads at once the newest is kept, whichever ends last.
     ///
     /// # Errors
-    /// [`RegistryError`].
-    pub async fn reload(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        whole(self.load(id).await?)
-    }
-
-    async fn load(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+    /// [`StoreError`].
+    pub async fn reload(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, StoreError> {
         let (checked_at, begun) = (self.clock.now(), self.turn());
         let Some(config) = self.store.config(id).await? else {
             self.forget(id);
             return Ok(None);
         };
-        let (mut accounts, mut unopened) = (HashMap::new(), None);
-        for integration in &config.integrations {
-            match self.open(integration) {
-                Ok(account) => {
-                    accounts.insert(integration.id, Arc::new(account));
-                }
-                Err(refused) => {
-                    unopened.get_or_insert(refused);
-                }
-            }
-        }
+        let opened = |integration: &Integration| (integration.id, self.open(integration).map(Arc::new));
+        let accounts = config.integrations.iter().map(opened).collect();
         let (checked_at, turn) = (checked_at.into(), self.turn());
-        let view = Arc::new(MerchantView { config, accounts, unopened, checked_at, turn });
+        let view = Arc::new(MerchantView { config, accounts, checked_at, turn });
         Ok(Some(self.keep(view, begun)))
     }
 
@@ -307,14 +286,6 @@ impl Registry {
     }
 }
 
-/// A view, if all of its credentials open.
-fn whole(view: Option<Arc<MerchantView>>) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-    match view.as_ref().and_then(|view| view.unopened.clone()) {
-        Some(unopened) => Err(unopened.into()),
-        None => Ok(view),
-    }
-}
-
 /// What a credential is sealed for.
 #[must_use]
 pub fn credential_owner(integration: IntegrationId, key: &str) -> String {
@@ -358,7 +329,7 @@ mod tests {
             let config =
                 MerchantConfig { version, merchant, integrations: Vec::new(), endpoints: Vec::new() };
             let (accounts, turn) = (HashMap::new(), registry.turn());
-            Arc::new(MerchantView { config, accounts, unopened: None, checked_at: 0.into(), turn })
+            Arc::new(MerchantView { config, accounts, checked_at: 0.into(), turn })
         };
         let at_hand = || registry.cached(id).map(|view| view.config.version);
         // Two at once: the one that read less ends last, whichever began first.

@@ -63,7 +63,7 @@ fn view(request: &Request, account: &Account) -> ExplanationView {
 /// The account of a configurable integration.
 fn account_of(merchant: &MerchantView, id: IntegrationId, shown: &str, pointer: &str) -> Result<Account> {
     let (integration, account) =
-        merchant.integration(id).ok_or_else(|| Problem::not_found("integration", shown))?;
+        merchant.integration(id)?.ok_or_else(|| Problem::not_found("integration", shown))?;
     if integration.provider == Generic.about().slug {
         return Ok(Account::clone(account));
     }

@@ -87,13 +87,13 @@ impl Endpoints {
         &self,
         merchant: MerchantId,
         endpoint: EndpointId,
-    ) -> Result<Option<Arc<MerchantView>>, RegistryError> {
-        let view = self.registry.merchant_as_is(merchant).await?;
+    ) -> Result<Option<Arc<MerchantView>>, StoreError> {
+        let view = self.registry.merchant(merchant).await?;
         let found = view.as_ref().and_then(|view| view.config.endpoint(endpoint));
         if found.is_some_and(|endpoint| endpoint.enabled) {
             return Ok(view);
         }
-        self.registry.current_as_is(merchant).await
+        self.registry.current(merchant).await
     }
 
     fn open(&self, endpoint: &Endpoint) -> Result<EndpointView, SecretError> {
@@ -124,12 +124,10 @@ impl EndpointSource for Endpoints {
     }
 }
 
-fn not_loaded(error: &RegistryError) -> SourceError {
+fn not_loaded(error: &StoreError) -> SourceError {
     match error {
-        RegistryError::Credential { .. } | RegistryError::Store(StoreError::Corrupt(_)) => {
-            SourceError::Broken(error.to_string())
-        }
-        RegistryError::Store(_) => SourceError::Away(error.to_string()),
+        StoreError::Corrupt(_) => SourceError::Broken(error.to_string()),
+        _ => SourceError::Away(error.to_string()),
     }
 }
 

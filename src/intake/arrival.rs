@@ -24,7 +24,8 @@ impl Arrival {
     }
 
     pub(super) fn account(&self) -> Option<(&Integration, &Arc<Account>)> {
-        self.view.integration(self.integration)
+        // It arrived by an account that opened.
+        self.view.integration(self.integration).ok().flatten()
     }
 
     pub(super) fn answer(&self, outcome: &Outcome<'_>) -> Answer {
@@ -67,12 +68,12 @@ impl Intake {
     ) -> Result<Option<Arrival>, RegistryError> {
         let registry = &self.ledger.registry;
         let Some(view) = registry.merchant_at_hand(merchant).await? else { return Ok(None) };
-        if let Some(arrival) = self.arrive(view, integration, slug, hash, request) {
+        if let Ok(Some(arrival)) = self.arrive(view, integration, slug, hash, request) {
             return Ok(Some(arrival));
         }
-        // The copy at hand may be older than the token.
+        // The copy at hand may be older than the token, or than the credentials.
         let Some(view) = registry.current(merchant).await? else { return Ok(None) };
-        Ok(self.arrive(view, integration, slug, hash, request))
+        self.arrive(view, integration, slug, hash, request)
     }
 
     /// Whether an integration has this token, though it may have ended.
@@ -93,19 +94,20 @@ impl Intake {
         slug: &str,
         hash: &str,
         request: &Arc<Request>,
-    ) -> Option<Arrival> {
-        let (integration, _) = view.integration(id)?;
-        let provider = Registry::provider(integration)?;
+    ) -> Result<Option<Arrival>, RegistryError> {
+        let Some((integration, _)) = view.integration(id)? else { return Ok(None) };
+        let Some(provider) = Registry::provider(integration) else { return Ok(None) };
         let now = self.ledger.clock.now();
         let lives = |expires_at: Option<i64>| expires_at.is_none_or(|end| now < end);
         let token_lives =
             integration.tokens.iter().any(|token| token.hash == hash && lives(token.expires_at));
         let right_slug = slug == provider.about().slug || slug == integration.event_provider;
-        (token_lives && right_slug).then(|| Arrival {
+        let arrived = token_lives && right_slug;
+        Ok(arrived.then(|| Arrival {
             view: Arc::clone(&view),
             integration: id,
             provider,
             request: Arc::clone(request),
-        })
+        }))
     }
 }

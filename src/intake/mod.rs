@@ -402,7 +402,7 @@ impl Intake {
     }
 
     /// The merchant that an inbound URL belongs to, for the dry run.
-    pub async fn view(&self, merchant: MerchantId) -> Result<Option<Arc<MerchantView>>, RegistryError> {
+    pub async fn view(&self, merchant: MerchantId) -> Result<Option<Arc<MerchantView>>, StoreError> {
         self.ledger.registry.merchant(merchant).await
     }
 }

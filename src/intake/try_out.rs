@@ -54,7 +54,7 @@ pub async fn try_out(
     id: IntegrationId,
     request: &Request,
 ) -> Result<Trial, LedgerError> {
-    let (integration, account) = view.integration(id).ok_or(LedgerError::Gone)?;
+    let (integration, account) = view.integration(id)?.ok_or(LedgerError::Gone)?;
     let provider = Registry::provider(integration).ok_or(LedgerError::Gone)?;
     let received = match provider.receive(request, account) {
         Ok(received) => received,

@@ -17,8 +17,9 @@ use crate::domain::ids::MerchantId;
 use crate::domain::job::Job;
 use crate::limits;
 use crate::manage::time;
-use crate::registry::{Registry, RegistryError, alert_owner};
+use crate::registry::{Registry, alert_owner};
 use crate::secrets::Vault;
+use crate::store::StoreError;
 
 /// Where somebody is told.
 pub struct Target {
@@ -71,8 +72,8 @@ impl Alerts {
     /// Tells it, once.
     ///
     /// # Errors
-    /// [`RegistryError`]: it is to be tried again.
-    pub async fn send(&self, job: &Job, alert: &Alert) -> Result<End, RegistryError> {
+    /// [`StoreError`]: it is to be tried again.
+    pub async fn send(&self, job: &Job, alert: &Alert) -> Result<End, StoreError> {
         let Some(target) = self.target(job.merchant, alert.to).await? else { return Ok(End::Over) };
         let now = self.clock.now();
         let verdict = match request(job, alert, &target, now) {
@@ -107,7 +108,7 @@ impl Alerts {
         End::Again(wish.and_then(|ms| u64::try_from(ms).ok()))
     }
 
-    async fn target(&self, merchant: MerchantId, to: AlertTo) -> Result<Option<Target>, RegistryError> {
+    async fn target(&self, merchant: MerchantId, to: AlertTo) -> Result<Option<Target>, StoreError> {
         if to == AlertTo::Operator {
             let own = self.operator.as_ref();
             return Ok(own.map(|own| Target { url: own.url.clone(), secret: own.secret.clone() }));

@@ -87,7 +87,7 @@ impl Confirm {
         let Some(view) = self.ledger.registry.current(job.merchant).await? else {
             return self.give_up(job, notification, fence, "the merchant was deleted").await;
         };
-        let known = view.integration(integration_id);
+        let known = view.integration(integration_id)?;
         let Some((provider, account)) = known.and_then(|(integration, account)| {
             Registry::provider(integration).map(|provider| (provider, account))
         }) else {
@@ -157,7 +157,7 @@ impl Confirm {
         };
         let found = self.ledger.store.look_up(&ask).await?;
         let view = self.ledger.registry.merchant(merchant).await?.ok_or(LedgerError::Gone)?;
-        let (integration, _) = view.integration(integration).ok_or(LedgerError::Gone)?;
+        let integration = view.config.integration(integration).ok_or(LedgerError::Gone)?;
         let provider = Registry::provider(integration).ok_or(LedgerError::Gone)?;
         let rules = ledger::rules(integration, provider, self.ledger.clock.now());
         Ok(match ledger::chosen(&rules, told, &found) {

@@ -49,7 +49,7 @@ impl Poll {
             return Ok(Polled::Done);
         }
         let Some(view) = self.ledger.registry.current(job.merchant).await? else { return Ok(Polled::Done) };
-        let Some((integration, account)) = view.integration(payment.integration) else {
+        let Some((integration, account)) = view.integration(payment.integration)? else {
             return Ok(Polled::Done);
         };
         let Some(provider) = Registry::provider(integration) else { return Ok(Polled::Done) };

@@ -322,7 +322,7 @@ pub(super) fn provider_of(slug: Option<String>, body: &mut Members) -> Option<&'
 }
 
 fn found(view: &MerchantView, id: IntegrationId) -> Result<(Integration, Account)> {
-    view.integration(id)
+    view.integration(id)?
         .map(|(integration, account)| (integration.clone(), Account::clone(account)))
         .ok_or_else(|| ManageError::no("integration", id))
 }

@@ -128,7 +128,7 @@ impl Payments {
         caller: Option<&CallerKey>,
     ) -> Result<Payment, PaymentError> {
         let view = self.view(merchant).await?;
-        let (integration, account) = view.integration(new.integration).ok_or(PaymentError::Invalid {
+        let (integration, account) = view.integration(new.integration)?.ok_or(PaymentError::Invalid {
             pointer: "/integration_id",
             detail: "there is no such integration of this merchant".to_owned(),
         })?;
@@ -271,7 +271,7 @@ impl Payments {
     ) -> Result<Payment, PaymentError> {
         let view = self.view(payment.merchant).await?;
         let (integration, account) =
-            view.integration(payment.integration).ok_or(PaymentError::NotFound("integration"))?;
+            view.integration(payment.integration)?.ok_or(PaymentError::NotFound("integration"))?;
         let provider = Registry::provider(integration).ok_or(PaymentError::NotFound("provider"))?;
         let receipt = check_receipt(provider, &wish)?;
         if let Some(receipt) = receipt {

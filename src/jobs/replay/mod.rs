@@ -17,7 +17,7 @@ use crate::domain::ids::{MerchantId, ReplayId};
 use crate::domain::people::{Replay, ReplayStatus};
 use crate::limits;
 use crate::manage::replays::pick::Pick;
-use crate::registry::{MerchantView, Registry, RegistryError};
+use crate::registry::{MerchantView, Registry};
 use crate::store::{Conflict, Store, StoreError};
 use futures_util::future::join_all;
 
@@ -60,13 +60,13 @@ impl Replayer {
     /// One step of a replay whose job was made at `made_at` (Unix milliseconds).
     ///
     /// # Errors
-    /// [`RegistryError`]: the step is to be done again later.
+    /// [`StoreError`]: the step is to be done again later.
     pub async fn step(
         &self,
         merchant: MerchantId,
         id: ReplayId,
         made_at: i64,
-    ) -> Result<StepEnd, RegistryError> {
+    ) -> Result<StepEnd, StoreError> {
         let Some(replay) = self.store.replay(merchant, id).await? else {
             let age = self.clock.now().saturating_sub(made_at);
             return Ok(if age < RECORD_WAIT_MS { StepEnd::Again(RECORD_AGAIN_MS) } else { StepEnd::Over });
@@ -136,7 +136,7 @@ impl Replayer {
         }
     }
 
-    async fn take_page(&self, view: &MerchantView, replay: Replay) -> Result<StepEnd, RegistryError> {
+    async fn take_page(&self, view: &MerchantView, replay: Replay) -> Result<StepEnd, StoreError> {
         let mut taken = Vec::with_capacity(replay.taking.len());
         for some in replay.taking.chunks(AT_ONCE) {
             if !taken.is_empty() && self.is_canceled(&replay).await? {
@@ -155,7 +155,7 @@ impl Replayer {
     }
 
     /// Adds what the step did; a replay that was canceled meanwhile stays so.
-    async fn save(&self, replay: Replay, taken: &[Taken]) -> Result<StepEnd, RegistryError> {
+    async fn save(&self, replay: Replay, taken: &[Taken]) -> Result<StepEnd, StoreError> {
         let pause = pause_ms(taken.len(), replay.per_s);
         let mut current = replay.clone();
         for _ in 0..limits::CONFLICT_RETRIES_MAX {

@@ -30,7 +30,9 @@ impl Manager {
         let present = map
             .get("id")
             .and_then(|id| id.as_str()?.parse::<IntegrationId>().ok())
-            .and_then(|id| view?.integration(id));
+            .and_then(|id| Some(view?.integration(id)))
+            .transpose()?
+            .flatten();
         let there: Vec<(String, Secret)> = present
             .iter()
             .flat_map(|(_, account)| &account.credentials)

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::super::{Conflict, Idempotency, Result, StoreError};
+use super::batch;
 use super::rows::{execute, int, one, text, to_text};
 use super::writer::Tx;
 use crate::domain::ids::MerchantId;
@@ -11,6 +12,9 @@ use crate::domain::people::{AuditEntry, Replay};
 pub(super) fn put_replay(tx: &Tx<'_>, replay: &Replay) -> Result<u64> {
     let version = replay.version.saturating_add(1);
     let record = to_text(&Replay { version, ..replay.clone() })?;
+    if batch::version(tx, replay.merchant)? == 0 {
+        return Err(StoreError::NotFound("merchant"));
+    }
     let (merchant, id) = (replay.merchant.to_string(), replay.id.to_string());
     let sql = if replay.version == 0 {
         "INSERT INTO replay (merchant, id, version, record) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING"

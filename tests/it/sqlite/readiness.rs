@@ -94,6 +94,11 @@ async fn a_credential_that_does_not_open_makes_the_router_not_ready_until_it_doe
     assert!(pay(&world, &own, 2).await >= 500);
     let (status, why) = ready(&world).await;
     assert!(status == 503 && why.contains("credential does not open"), "{status} {why}");
+    // Another integration of the same merchant has its own credentials, and goes on.
+    let other =
+        world.shop("cloudpayments", &[("public_id", "pk_2"), ("api_secret", SECRET)], json!({})).await;
+    assert_eq!((pay(&world, &other, 1).await, is_ready(&world).await), (200, true));
+    assert!(pay(&world, &own, 2).await >= 500);
     seal(&world.vault).await;
     assert_eq!((pay(&world, &own, 2).await, is_ready(&world).await), (200, true));
     world.router.stop().await;

@@ -9,8 +9,8 @@ use kassir::domain::{
 };
 use kassir::store::list::PAGE_MAX;
 use kassir::store::{
-    After, Commit, Conflict, DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter,
-    Result,
+    After, Commit, ConfigChange, Conflict, DeliveryFilter, EventFilter, Listed, NotificationFilter, Page,
+    PaymentFilter, Result, StoreError,
 };
 use kassir_providers::State;
 use kassir_providers::operation::Contact;
@@ -402,4 +402,7 @@ pub async fn replays(bench: Bench) {
     assert_eq!(rows, [Replay { version: rows[0].version, ..second }, Replay { version: next, ..changed }]);
     assert!(store.replays(other.merchant, &Page::default()).await.unwrap().rows.is_empty());
     assert_eq!(store.replay(other.merchant, first.id).await.unwrap(), None);
+    store.change_config(other.merchant, ConfigChange::DeleteMerchant, None).await.unwrap();
+    let late = store.put_replay(&replay(other.merchant)).await;
+    assert!(matches!(late, Err(StoreError::NotFound(_))), "{late:?}");
 }
