@@ -18,6 +18,7 @@ use std::sync::Arc;
 use actix_web::dev::ServerHandle;
 use actix_web::{App as ActixApp, HttpServer, web};
 use anyhow::Context as _;
+use futures_util::future::select_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -57,8 +58,8 @@ pub struct Router {
     pub services: Services,
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
-    working: Option<JoinHandle<()>>,
-    upkeep: JoinHandle<()>,
+    /// What runs beside the server until it is stopped, by name.
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
     stop: watch::Sender<bool>,
 }
 
@@ -299,8 +300,10 @@ impl Router {
         let (stop, stopped) = watch::channel(false);
         let working = start.run_worker.then(|| tokio::spawn(Arc::clone(&worker).run(stopped.clone())));
         let upkeep = tokio::spawn(upkeep::run(services.clone(), stopped));
+        let tasks =
+            working.map(|working| ("worker", working)).into_iter().chain([("upkeep", upkeep)]).collect();
         let store = Arc::clone(&services.store);
-        Ok(Router { address, worker, store, services, server: handle, serving, working, upkeep, stop })
+        Ok(Router { address, worker, store, services, server: handle, serving, tasks, stop })
     }
 
     /// `http://` and the address.
@@ -309,26 +312,31 @@ impl Router {
         format!("http://{}", self.address)
     }
 
-    /// Waits until the server ends by itself (it does not, unless its socket fails).
+    /// Waits until a part of the router ends by itself. None does, unless its socket fails or there is a defect in it:
+    /// a router without its worker would accept and not deliver, so that it is better ended and started anew.
     ///
     /// # Errors
-    /// What ended it.
+    /// What ended.
     pub async fn ended(&mut self) -> anyhow::Result<()> {
-        (&mut self.serving).await??;
-        Ok(())
+        let tasks = select_all(self.tasks.iter_mut().map(|(_, task)| task));
+        tokio::select! {
+            served = &mut self.serving => Ok(served??),
+            (ended, index, _) = tasks => {
+                let (name, _) = self.tasks.remove(index);
+                let why = ended.err().map_or_else(|| "nobody stopped it".to_owned(), |error| error.to_string());
+                anyhow::bail!("the {name} ended ({why}); this is a defect in the router, which stops: start it again")
+            }
+        }
     }
 
     /// Stops in order: no new requests, no new work, what is under way is finished or given back, the store closed.
     pub async fn stop(self) {
         self.server.stop(true).await;
         let _ = self.stop.send(true);
-        if let Some(working) = self.working
-            && let Err(error) = working.await
-        {
-            tracing::error!(%error, "the worker did not end in order");
-        }
-        if let Err(error) = self.upkeep.await {
-            tracing::error!(%error, "the upkeep did not end in order");
+        for (name, task) in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the {name} did not end in order");
+            }
         }
         self.store.close().await;
     }

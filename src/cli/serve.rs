@@ -51,14 +51,16 @@ pub(super) async fn run(config: Config) -> Result<(), Failed> {
     let mut stop = Stop::new()?;
     let mut router = Router::start(start).await?;
     print::line(format!("listening    {}   API documentation: {0}/api/docs", router.url()));
-    tokio::select! {
-        ended = router.ended() => ended?,
+    let ended = tokio::select! {
+        ended = router.ended() => ended,
         signal = stop.wait() => {
             print::line(format!("{}: stopping; what is under way is finished or given back", signal));
+            Ok(())
         }
-    }
+    };
     router.stop().await;
     telemetry.end().await;
+    ended?;
     print::line("stopped");
     Ok(())
 }

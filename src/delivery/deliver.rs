@@ -25,10 +25,10 @@ impl Worker {
         if !view.endpoint.enabled {
             return self.stop(leased, delivery, DeliveryStatus::Held).await;
         }
-        if leased.probe.is_some() && self.is_too_old(leased, &delivery) {
+        if leased.probe.is_some() && self.is_too_old(&delivery) {
             self.end_unsent(leased, delivery.clone()).await;
             if view.endpoint.ordered {
-                self.next_in_row(&delivery, self.now(leased)).await;
+                self.next_in_row(&delivery, self.store_now()).await;
             }
             return;
         }
@@ -36,12 +36,12 @@ impl Worker {
             return;
         }
         if !self.may_try(leased, &view) {
-            return self.release(&[(leased.merchant, leased.fence)]).await;
+            return self.release_one(leased).await;
         }
-        let now = self.now(leased);
-        if leased.lease_until.saturating_sub(now) < longest_ms(&view, self) || self.may_be_lost(leased) {
+        let now = self.store_now();
+        if self.lease(leased).1.saturating_sub(now) < longest_ms(&view, self) || self.may_be_lost(leased) {
             // This process stood still: somebody else may have the work, now or by the time an attempt ends.
-            return self.release(&[(leased.merchant, leased.fence)]).await;
+            return self.release_one(leased).await;
         }
         pass(Point::BeforeSend);
         let span = span_of(&delivery);
@@ -58,7 +58,7 @@ impl Worker {
         };
         match self.settle_attempt(leased, &delivery, &verdict, hold).await {
             Ok(DeliveryStatus::Pending) => {}
-            Ok(_) if view.endpoint.ordered => self.next_in_row(&delivery, self.now(leased)).await,
+            Ok(_) if view.endpoint.ordered => self.next_in_row(&delivery, self.store_now()).await,
             Ok(_) => {}
             Err(error) => self.note_lost(leased, &error),
         }
@@ -97,7 +97,7 @@ impl Worker {
     ) -> Result<DeliveryStatus, StoreError> {
         let mut current = claimed.clone();
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let settled = settle(claimed, current, verdict, self.now(leased), &self.parts.config.schedule);
+            let settled = settle(claimed, current, verdict, self.store_now(), &self.parts.config.schedule);
             let (tallies, status) = (tallies(&settled), settled.delivery.status);
             let end =
                 SettleEnd::Delivery { delivery: Box::new(settled.delivery), attempt: Some(settled.attempt) };
@@ -119,7 +119,7 @@ impl Worker {
             match self.parts.store.delivery(claimed.merchant, claimed.id).await {
                 Ok(Some(delivery)) => return Ok(delivery),
                 Ok(None) => return Err(StoreError::NotFound("delivery")),
-                Err(error @ StoreError::Unavailable(_)) if self.now(leased) < leased.lease_until => {
+                Err(error @ StoreError::Unavailable(_)) if self.store_now() < self.lease(leased).1 => {
                     tokio::time::sleep(self.note_error("delivery", &error)).await;
                 }
                 Err(error) => return Err(error),
@@ -128,14 +128,14 @@ impl Worker {
     }
 
     /// Whether its time was over while its endpoint was left alone. What a person asks for has its time anew.
-    fn is_too_old(&self, leased: &Leased, delivery: &Delivery) -> bool {
+    fn is_too_old(&self, delivery: &Delivery) -> bool {
         let max_age = i64::try_from(self.parts.config.schedule.max_age.as_millis()).unwrap_or(i64::MAX);
-        delivery.replay.is_none() && self.now(leased) >= delivery.round_started_at.saturating_add(max_age)
+        delivery.replay.is_none() && self.store_now() >= delivery.round_started_at.saturating_add(max_age)
     }
 
     /// Ends a delivery without another attempt; the next of its lane is tried at once.
     async fn end_unsent(&self, leased: &Leased, delivery: Delivery) {
-        let next = leased.probe.map(|step| Holding::Until { until: self.now(leased), step });
+        let next = leased.probe.map(|step| Holding::Until { until: self.store_now(), step });
         let end = |delivery, now| too_old(delivery, now);
         self.settle_without(leased, delivery, next, end).await;
     }
@@ -156,7 +156,7 @@ impl Worker {
             return self.give_back(leased).await;
         }
         // Where the lane is tried one at a time, the next of it may be tried instead.
-        let next = leased.probe.map(|step| Holding::Until { until: self.now(leased), step });
+        let next = leased.probe.map(|step| Holding::Until { until: self.store_now(), step });
         let (why, schedule) = (error.to_string(), &self.parts.config.schedule);
         self.settle_without(leased, delivery, next, |delivery, now| unloaded(delivery, &why, now, schedule))
             .await;
@@ -172,7 +172,7 @@ impl Worker {
     ) {
         let mut current = delivery.clone();
         for _ in 0..CONFLICT_RETRIES_MAX {
-            let stopped = end(current, self.now(leased));
+            let stopped = end(current, self.store_now());
             let write = Settle {
                 fence: leased.fence,
                 merchant: leased.merchant,
@@ -198,7 +198,7 @@ impl Worker {
     pub(super) async fn give_back(&self, leased: &Leased) {
         const ERRORS: u32 = 5;
         tokio::time::sleep(pause(ERRORS)).await;
-        self.release(&[(leased.merchant, leased.fence)]).await;
+        self.release_one(leased).await;
     }
 
     fn measure(&self, delivery: &Delivery, event: &Event, verdict: &Verdict) {

@@ -47,7 +47,7 @@ impl Worker {
                 return true;
             }
         };
-        let now = self.now(leased);
+        let now = self.store_now();
         let until = match before.next_attempt_at {
             Some(due) if due > now => due.saturating_add(1).clamp(now + AGAIN_MS, now + AGAIN_MAX_MS),
             _ => now + AGAIN_MS,
@@ -61,7 +61,7 @@ impl Worker {
         match self.write(leased, settle).await {
             // The one before may have ended between the look and the write, and not have seen this one wait.
             Ok(()) => self.next_in_row(delivery, now).await,
-            Err(StoreError::Conflict(_)) => self.release(&[(leased.merchant, leased.fence)]).await,
+            Err(StoreError::Conflict(_)) => self.release_one(leased).await,
             Err(error) => self.note_lost(leased, &error),
         }
         true

@@ -62,6 +62,7 @@ impl Worker {
         };
         match self.parts.store.alive(&alive).await {
             Ok(at) => {
+                self.note_time(at);
                 let at = (at, Stopwatch::start());
                 *self.pulse.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Heard { since, at });
             }
@@ -74,7 +75,8 @@ impl Worker {
     pub(super) fn may_be_lost(&self, leased: &Leased) -> bool {
         let silent = self.pulse.heard().map_or(0, |heard| i64::from(heard.since.elapsed_ms()));
         let lease_ms = i64::try_from(self.parts.config.lease.as_millis()).unwrap_or(i64::MAX);
-        let age = self.now(leased).saturating_sub(leased.lease_until.saturating_sub(lease_ms));
+        let lease_until = self.lease(leased).1;
+        let age = self.store_now().saturating_sub(lease_until.saturating_sub(lease_ms));
         silent >= DOUBT_MS && age >= DOUBT_MS
     }
 }

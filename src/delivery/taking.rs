@@ -136,7 +136,6 @@ impl Worker {
         now: i64,
     ) -> (Vec<JoinHandle<()>>, Vec<(MerchantId, Fence)>) {
         self.note_time(now);
-        let ahead = now.saturating_sub(self.parts.clock.now());
         let (mut started, mut refused) = (Vec::new(), Vec::new());
         for claimed in work {
             let merchant = match &claimed.material {
@@ -144,7 +143,12 @@ impl Worker {
                 Material::Job(job) => job.merchant,
             };
             let Claimed { fence, lane, due, lease_until, probe, material } = claimed;
-            let place = match self.lanes.admit(lane, merchant, fence, probe.is_some(), now) {
+            if self.lanes.adopt(fence, lease_until) {
+                tracing::warn!(work = %fence.work, "a lease ran out while its work is under way; that goes on under a new one");
+                continue;
+            }
+            let lease = (fence, lease_until);
+            let place = match self.lanes.admit(lane, merchant, lease, probe.is_some(), now) {
                 Ok(place) => place,
                 Err(refusal) => {
                     metrics::counter!("kassir_work_refused_total", "reason" => refusal.word()).increment(1);
@@ -152,9 +156,9 @@ impl Worker {
                     continue;
                 }
             };
-            let leased = Leased { merchant, fence, lane, due, lease_until, probe, ahead };
+            let leased = Leased { merchant, fence, lane, due, lease_until, probe };
             let handle = self.runtime().spawn(Arc::clone(self).work(leased, material, place));
-            self.lanes.abort_with(fence, handle.abort_handle());
+            self.lanes.abort_with(fence.work, handle.abort_handle());
             started.push(handle);
         }
         (started, refused)
@@ -165,7 +169,7 @@ impl Worker {
         self.parts.clock.now().saturating_add(self.ahead.load(Ordering::Relaxed))
     }
 
-    fn note_time(&self, now: i64) {
+    pub(super) fn note_time(&self, now: i64) {
         self.ahead.store(now.saturating_sub(self.parts.clock.now()), Ordering::Relaxed);
     }
 }

@@ -22,7 +22,7 @@ impl Worker {
             url: view.endpoint.url.clone(),
             host: Url::parse(&view.endpoint.url).ok().and_then(|url| url.host_str().map(str::to_owned)),
         };
-        match self.lanes.learn(leased.lane, leased.fence, &own, self.now(leased)) {
+        match self.lanes.learn(leased.lane, leased.fence.work, &own, self.store_now()) {
             Ok(()) => true,
             Err(refusal) => {
                 metrics::counter!("kassir_work_refused_total", "reason" => refusal.word()).increment(1);
@@ -53,7 +53,7 @@ impl Worker {
     pub(super) fn after(&self, leased: &Leased, delivery: &Delivery, verdict: &Verdict) -> Option<Holding> {
         if verdict.excused {
             // Nothing was learned of the endpoint: what was held stays so for a moment, as it was.
-            let until = self.now(leased).saturating_add(EXCUSED_AGAIN_MS);
+            let until = self.store_now().saturating_add(EXCUSED_AGAIN_MS);
             return leased.probe.map(|step| Holding::Until { until, step });
         }
         let asks = matches!(verdict.status, Some(429 | 503)) || verdict.not_before.is_some();
@@ -63,7 +63,7 @@ impl Worker {
             reached: verdict.reached,
             wish: verdict.not_before,
             probe: leased.probe,
-            now: self.now(leased),
+            now: self.store_now(),
             cut_off: false,
             spread: seed(delivery.id, delivery.attempts),
         };

@@ -62,7 +62,7 @@ pub struct Worker {
     runtime: OnceLock<Handle>,
 }
 
-/// Leased work and the times it goes by.
+/// Leased work and the times it goes by. Its lease may have become another since ([`Worker::lease`]).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Leased {
     pub merchant: MerchantId,
@@ -73,8 +73,6 @@ pub(super) struct Leased {
     pub lease_until: i64,
     /// The step of the hold, when this is the one entry of a held lane that may be tried.
     pub probe: Option<u32>,
-    /// The store's clock is ahead of ours by this much, milliseconds.
-    pub ahead: i64,
 }
 
 impl Worker {
@@ -140,7 +138,7 @@ impl Worker {
 
     pub(super) async fn work(self: Arc<Self>, leased: Leased, material: Material, place: Place) {
         metrics::gauge!("kassir_work_in_flight").set(self.lanes.in_flight() as f64);
-        let late = self.now(&leased).saturating_sub(leased.due).max(0);
+        let late = self.store_now().saturating_sub(leased.due).max(0);
         metrics::histogram!("kassir_work_lateness_seconds").record(late as f64 / 1000.0);
         let doing = async {
             match material {
@@ -190,10 +188,11 @@ impl Worker {
     pub(super) async fn write(&self, leased: &Leased, settle: Settle) -> Result<(), StoreError> {
         let hold = settle.hold;
         loop {
-            match self.parts.store.settle(settle.clone()).await {
+            let (fence, lease_until) = self.lease(leased);
+            match self.parts.store.settle(Settle { fence, ..settle.clone() }).await {
                 Err(error @ StoreError::Unavailable(_)) => {
                     let wait = self.note_error("settle", &error);
-                    if self.now(leased) >= leased.lease_until {
+                    if self.store_now() >= lease_until {
                         return Err(error);
                     }
                     tokio::time::sleep(wait).await;
@@ -201,7 +200,7 @@ impl Worker {
                 other => {
                     if other.is_ok() {
                         self.errors.store(0, Ordering::Relaxed);
-                        self.wake_if_free(leased, hold);
+                        self.wake_if_free(hold);
                     }
                     return other;
                 }
@@ -210,20 +209,20 @@ impl Worker {
     }
 
     /// What waits in a lane that is held no longer can be taken at once: nothing else says so.
-    fn wake_if_free(&self, leased: &Leased, hold: Option<Holding>) {
+    fn wake_if_free(&self, hold: Option<Holding>) {
         let is_free = match hold {
             None => false,
             Some(Holding::Lift) => true,
-            Some(Holding::Until { until, .. }) => until <= self.now(leased),
+            Some(Holding::Until { until, .. }) => until <= self.store_now(),
         };
         if is_free {
             self.wake();
         }
     }
 
-    /// The store's clock, Unix milliseconds, as far as we know it.
-    pub(super) fn now(&self, leased: &Leased) -> i64 {
-        self.parts.clock.now().saturating_add(leased.ahead)
+    /// The lease of work as it is now, and until when it is.
+    pub(super) fn lease(&self, leased: &Leased) -> (Fence, i64) {
+        self.lanes.lease(leased.fence.work).unwrap_or((leased.fence, leased.lease_until))
     }
 
     /// Counts an error of the store, writes a line now and then, and says how long to pause.
@@ -242,6 +241,11 @@ impl Worker {
             let work = leased.fence.work;
             tracing::warn!(%work, %error, left_out, "a result was not written; the work may be done again");
         }
+    }
+
+    /// Gives back what a place was found for.
+    pub(super) async fn release_one(&self, leased: &Leased) {
+        self.release(&[(leased.merchant, self.lease(leased).0)]).await;
     }
 
     /// Gives work back. What can't be given back now is due again when its lease ends.

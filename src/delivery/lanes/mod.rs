@@ -17,7 +17,7 @@ use tokio::task::AbortHandle;
 use super::breaker::{Breaker, Heard, Judged};
 use super::pace::Pace;
 use crate::domain::ids::MerchantId;
-use crate::domain::job::Lane;
+use crate::domain::job::{Lane, WorkId};
 use crate::store::{Claimed, Fence};
 
 use gate::{Gate, is_ask, is_suspect, make_room};
@@ -104,7 +104,8 @@ struct State {
     /// Lanes behind which new work queues up.
     behind: HashSet<Lane>,
     hosts: HashMap<Arc<str>, Host>,
-    in_hand: HashMap<Fence, InHand>,
+    /// An entry of the queue is never under way twice.
+    in_hand: HashMap<WorkId, InHand>,
     /// Hosts that were not reached since one was: some of them, at the most [`UNREACHED`].
     unreached: HashSet<Arc<str>>,
     suspects: usize,
@@ -128,6 +129,8 @@ struct Host {
 }
 
 struct InHand {
+    /// Its lease, as it was given last, and until when, Unix milliseconds of the store's clock.
+    lease: (Fence, i64),
     lane: Lane,
     merchant: MerchantId,
     abort: Option<AbortHandle>,
@@ -137,11 +140,18 @@ struct InHand {
     host: Option<Arc<str>>,
 }
 
+/// What an admitted one takes.
+struct Admitted {
+    suspect: bool,
+    paced: bool,
+    host: Option<Arc<str>>,
+}
+
 /// A place that work has; free again when it is dropped.
 pub(super) struct Place {
     lanes: Arc<Lanes>,
     lane: Lane,
-    fence: Fence,
+    work: WorkId,
 }
 
 impl Lanes {
@@ -153,8 +163,21 @@ impl Lanes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for work, if there is one. `probe`: it is the one entry of a held lane; `now`: the store's clock, Unix
-    /// milliseconds.
+    /// Takes a new lease of work that is under way here already, if it is: its old one ran out too early, by a clock
+    /// that jumped. What comes of it is then written under the new one.
+    pub fn adopt(&self, fence: Fence, lease_until: i64) -> bool {
+        let mut state = self.state();
+        let under_way = state.in_hand.get_mut(&fence.work);
+        under_way.map(|work| work.lease = (fence, lease_until)).is_some()
+    }
+
+    /// The lease of work that is under way, and until when it is.
+    pub fn lease(&self, work: WorkId) -> Option<(Fence, i64)> {
+        self.state().in_hand.get(&work).map(|work| work.lease)
+    }
+
+    /// A place for work, if there is one. `lease_until`, `now`: the store's clock, Unix milliseconds; `probe`: it is the
+    /// one entry of a held lane.
     ///
     /// # Errors
     /// Why there is none; the next new work of the lane then queues up behind this.
@@ -162,16 +185,18 @@ impl Lanes {
         self: &Arc<Self>,
         lane: Lane,
         merchant: MerchantId,
-        fence: Fence,
+        lease: (Fence, i64),
         probe: bool,
         now: i64,
     ) -> Result<Place, Refusal> {
         let mut state = self.state();
-        let admitted = state.admit(&self.limits, lane, merchant, probe, now);
+        let admitted = state.admit(&self.limits, lane, probe, now);
         match admitted {
-            Ok(in_hand) => {
-                state.in_hand.insert(fence, in_hand);
-                Ok(Place { lanes: Arc::clone(self), lane, fence })
+            Ok(Admitted { suspect, paced, host }) => {
+                let work = lease.0.work;
+                let in_hand = InHand { lease, lane, merchant, abort: None, suspect, probe, paced, host };
+                state.in_hand.insert(work, in_hand);
+                Ok(Place { lanes: Arc::clone(self), lane, work })
             }
             Err(refusal) => {
                 state.waited_for = true;
@@ -183,8 +208,8 @@ impl Lanes {
     }
 
     /// Remembers how the work of a place can be ended.
-    pub fn abort_with(&self, fence: Fence, handle: AbortHandle) {
-        if let Some(work) = self.state().in_hand.get_mut(&fence) {
+    pub fn abort_with(&self, work: WorkId, handle: AbortHandle) {
+        if let Some(work) = self.state().in_hand.get_mut(&work) {
             work.abort = Some(handle);
         }
     }
@@ -193,9 +218,9 @@ impl Lanes {
     ///
     /// # Errors
     /// Which limit it is beyond; it is to be given back then.
-    pub fn learn(&self, lane: Lane, fence: Fence, own: &Own, now: i64) -> Result<(), Refusal> {
+    pub fn learn(&self, lane: Lane, work: WorkId, own: &Own, now: i64) -> Result<(), Refusal> {
         let mut state = self.state();
-        let known = state.learn(&self.limits, lane, fence, own, now);
+        let known = state.learn(&self.limits, lane, work, own, now);
         if known.is_err() {
             state.fall_behind(lane, now);
         }
@@ -263,20 +288,20 @@ impl Lanes {
     /// Ends all that is under way, and gives what it was.
     pub fn abort_all(&self) -> Vec<(MerchantId, Fence)> {
         let state = self.state();
-        let works = state.in_hand.iter();
+        let works = state.in_hand.values();
         works
-            .map(|(fence, work)| {
+            .map(|work| {
                 if let Some(abort) = &work.abort {
                     abort.abort();
                 }
-                (work.merchant, *fence)
+                (work.merchant, work.lease.0)
             })
             .collect()
     }
 
     /// All that is under way.
     pub fn held(&self) -> Vec<(MerchantId, Fence)> {
-        self.state().in_hand.iter().map(|(fence, work)| (work.merchant, *fence)).collect()
+        self.state().in_hand.values().map(|work| (work.merchant, work.lease.0)).collect()
     }
 }
 
@@ -294,14 +319,7 @@ impl State {
         limits.per_host.saturating_sub(busy)
     }
 
-    fn admit(
-        &mut self,
-        limits: &Limits,
-        lane: Lane,
-        merchant: MerchantId,
-        probe: bool,
-        now: i64,
-    ) -> Result<InHand, Refusal> {
+    fn admit(&mut self, limits: &Limits, lane: Lane, probe: bool, now: i64) -> Result<Admitted, Refusal> {
         if self.closed || self.in_hand.len() >= limits.concurrency {
             return Err(Refusal::Full);
         }
@@ -332,7 +350,7 @@ impl State {
         self.suspects = self.suspects.saturating_add(usize::from(suspect));
         self.asks = self.asks.saturating_add(usize::from(is_ask(lane)));
         self.host_takes(host.as_ref(), lane);
-        Ok(InHand { lane, merchant, abort: None, suspect, probe, paced, host })
+        Ok(Admitted { suspect, paced, host })
     }
 
     fn host_takes(&mut self, host: Option<&Arc<str>>, lane: Lane) {
@@ -362,15 +380,8 @@ impl State {
         }
     }
 
-    fn learn(
-        &mut self,
-        limits: &Limits,
-        lane: Lane,
-        fence: Fence,
-        own: &Own,
-        now: i64,
-    ) -> Result<(), Refusal> {
-        let Some(work) = self.in_hand.get(&fence) else { return Ok(()) };
+    fn learn(&mut self, limits: &Limits, lane: Lane, id: WorkId, own: &Own, now: i64) -> Result<(), Refusal> {
+        let Some(work) = self.in_hand.get(&id) else { return Ok(()) };
         let (probe, paced, had_host) = (work.probe, work.paced, work.host.clone());
         let host: Option<Arc<str>> = own.host.as_deref().map(Arc::from);
         let per_lane = limits.per_lane;
@@ -394,7 +405,7 @@ impl State {
             self.host_gives(had_host.as_ref());
             self.host_takes(host.as_ref(), lane);
         }
-        if let Some(work) = self.in_hand.get_mut(&fence) {
+        if let Some(work) = self.in_hand.get_mut(&id) {
             work.paced = true;
             work.host = host;
         }
@@ -437,7 +448,7 @@ fn is_cut_off(unreached: &mut HashSet<Arc<str>>, host: Option<&Arc<str>>, reache
 impl Drop for Place {
     fn drop(&mut self) {
         let mut state = self.lanes.state();
-        if let Some(work) = state.in_hand.remove(&self.fence) {
+        if let Some(work) = state.in_hand.remove(&self.work) {
             state.suspects = state.suspects.saturating_sub(usize::from(work.suspect));
             state.asks = state.asks.saturating_sub(usize::from(is_ask(work.lane)));
             state.host_gives(work.host.as_ref());

@@ -11,11 +11,19 @@ fn lane(n: u128) -> Lane {
 }
 
 fn fence(token: u64) -> Fence {
-    Fence { work: WorkId::Delivery(DeliveryId(Uuid::from_u128(token.into()))), token }
+    Fence { work: work(token), token }
+}
+
+fn work(token: u64) -> WorkId {
+    WorkId::Delivery(DeliveryId(Uuid::from_u128(token.into())))
+}
+
+fn lease(token: u64) -> (Fence, i64) {
+    (fence(token), 1)
 }
 
 fn take(lanes: &Arc<Lanes>, lane: Lane, token: u64) -> Result<Place, Refusal> {
-    lanes.admit(lane, MerchantId(Uuid::from_u128(9)), fence(token), false, 0)
+    lanes.admit(lane, MerchantId(Uuid::from_u128(9)), lease(token), false, 0)
 }
 
 fn refused(taken: Result<Place, Refusal>) -> Refusal {
@@ -66,14 +74,14 @@ fn own_limits_are_learnt() {
     let lanes = Lanes::new(LIMITS);
     let (a, b) = (take(&lanes, lane(1), 1), take(&lanes, lane(1), 2));
     let one = own(Some(1), None, None);
-    assert_eq!(lanes.learn(lane(1), fence(1), &one, 0), Err(Refusal::Lane), "two are one too many");
+    assert_eq!(lanes.learn(lane(1), work(1), &one, 0), Err(Refusal::Lane), "two are one too many");
     drop(b);
-    assert_eq!(lanes.learn(lane(1), fence(1), &one, 0), Ok(()));
+    assert_eq!(lanes.learn(lane(1), work(1), &one, 0), Ok(()));
     assert_eq!(lanes.room(0).lanes.get(&lane(1)), Some(&0));
     drop(a);
     assert_eq!(lanes.room(0).lanes.get(&lane(1)), Some(&1));
     let again = take(&lanes, lane(1), 3);
-    assert_eq!(lanes.learn(lane(1), fence(3), &Own::default(), 0), Ok(()));
+    assert_eq!(lanes.learn(lane(1), work(3), &Own::default(), 0), Ok(()));
     drop(again);
     assert_eq!(lanes.room(0).lanes, HashMap::new());
 }
@@ -83,7 +91,7 @@ fn a_pace_is_kept() {
     let lanes = Lanes::new(Limits { per_lane: 9, ..LIMITS });
     let two = own(None, Some(2), None);
     let places: Vec<Place> = (1..=3).map(|token| take(&lanes, lane(1), token).unwrap()).collect();
-    let known: Vec<_> = (1..=3).map(|token| lanes.learn(lane(1), fence(token), &two, 0)).collect();
+    let known: Vec<_> = (1..=3).map(|token| lanes.learn(lane(1), work(token), &two, 0)).collect();
     assert_eq!(known, [Ok(()), Ok(()), Err(Refusal::Pace)]);
     drop(places);
     let room = lanes.room(999);
@@ -99,10 +107,10 @@ fn a_host_is_shared() {
     let mut places = Vec::new();
     for n in 1..=3 {
         places.push(take(&lanes, lane(n), n as u64).unwrap());
-        assert_eq!(lanes.learn(lane(n), fence(n as u64), &here, 0), Ok(()));
+        assert_eq!(lanes.learn(lane(n), work(n as u64), &here, 0), Ok(()));
     }
     places.push(take(&lanes, lane(4), 4).unwrap());
-    assert_eq!(lanes.learn(lane(4), fence(4), &here, 0), Err(Refusal::Host), "only now known to be there");
+    assert_eq!(lanes.learn(lane(4), work(4), &here, 0), Err(Refusal::Host), "only now known to be there");
     places.truncate(3);
     assert_eq!(refused(take(&lanes, lane(4), 5)), Refusal::Host);
     assert_eq!(lanes.room(0).lanes.get(&lane(2)), Some(&0));
@@ -135,7 +143,7 @@ fn crowd(lanes: &Arc<Lanes>, count: u128, waiting: impl Fn(u128) -> bool) {
     let here = own(None, None, Some("bot.example"));
     for n in 1..=count {
         let place = take(lanes, lane(n), 1).unwrap();
-        lanes.learn(lane(n), fence(1), &here, 0).unwrap();
+        lanes.learn(lane(n), work(1), &here, 0).unwrap();
         lanes.hear(lane(n), &heard(true, None));
         drop(place);
         if waiting(n) {
@@ -240,7 +248,7 @@ fn a_promise_counts_for_the_host_and_for_those_in_doubt() {
     let here = own(None, None, Some("bot.example"));
     for n in [1, 2] {
         let place = take(&lanes, lane(n), 9).unwrap();
-        lanes.learn(lane(n), fence(9), &here, 0).unwrap();
+        lanes.learn(lane(n), work(9), &here, 0).unwrap();
         lanes.hear(lane(n), &heard(true, None));
         drop(place);
     }
@@ -268,7 +276,7 @@ fn claimed(n: u128) -> Claimed {
 #[test]
 fn a_lane_that_recovers_has_few_places() {
     let lanes = Lanes::new(Limits { per_lane: 4, ..LIMITS });
-    let place = lanes.admit(lane(1), MerchantId(Uuid::from_u128(9)), fence(1), true, 0).unwrap();
+    let place = lanes.admit(lane(1), MerchantId(Uuid::from_u128(9)), lease(1), true, 0).unwrap();
     lanes.hear(lane(1), &heard(true, Some(2)));
     drop(place);
     for expected in 1..=3 {
@@ -284,16 +292,16 @@ fn what_is_claimed_while_nothing_is_under_way_is_not_held() {
     let lanes = Lanes::new(LIMITS);
     let merchant = MerchantId(Uuid::from_u128(9));
     let failed = |probe| lanes.hear(lane(1), &Heard { now: LATER, ..heard(false, probe) }).hold;
-    let probe = lanes.admit(lane(1), merchant, fence(1), true, 0).unwrap();
+    let probe = lanes.admit(lane(1), merchant, lease(1), true, 0).unwrap();
     lanes.hear(lane(1), &heard(false, Some(5)));
     // While what opened it is under way, its hold may still have to be written.
-    let beside = lanes.admit(lane(1), merchant, fence(2), false, LATER).unwrap();
+    let beside = lanes.admit(lane(1), merchant, lease(2), false, LATER).unwrap();
     assert!((0..9).all(|_| failed(None).is_none()));
     drop((probe, beside));
-    let another = lanes.admit(lane(1), merchant, fence(3), true, LATER).unwrap();
+    let another = lanes.admit(lane(1), merchant, lease(3), true, LATER).unwrap();
     assert!((0..9).all(|_| failed(None).is_none()), "that is one of a held lane");
     drop(another);
-    let _usual = lanes.admit(lane(1), merchant, fence(4), false, LATER).unwrap();
+    let _usual = lanes.admit(lane(1), merchant, lease(4), false, LATER).unwrap();
     let holds: Vec<_> = (0..3).map(|_| failed(None)).collect();
     let until = LATER + 5_000;
     assert_eq!(holds, [None, None, Some(crate::store::Holding::Until { until, step: 0 })]);
@@ -305,8 +313,8 @@ fn a_router_that_reaches_nobody_blames_nobody() {
     let lanes = Lanes::new(LIMITS);
     let hold = |n: u128, host: &str, reached: bool| {
         let (token, lane) = (u64::try_from(n).unwrap(), lane(n));
-        let _place = lanes.admit(lane, MerchantId(Uuid::from_u128(9)), fence(token), true, 0).unwrap();
-        lanes.learn(lane, fence(token), &own(None, None, Some(host)), 0).unwrap();
+        let _place = lanes.admit(lane, MerchantId(Uuid::from_u128(9)), lease(token), true, 0).unwrap();
+        lanes.learn(lane, work(token), &own(None, None, Some(host)), 0).unwrap();
         let heard = Heard { reached: Some(reached), ..heard(false, Some(4)) };
         match lanes.hear(lane, &heard).hold {
             Some(crate::store::Holding::Until { until, .. }) => until,

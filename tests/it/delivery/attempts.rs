@@ -1,5 +1,7 @@
 //! What goes out, and what is recorded of it.
 
+use std::sync::Arc;
+
 use kassir::delivery::LiveKey;
 use kassir::delivery::signature::{SigningKey, VerifyError, verify, verify_public};
 use kassir::delivery::{outbound::harmless, request_replay};
@@ -7,6 +9,7 @@ use kassir::domain::DeliveryStatus;
 use kassir::domain::config::Success;
 use kassir_providers::Secret;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::Notify;
 
 use super::world::world;
 use crate::subscriber::{Act, Seen, Subscriber};
@@ -270,4 +273,30 @@ async fn what_is_hostile_is_kept_harmless() {
     let kept = attempts.iter().flat_map(|attempt| [&attempt.error, &attempt.response_excerpt]).flatten();
     let bad = |c: char| c.is_control() && c != '\n' && c != '\t';
     assert!(kept.flat_map(|text| text.chars()).all(|c| !bad(c)));
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_during_an_attempt_sends_nothing_twice() {
+    let world = world().await;
+    let subscriber = Subscriber::http().await;
+    let gate = Arc::new(Notify::new());
+    subscriber.script([Act::Gate(Arc::clone(&gate), 200)]);
+    let mut view = world.endpoint(&subscriber.url("/"));
+    view.endpoint.timeout_s = Some(30);
+    world.endpoints.put(view.clone());
+    let id = world.queue(&view).await;
+    let worker = Arc::clone(&world.worker);
+    let step = tokio::spawn(async move { worker.step().await.unwrap() });
+    subscriber.wait_for(1).await;
+    for _ in 0..2 {
+        // Longer than any lease: the work is due again.
+        world.clock.advance(3_600_000);
+        assert_eq!(world.worker.step().await.unwrap(), 0, "it is under way");
+    }
+    gate.notify_one();
+    assert_eq!(step.await.unwrap(), 1);
+    let delivery = world.load(id).await;
+    assert_eq!((delivery.status, delivery.attempts), (DeliveryStatus::Delivered, 1));
+    assert_eq!(world.worker.run_until_idle().await.unwrap(), 0);
+    assert_eq!(subscriber.seen().len(), 1);
 }

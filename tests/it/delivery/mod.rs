@@ -5,6 +5,7 @@ mod answers;
 mod attempts;
 mod changes;
 mod elsewhere;
+mod ending;
 mod fairness;
 pub mod flaky;
 mod proxied;
