@@ -168,7 +168,7 @@ impl Outbound {
     /// # Errors
     /// [`BuildError`] when the CA file is wrong, or nothing at all is trusted.
     pub fn build(config: &OutboundConfig) -> Result<Outbound, BuildError> {
-        Outbound::with_lookup(config, Arc::new(SystemLookup))
+        Outbound::with_lookup(config, Arc::new(SystemLookup::default()))
     }
 
     /// Makes the client with another way to look names up.

@@ -12,6 +12,7 @@ mod excerpt;
 mod failure;
 mod guard;
 mod identity;
+mod lookups;
 mod proxy;
 mod resolver;
 mod validity;

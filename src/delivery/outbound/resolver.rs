@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,6 +12,7 @@ use hyper_util::client::legacy::connect::dns::Name;
 use tower_service::Service;
 
 use super::guard::{DnsFailure, Guard, UrlRefusal};
+use super::lookups::Lookups;
 
 /// Addresses of one answer that are looked at.
 pub const ANSWER_MAX: usize = 64;
@@ -24,14 +25,17 @@ pub trait Lookup: Send + Sync + 'static {
 }
 
 /// The operating system's resolver.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct SystemLookup;
+#[derive(Default)]
+pub struct SystemLookup(Lookups);
 
 #[async_trait]
 impl Lookup for SystemLookup {
     async fn look_up(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let found = tokio::net::lookup_host((name, 0)).await?;
-        Ok(found.take(ANSWER_MAX).map(|address| address.ip()).collect())
+        let look_up = |name: &str| {
+            let found = (name, 0).to_socket_addrs()?;
+            Ok(found.take(ANSWER_MAX).map(|address| address.ip()).collect())
+        };
+        self.0.run(name, look_up).await
     }
 }
 
