@@ -6,6 +6,8 @@
 //! time. What is decided for good by something that is not there, or is off, asks for it as it is now
 //! ([`Registry::current`]).
 
+mod loads;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,6 +19,7 @@ use crate::domain::config::{Integration, MerchantConfig};
 use crate::domain::ids::{IntegrationId, MerchantId};
 use crate::secrets::{SecretError, Vault};
 use crate::store::{LookUp, Store, StoreError};
+use loads::{Loaded, Loads};
 
 /// How long a copy is used without asking the store whether it is current, milliseconds.
 pub const FRESH_MS: i64 = 2_000;
@@ -93,6 +96,7 @@ pub struct Registry {
     views: RwLock<HashMap<MerchantId, Arc<MerchantView>>>,
     tokens: RwLock<HashMap<String, (MerchantId, IntegrationId)>>,
     unknown: RwLock<HashMap<String, i64>>,
+    loads: Loads,
     turns: AtomicU64,
     /// The turn of the last change: what was read before may be from before it, and is not kept.
     changed: AtomicU64,
@@ -109,6 +113,7 @@ impl Registry {
             views: RwLock::default(),
             tokens: RwLock::default(),
             unknown: RwLock::default(),
+            loads: Loads::default(),
             turns: AtomicU64::new(1),
             changed: AtomicU64::new(0),
         }
@@ -172,11 +177,16 @@ impl Registry {
         }
     }
 
-    /// Loads a merchant's configuration anew. Of several reads at once the newest is kept, whichever ends last.
+    /// Loads a merchant's configuration anew. Of several reads at once the newest is kept, whichever ends last; callers
+    /// who ask at once share them.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn reload(&self, id: MerchantId) -> Result<Option<Arc<MerchantView>>, StoreError> {
+        self.loads.share(id, self.load(id)).await
+    }
+
+    async fn load(&self, id: MerchantId) -> Loaded {
         let (checked_at, begun) = (self.clock.now(), self.turn());
         let Some(config) = self.store.config(id).await? else {
             self.forget(id);
@@ -196,7 +206,7 @@ impl Registry {
         // A lower version alone does not tell: of a merchant that was made anew, and of a store that lost its last
         // writes, versions go back, and what was read after the other is right.
         let newer =
-            views.get(&id).filter(|there| there.turn > begun && there.config.version > view.config.version);
+            views.get(&id).filter(|there| there.turn > begun && there.config.version >= view.config.version);
         if let Some(newer) = newer {
             return Arc::clone(newer);
         }
