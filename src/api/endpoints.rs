@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::auth::Need;
 use super::context::{Body, Context};
 use super::deliveries::AttemptView;
-use super::idempotency::once;
+use super::idempotency::{once, to_the_end};
 use super::integrations::{CredentialView, page_of};
 use super::problem::{Problem, Result};
 use super::reply::{List, Reply};
@@ -321,12 +321,15 @@ pub async fn show(context: Context) -> Result<Reply> {
     operation_id = "update_endpoint", params(RecordPath), request_body = EndpointInput,
     responses((status = 200, body = EndpointView)))]
 pub async fn update(context: Context, body: Body) -> Result<Reply> {
-    let merchant = context.merchant(Need::Write).await?.config.merchant.id;
-    context.no_params()?;
-    let id = context.id("endpoint")?;
-    let manage = context.manage();
-    let changed = manage.update_endpoint(&context.caller.actor, merchant, id, body.members()?).await?;
-    Ok(Reply::ok(&view(&changed, &Beside::of(&context, merchant, &[id]).await?)))
+    to_the_end(async move {
+        let merchant = context.merchant(Need::Write).await?.config.merchant.id;
+        context.no_params()?;
+        let id = context.id("endpoint")?;
+        let manage = context.manage();
+        let changed = manage.update_endpoint(&context.caller.actor, merchant, id, body.members()?).await?;
+        Ok(Reply::ok(&view(&changed, &Beside::of(&context, merchant, &[id]).await?)))
+    })
+    .await
 }
 
 /// Deletes an endpoint; its deliveries stay in the record, those that wait are canceled.
@@ -336,11 +339,14 @@ pub async fn update(context: Context, body: Body) -> Result<Reply> {
 #[utoipa::path(delete, path = "/api/v1/merchants/{m}/endpoints/{id}", tag = "endpoints",
     operation_id = "delete_endpoint", params(RecordPath), responses((status = 204)))]
 pub async fn delete(context: Context) -> Result<Reply> {
-    let merchant = context.merchant(Need::Write).await?.config.merchant.id;
-    context.no_params()?;
-    let id = context.id("endpoint")?;
-    context.manage().delete_endpoint(&context.caller.actor, merchant, id).await?;
-    Ok(Reply::nothing())
+    to_the_end(async move {
+        let merchant = context.merchant(Need::Write).await?.config.merchant.id;
+        context.no_params()?;
+        let id = context.id("endpoint")?;
+        context.manage().delete_endpoint(&context.caller.actor, merchant, id).await?;
+        Ok(Reply::nothing())
+    })
+    .await
 }
 
 /// Gives an endpoint a new signing secret, in this answer only; old ones sign beside it for a while.

@@ -29,13 +29,21 @@ where
 {
     let context = context.clone();
     let fingerprint = Hash::Sha256.hex(&[context.route.as_bytes(), b"\n", &body.0].concat());
-    let task = tokio::spawn(async move {
+    to_the_end(async move {
         match context.caller_key() {
             Some(caller) => keyed(&context, &caller, &fingerprint, work).await,
             None => work.await,
         }
-    });
-    task.await.unwrap_or_else(|error| {
+    })
+    .await
+}
+
+/// Does a change to its end even when the caller hangs up: between its steps something would stay half done.
+///
+/// # Errors
+/// What the change itself says.
+pub async fn to_the_end(work: impl Future<Output = Result<Reply>> + Send + 'static) -> Result<Reply> {
+    tokio::spawn(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "a handler of the API ended early");
         Err(Problem::internal("The request was broken off; look up what became of it before trying again."))
     })

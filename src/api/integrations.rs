@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::auth::Need;
 use super::context::{Body, Context};
-use super::idempotency::once;
+use super::idempotency::{once, to_the_end};
 use super::problem::{Problem, Result};
 use super::reply::{List, Reply};
 use super::schema::{IntegrationInput, IntegrationPatch, MerchantPath, PageQuery, RecordPath, RotationInput};
@@ -183,12 +183,15 @@ pub async fn show(context: Context) -> Result<Reply> {
     operation_id = "update_integration", params(RecordPath), request_body = IntegrationPatch,
     responses((status = 200, body = IntegrationView)))]
 pub async fn update(context: Context, body: Body) -> Result<Reply> {
-    let merchant = context.merchant(Need::Write).await?.config.merchant.id;
-    context.no_params()?;
-    let id = context.id("integration")?;
-    let manage = context.manage();
-    let changed = manage.update_integration(&context.caller.actor, merchant, id, body.members()?).await?;
-    Ok(Reply::ok(&view(manage, &changed, true)?))
+    to_the_end(async move {
+        let merchant = context.merchant(Need::Write).await?.config.merchant.id;
+        context.no_params()?;
+        let id = context.id("integration")?;
+        let manage = context.manage();
+        let changed = manage.update_integration(&context.caller.actor, merchant, id, body.members()?).await?;
+        Ok(Reply::ok(&view(manage, &changed, true)?))
+    })
+    .await
 }
 
 /// Deletes an integration; its payments and its inbound log stay.
@@ -198,11 +201,14 @@ pub async fn update(context: Context, body: Body) -> Result<Reply> {
 #[utoipa::path(delete, path = "/api/v1/merchants/{m}/integrations/{id}", tag = "integrations",
     operation_id = "delete_integration", params(RecordPath), responses((status = 204)))]
 pub async fn delete(context: Context) -> Result<Reply> {
-    let merchant = context.merchant(Need::Write).await?.config.merchant.id;
-    context.no_params()?;
-    let id = context.id("integration")?;
-    context.manage().delete_integration(&context.caller.actor, merchant, id).await?;
-    Ok(Reply::nothing())
+    to_the_end(async move {
+        let merchant = context.merchant(Need::Write).await?.config.merchant.id;
+        context.no_params()?;
+        let id = context.id("integration")?;
+        context.manage().delete_integration(&context.caller.actor, merchant, id).await?;
+        Ok(Reply::nothing())
+    })
+    .await
 }
 
 /// Gives an integration a new inbound URL; the old one lives on for a while.

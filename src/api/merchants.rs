@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::auth::Need;
 use super::context::{Body, Context};
-use super::idempotency::once;
+use super::idempotency::{once, to_the_end};
 use super::problem::Result;
 use super::reply::{List, Reply};
 use super::schema::{MerchantInput, MerchantPath, PageQuery};
@@ -107,11 +107,14 @@ pub async fn show(context: Context) -> Result<Reply> {
 #[utoipa::path(patch, path = "/api/v1/merchants/{m}", tag = "merchants", operation_id = "update_merchant",
     params(MerchantPath), request_body = MerchantInput, responses((status = 200, body = MerchantView)))]
 pub async fn update(context: Context, body: Body) -> Result<Reply> {
-    let merchant = context.merchant(Need::Write).await?;
-    context.no_params()?;
-    let id = merchant.config.merchant.id;
-    let changed = context.manage().update_merchant(&context.caller.actor, id, body.members()?).await?;
-    Ok(Reply::ok(&with_secret(changed)))
+    to_the_end(async move {
+        let merchant = context.merchant(Need::Write).await?;
+        context.no_params()?;
+        let id = merchant.config.merchant.id;
+        let changed = context.manage().update_merchant(&context.caller.actor, id, body.members()?).await?;
+        Ok(Reply::ok(&with_secret(changed)))
+    })
+    .await
 }
 
 /// Deletes a merchant and everything of it (admin).
@@ -121,9 +124,12 @@ pub async fn update(context: Context, body: Body) -> Result<Reply> {
 #[utoipa::path(delete, path = "/api/v1/merchants/{m}", tag = "merchants", operation_id = "delete_merchant",
     params(MerchantPath), responses((status = 204)))]
 pub async fn delete(context: Context) -> Result<Reply> {
-    let merchant = context.merchant(Need::Write).await?;
-    context.caller.admin()?;
-    context.no_params()?;
-    context.manage().delete_merchant(&context.caller.actor, merchant.config.merchant.id).await?;
-    Ok(Reply::nothing())
+    to_the_end(async move {
+        let merchant = context.merchant(Need::Write).await?;
+        context.caller.admin()?;
+        context.no_params()?;
+        context.manage().delete_merchant(&context.caller.actor, merchant.config.merchant.id).await?;
+        Ok(Reply::nothing())
+    })
+    .await
 }

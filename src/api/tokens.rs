@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::context::{Body, Context};
-use super::idempotency::once;
+use super::idempotency::{once, to_the_end};
 use super::problem::Result;
 use super::reply::{List, Reply};
 use super::schema::{IdPath, PageQuery, TokenInput};
@@ -85,9 +85,12 @@ pub async fn list(context: Context) -> Result<Reply> {
 #[utoipa::path(delete, path = "/api/v1/tokens/{id}", tag = "tokens", operation_id = "delete_token",
     params(IdPath), responses((status = 204)))]
 pub async fn delete(context: Context) -> Result<Reply> {
-    context.caller.admin()?;
-    context.no_params()?;
-    context.manage().delete_token(&context.caller.actor, context.id("token")?).await?;
-    context.state.tokens.clear();
-    Ok(Reply::nothing())
+    to_the_end(async move {
+        context.caller.admin()?;
+        context.no_params()?;
+        context.manage().delete_token(&context.caller.actor, context.id("token")?).await?;
+        context.state.tokens.clear();
+        Ok(Reply::nothing())
+    })
+    .await
 }
