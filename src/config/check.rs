@@ -10,6 +10,9 @@ use crate::delivery::signature::SigningKey;
 
 /// Shortest timeout: with less nothing would ever be done in time.
 const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// Longest timeout of the store: a lease that its owner does not know of for ten seconds ends, and a claim or a commit
+/// must be answered before that.
+const STORE_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 /// Shortest retention. None at all would remove all history at the next sweep.
 const RETENTION_MIN: Duration = Duration::from_secs(1);
 
@@ -33,6 +36,9 @@ fn spans(config: &Config) -> Result<(), String> {
         ("retention.tallies", retention.tallies, RETENTION_MIN),
         ("retention.idempotency", retention.idempotency, RETENTION_MIN),
     ];
+    if config.store.timeout.0 > STORE_TIMEOUT_MAX {
+        return Err(format!("store.timeout must be at most {STORE_TIMEOUT_MAX:?}"));
+    }
     let short = |(_, span, least): &&(&str, Span, Duration)| span.0 < *least;
     least
         .iter()

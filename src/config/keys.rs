@@ -74,7 +74,7 @@ pub const KEYS: &[Key] = &[
         "sqlite:PATH, redis://HOST:PORT/DB, rediss://…, redis+sentinel://HOST:PORT,HOST:PORT/MASTER,\nor redis+cluster://HOST:PORT,HOST:PORT.",
     ),
     key("store.key_prefix", Kind::Text, r#""kassir""#, "What every Redis key starts with."),
-    key("store.timeout", Kind::Text, r#""5s""#, "Longest time for one call of the store."),
+    key("store.timeout", Kind::Text, r#""5s""#, "Longest time for one call of the store, at most 5s."),
     key(
         "store.allow_unsafe",
         Kind::Switch,

@@ -295,6 +295,8 @@ mod tests {
             assert_eq!(wrong(key, "0d"), format!("{key} must be at least 1s"));
             assert_eq!(wrong(key, "1s"), "");
         }
+        assert_eq!(wrong("store.timeout", "5s"), "");
+        assert_eq!(wrong("store.timeout", "5001ms"), "store.timeout must be at most 5s");
         // These are a way to say off.
         assert_eq!(wrong("delivery.disable_after", "0"), "");
         assert_eq!(wrong("delivery.drain", "0s"), "");

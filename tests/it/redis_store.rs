@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kassir::clock::ManualClock;
@@ -22,6 +23,7 @@ enum Place {
 struct Prefixed {
     place: Place,
     prefix: String,
+    timeout: Duration,
 }
 
 #[async_trait]
@@ -31,7 +33,7 @@ impl Backend for Prefixed {
             Place::One(server) => server.url(),
             Place::Cluster(cluster) => cluster.url(),
         };
-        let options = Options { prefix: self.prefix.clone(), ..options(clock) };
+        let options = Options { prefix: self.prefix.clone(), timeout: self.timeout, ..options(clock) };
         Arc::new(RedisStore::open(&url, options).await.unwrap())
     }
 }
@@ -41,19 +43,24 @@ pub fn options(clock: Arc<ManualClock>) -> Options {
     Options { time: TimeSource::Clock(clock), ..Options::default() }
 }
 
-async fn bench(place: Place) -> Bench {
+async fn bench(place: Place, timeout: Duration) -> Bench {
     static TESTS: AtomicU32 = AtomicU32::new(0);
     let clock = Arc::new(ManualClock::at(START));
     let prefix = format!("test-{}", TESTS.fetch_add(1, Ordering::Relaxed));
-    let mut backend = Prefixed { place, prefix };
+    let mut backend = Prefixed { place, prefix, timeout };
     let store = backend.reopen(Arc::clone(&clock)).await;
     Bench::new(store, clock, Box::new(backend))
 }
 
 pub async fn fresh() -> Bench {
-    bench(Place::One(shared())).await
+    bench(Place::One(shared()), Options::default().timeout).await
 }
 
 pub async fn fresh_in_cluster() -> Bench {
-    bench(Place::Cluster(shared_cluster().await)).await
+    in_cluster(shared_cluster().await, Options::default().timeout).await
+}
+
+/// One in this cluster, which waits so long for its answers.
+pub async fn in_cluster(cluster: Arc<Cluster>, timeout: Duration) -> Bench {
+    bench(Place::Cluster(cluster), timeout).await
 }

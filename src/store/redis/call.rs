@@ -84,8 +84,8 @@ impl Call {
 }
 
 /// A call as it is told from others.
-#[derive(Clone, Copy)]
-struct Request {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request {
     /// Its id, if a repetition must get the first answer.
     id: Option<Uuid>,
     /// It may have come before.
@@ -93,6 +93,16 @@ struct Request {
 }
 
 impl Request {
+    /// One that nobody made before.
+    pub(super) fn new() -> Request {
+        Request { id: Some(Uuid::new_v4()), again: false }
+    }
+
+    /// The same once more: nobody knows what became of it.
+    pub(super) fn again(self) -> Request {
+        Request { again: true, ..self }
+    }
+
     fn argument(self) -> Vec<u8> {
         let Some(id) = self.id else { return Vec::new() };
         let again: &[u8] = if self.again { b"+" } else { b"" };
@@ -103,9 +113,15 @@ impl Request {
 impl RedisStore {
     /// Calls a script. A call whose connection fails is sent again, a few times within the deadline: scripts that
     /// write know it by its id and give the first answer.
-    pub(super) async fn call(&self, call: Call) -> Result<Reply> {
+    pub(super) fn call(&self, call: Call) -> impl Future<Output = Result<Reply>> + Send + '_ {
+        let request = if call.script.writes { Request::new() } else { Request { id: None, again: false } };
+        self.call_as(call, request)
+    }
+
+    /// As [`RedisStore::call`], for a call that may be a repetition of an earlier one.
+    pub(super) async fn call_as(&self, call: Call, mut request: Request) -> Result<Reply> {
         let started = Stopwatch::start();
-        let mut request = Request { id: call.script.writes.then(Uuid::new_v4), again: self.link.repeats() };
+        request.again |= self.link.repeats();
         let via = self.way_of(&call);
         let (mut tries, mut before) = (1, None);
         let result = loop {

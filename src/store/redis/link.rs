@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_redis::{Runtime, Timeouts, cluster, sentinel};
+use futures_util::future::join_all;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
@@ -93,6 +94,8 @@ pub(super) struct Link {
     /// Numbers the connections that were ever made.
     generations: AtomicU64,
     pool: Pool,
+    /// Whether a cluster's connections are being made anew.
+    renewing: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -119,6 +122,7 @@ impl Link {
             primary: Mutex::default(),
             generations: AtomicU64::new(0),
             pool,
+            renewing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         })
     }
@@ -239,7 +243,10 @@ impl Link {
 
     /// Drops a connection if it is still there, and those that were made before it: the next calls make new ones. The
     /// pool's connections prove themselves with a PING each time they are taken.
-    pub(super) fn forget(&self, generation: u64) {
+    pub(super) fn forget(self: &Arc<Self>, generation: u64) {
+        if self.renews() {
+            return;
+        }
         for lane in self.lanes() {
             let mut slot = lane.slot();
             if generation != u64::MAX && slot.generation <= generation {
@@ -248,8 +255,41 @@ impl Link {
         }
     }
 
+    /// A cluster's connections lead to all of its nodes, and one that is gone must not cost the way to the others: they
+    /// are used until new ones are there, which know the nodes anew. Gives whether these are such.
+    fn renews(self: &Arc<Self>) -> bool {
+        if !self.repeats() {
+            return false;
+        }
+        if !self.renewing.swap(true, Ordering::Relaxed) {
+            let link = Arc::clone(self);
+            tokio::spawn(async move {
+                join_all(link.lanes().map(|lane| link.renew(lane))).await;
+                link.renewing.store(false, Ordering::Relaxed);
+            });
+        }
+        true
+    }
+
+    /// Makes a connection that is there anew; nobody waits for it.
+    async fn renew(&self, lane: &Lane) {
+        if lane.slot().wire.is_none() {
+            return;
+        }
+        let _one_at_a_time = lane.connecting.lock().await;
+        let Ok(Ok(wire)) = tokio::time::timeout(self.timeout, self.connect()).await else { return };
+        let mut slot = lane.slot();
+        if !self.closed.load(Ordering::Relaxed) {
+            slot.generation = self.generations.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+            slot.wire = Some(wire);
+        }
+    }
+
     /// Drops the connections on which a call by this way may have gone.
-    pub(super) fn forget_all(&self, via: Via) {
+    pub(super) fn forget_all(self: &Arc<Self>, via: Via) {
+        if self.renews() {
+            return;
+        }
         match via {
             Via::Shared(_) => self.shared.iter().for_each(|lane| lane.slot().wire = None),
             Via::Pool => self.forget_pool(),

@@ -31,8 +31,10 @@ mod settings;
 mod setup;
 mod start;
 mod sweep;
+mod unsure;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -107,7 +109,7 @@ impl Default for Options {
 
 /// The store in Redis.
 pub struct RedisStore {
-    link: link::Link,
+    link: Arc<link::Link>,
     prefix: String,
     epoch: String,
     timeout: Duration,
@@ -117,6 +119,7 @@ pub struct RedisStore {
     /// Turns the order in which partitions are asked for work, so that none is always first.
     turn: std::sync::atomic::AtomicUsize,
     heads: heads::Heads,
+    unsure: unsure::Unsure,
     /// The store's clock at the last claim, Unix milliseconds, and since when.
     claimed: std::sync::Mutex<Option<(i64, crate::clock::Stopwatch)>>,
     sweeping: sweep::Places,

@@ -2,14 +2,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all, try_join_all};
 
 use super::call::{Call, Rows};
 use super::keys::{self, PARTITIONS, damaged};
 use super::path::{merchant, number, push_tallies, refusal, span};
 use super::{RedisStore, TimeSource};
 use super::{health, record, scripts};
+use crate::clock::Stopwatch;
 use crate::domain::ids::{DeliveryId, EventId, JobId, MerchantId};
 use crate::domain::job::{Lane, WorkId};
 use crate::quiet::LogGate;
@@ -20,6 +23,11 @@ use crate::store::{
 
 /// Rounds of a claim: one over all partitions, then only those that had more.
 const ROUNDS_MAX: usize = 4;
+/// When to look again where nobody could look, milliseconds.
+const UNSEEN_AGAIN_MS: i64 = 1_000;
+/// No further round begins after this: what the first gave must be in hand before anybody could think it lost
+/// ([`LEASE_UNKNOWN_MS`](crate::store::LEASE_UNKNOWN_MS)).
+const ROUNDS_FOR: Duration = Duration::from_secs(2);
 /// Work of one claim at the most.
 const CLAIM_MAX: usize = 1_000;
 
@@ -45,12 +53,15 @@ impl RedisStore {
         let mut room = ask.room.clone();
         let mut heads: HashMap<u8, Option<i64>> = HashMap::new();
         let mut work: Vec<Claimed> = Vec::new();
-        let (mut now, mut failed) = (0, None);
+        let (mut now, mut failed, watch) = (0, None, Stopwatch::start());
+        let resting = asked.len() + spared.len() < usize::from(PARTITIONS);
         let (mut left, mut probes) = (most, ask.probes.min(CLAIM_MAX));
         for _ in 0..ROUNDS_MAX {
             let shares = shares(left, asked.len()).zip(shares(probes, asked.len()));
-            let calls =
-                asked.iter().zip(shares).map(|(partition, share)| self.claim(*partition, share, ask, &room));
+            let calls = asked
+                .iter()
+                .zip(shares)
+                .map(|(partition, share)| self.ask_part(*partition, share, ask, &room).boxed());
             let parts = join_all(calls).await;
             asked.clear();
             for part in parts {
@@ -78,13 +89,14 @@ impl RedisStore {
             if asked.is_empty() && work.is_empty() {
                 asked = std::mem::take(&mut spared);
             }
-            if asked.is_empty() || (left == 0 && (probes == 0 || most > 0)) {
+            if asked.is_empty() || watch.elapsed() > ROUNDS_FOR || (left == 0 && (probes == 0 || most > 0)) {
                 break;
             }
         }
+        let partly = resting || failed.is_some();
         match failed {
+            Some(error) if heads.is_empty() => return Err(error),
             // One master of a cluster may be down: the others' work goes on.
-            Some(error) if work.is_empty() => return Err(error),
             Some(error) => {
                 if let Some(left_out) = LOG.open() {
                     tracing::warn!(%error, left_out, "a partition gave no work");
@@ -96,7 +108,9 @@ impl RedisStore {
         // What became due there meanwhile is for the next claim, a moment later.
         let of_spared = spared.into_iter().filter_map(|partition| self.heads.due(partition));
         let of_spared = of_spared.map(|due| due.max(now.saturating_add(1)));
-        let next_due = heads.into_values().flatten().chain(of_spared).min();
+        // Where nobody could look, something may be due.
+        let unseen = partly.then(|| now.saturating_add(UNSEEN_AGAIN_MS));
+        let next_due = heads.into_values().flatten().chain(of_spared).chain(unseen).min();
         Ok(Claims { work: take_turns(work), now, next_due })
     }
 
@@ -111,7 +125,41 @@ impl RedisStore {
 
     fn note_now(&self, now: i64) {
         let mut claimed = self.claimed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *claimed = Some((now, crate::clock::Stopwatch::start()));
+        *claimed = Some((now, Stopwatch::start()));
+    }
+
+    /// Asks a partition for its share. One that failed last time is only looked at, and not waited for: what it leased
+    /// by an answer that nobody waits for would be lost for a while. Once it answers it is asked again, at once.
+    async fn ask_part(
+        &self,
+        partition: u8,
+        share: (usize, usize),
+        ask: &ClaimAsk,
+        room: &HashMap<Lane, u32>,
+    ) -> Result<Part> {
+        match self.heads.brief(partition) {
+            None => {
+                let part = self.claim(partition, share, ask, room).await;
+                self.heads.answered(partition, part.is_ok());
+                part
+            }
+            Some(_) => {
+                let looked = ClaimAsk { probes: 0, ..ask.clone() };
+                let part =
+                    self.patiently(partition, self.claim(partition, (0, 0), &looked, room).boxed()).await;
+                part.map(|part| Part { more: true, ..part })
+            }
+        }
+    }
+
+    /// Waits for a partition's answer, not for long if it failed last time.
+    async fn patiently<T>(&self, partition: u8, asked: BoxFuture<'_, Result<T>>) -> Result<T> {
+        let late =
+            || StoreError::Unavailable("a partition that failed before did not answer at once".to_owned());
+        let patience = self.heads.brief(partition).unwrap_or(self.timeout);
+        let answer = tokio::time::timeout(patience, asked).await.unwrap_or_else(|_| Err(late()));
+        self.heads.answered(partition, answer.is_ok());
+        answer
     }
 
     async fn claim(
@@ -186,7 +234,10 @@ impl RedisStore {
         }
         call.push(keys::merchant(settle.merchant));
         push_tallies(&mut call, &settle.tallies);
-        let word = self.call(call).await?.rows()?.item()?.text()?;
+        let request = self.unsure.request(settle.fence);
+        let reply = self.call_as(call, request).await;
+        self.unsure.note(settle.fence, request, &reply);
+        let word = reply?.rows()?.item()?.text()?;
         let waits = match &settle.end {
             SettleEnd::Delivery { delivery, .. } => delivery.next_attempt_at.map(Some),
             SettleEnd::Job { again_in, .. } => again_in.map(|_| None),
@@ -225,7 +276,9 @@ impl RedisStore {
             }
         }
         let (mut earliest, mut failed) = (None::<i64>, None);
-        let calls = join_all(calls.into_iter().map(|call| self.call(call)));
+        let calls = (0..PARTITIONS).zip(calls);
+        let calls =
+            join_all(calls.map(|(partition, call)| self.patiently(partition, self.call(call).boxed())));
         let (told, ()) = futures_util::future::join(calls, self.link.follow_primary()).await;
         for told in told {
             match told.and_then(|reply| reply.int()) {

@@ -6,6 +6,7 @@
 //! refused until an operator asks for it ([`Options::reinitialise`](super::Options)).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use redis::{Cmd, Value};
@@ -44,7 +45,7 @@ impl RedisStore {
         keys::check_prefix(&prefix)?;
         let address = place::parse(url)?;
         let failover = !matches!(address.place, place::Place::One(_));
-        let link = Link::new(address, options.timeout)?;
+        let link = Arc::new(Link::new(address, options.timeout)?);
         let starter = Starter { link: &link, prefix: &prefix };
 
         let settings = starter.settings().await?;
@@ -84,6 +85,7 @@ impl RedisStore {
             description,
             turn: AtomicUsize::new(0),
             heads: super::heads::Heads::default(),
+            unsure: super::unsure::Unsure::default(),
             claimed: std::sync::Mutex::default(),
             sweeping: sweep::Places::default(),
         })
@@ -91,7 +93,7 @@ impl RedisStore {
 }
 
 struct Starter<'a> {
-    link: &'a Link,
+    link: &'a Arc<Link>,
     prefix: &'a str,
 }
 

@@ -1,14 +1,18 @@
 //! A Cluster whose slots move, and whose node fails, while notifications come.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kassir::clock::Stopwatch;
+use kassir::domain::ids::MerchantId;
 
 use super::sending::{Shop, Stream, shop};
 use super::sentinel::drained;
 use super::{Receiver, size};
 use crate::process::{Plan, Process};
 use crate::redis_server::{Cluster, Server};
+use crate::redis_store;
+use crate::store_suite::samples;
 
 /// After which silence the nodes hold one for gone, milliseconds.
 const NODE_TIMEOUT: &str = "2000";
@@ -174,4 +178,53 @@ async fn a_node_of_the_cluster_fails() {
         .print("cluster_node_killed", &[("elected_after_s", &elected), ("accepts_again_after_s", &goes_on)]);
     // Asynchronous replication: of the 16 senders' last words.
     assert!(counts.lost <= 16 && counts.duplicated <= 64, "{counts:?}");
+}
+
+/// How long the store waits for Redis here.
+const TIMEOUT: Duration = Duration::from_secs(4);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stands_still_keeps_the_others_work_waiting_once() {
+    // So long that the others don't hold it for gone.
+    let cluster = Arc::new(Cluster::start_with("60000").await);
+    let bench = redis_store::in_cluster(Arc::clone(&cluster), TIMEOUT).await;
+    let mut shops = Vec::new();
+    for _ in 0..12 {
+        shops.push(samples::shop(&bench).await);
+    }
+    let nodes: Vec<usize> = shops.iter().map(|shop| node_of(&cluster, shop.merchant)).collect();
+    let stopped = nodes[0];
+    let living: Vec<_> = shops.iter().zip(&nodes).filter(|(_, node)| **node != stopped).collect();
+    shops[0].queue().await;
+    cluster.nodes[stopped].signal("STOP");
+    for round in 0..3 {
+        // Somebody always has business there, in vain.
+        let vain = shops[0].store.commit(shops[0].whole("in vain"));
+        let business = async {
+            let (watch, mut taken) = (Stopwatch::start(), 0);
+            for (shop, _) in &living {
+                shop.queue().await;
+            }
+            while taken < living.len() {
+                taken += shops[0].claim().await.work.len();
+            }
+            watch.elapsed()
+        };
+        let (vain, took) = tokio::join!(vain, business);
+        assert!(vain.is_err());
+        // The cluster's client itself waits a moment for a node that it tries to reach again.
+        assert!(round == 0 || took < TIMEOUT, "in round {round} it took {took:?}");
+    }
+    cluster.nodes[stopped].signal("CONT");
+    let found = async || while shops[0].claim().await.work.is_empty() {};
+    tokio::time::timeout(GOES_ON, found()).await.expect("its own work is found again");
+    bench.store.close().await;
+}
+
+/// The node that has a merchant's records.
+fn node_of(cluster: &Cluster, merchant: MerchantId) -> usize {
+    let name = merchant.to_string();
+    let name = name.trim_start_matches("mer_").as_bytes();
+    let has = |keys: &Vec<Vec<u8>>| keys.iter().any(|key| key.windows(name.len()).any(|part| part == name));
+    cluster.keys().iter().position(has).unwrap()
 }

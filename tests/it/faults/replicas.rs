@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use kassir::store::redis::{Options, RedisStore};
-use kassir::store::{Store, StoreError};
+use kassir::store::{Conflict, Store, StoreError};
 
 use crate::redis_faults::{bench, clock, payments, words};
 use crate::redis_server::{DURABLE, Server};
 use crate::redis_store::options;
+use crate::store_suite::claim::done;
+use crate::store_suite::conflict;
 use crate::store_suite::samples::{LEASE_MS, ask, shop};
 
 const TIMEOUT: Duration = Duration::from_millis(1_200);
@@ -60,8 +62,13 @@ async fn with_too_few_replicas_nothing_counts_as_kept() {
     assert_eq!(payments(&shop).await, 2);
     let claimed = shop.store.claim(&ask(10)).await.unwrap().work;
     assert_eq!((claimed.len(), LEASE_MS), (2, ask(1).lease_ms));
+    let result = done(&shop, &claimed[0]).await;
+    let unsure = words(shop.store.settle(result.clone()).await);
+    assert!(unsure.contains("replicas"), "{unsure}");
     replica.signal("CONT");
     in_step(&server).await;
+    shop.store.settle(result.clone()).await.expect("it is the same result, and it was written");
+    assert_eq!(conflict(shop.store.settle(result).await), Conflict::Lease);
     shop.store.ready().await.unwrap();
     shop.write(shop.whole("c")).await;
     assert_eq!(payments(&shop).await, 3);

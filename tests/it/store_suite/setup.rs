@@ -187,7 +187,7 @@ pub async fn what_a_deleted_merchant_leaves_goes(bench: Bench) {
         let rows = [payments.rows.len(), events.rows.len(), deliveries.rows.len(), log.rows.len()];
         assert_eq!(rows, [left; 4]);
     }
-    assert_eq!(back().await.unwrap(), 1);
+    assert!(back().await.unwrap() > 0);
     bench.clock.advance(60_000);
     let claims = shop.claim().await;
     assert!(claims.work.iter().all(|claimed| claimed.lane == other.lane()), "nothing is done to new records");

@@ -4,6 +4,8 @@
 -- `c:<merchant>` holds version, next (payment number), m (the merchant), i:<id>, e:<id>.
 -- Returns {'ok', version}, or {'config'} (another version), {'exists'}, {'leaving'} (it was
 -- deleted and its records have not all gone), {'none'}.
+-- A version is at least the time, so that after a failover that lost the last change another one does not get the number
+-- of a version that some router has at hand.
 local kept = first_answer()
 if kept then
   return kept
@@ -18,9 +20,9 @@ if op == 'create' then
   if redis.call('SISMEMBER', key('gone'), merchant) == 1 then
     return { 'leaving' }
   end
-  redis.call('HSET', config, 'version', 1, 'next', first, 'm', value)
+  redis.call('HSET', config, 'version', whole(math.max(1, now)), 'next', first, 'm', value)
   redis.call('ZADD', key('ms'), 0, id .. merchant)
-  return remember({ 'ok', 1 })
+  return remember({ 'ok', math.max(1, now) })
 end
 if not version then
   return { 'none' }
@@ -49,7 +51,8 @@ else
     redis.call('HSET', config, 'next', first)
   end
 end
+local new = math.max(version + 1, now)
 if op ~= 'gone' then
-  redis.call('HSET', config, 'version', version + 1)
+  redis.call('HSET', config, 'version', whole(new))
 end
-return remember({ 'ok', version + 1 })
+return remember({ 'ok', new })
