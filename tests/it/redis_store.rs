@@ -15,6 +15,11 @@ use crate::store_suite::{Backend, Bench, START};
 store_suite!(suite, crate::redis_store::fresh);
 store_suite!(cluster, crate::redis_store::fresh_in_cluster);
 
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_takes_nothing_from_who_lives() {
+    crate::store_suite::owner::a_clock_that_jumps_ahead_takes_nothing_from_who_lives(fresh().await).await;
+}
+
 enum Place {
     One(Arc<Server>),
     Cluster(Arc<Cluster>),

@@ -74,6 +74,29 @@ pub async fn after_an_outage_nobody_is_silent(bench: Bench) {
     shop.store.settle(done(&shop, &held).await).await.unwrap();
 }
 
+/// Where several routers share a store.
+pub async fn a_clock_that_jumps_ahead_takes_nothing_from_who_lives(bench: Bench) {
+    let shop = shop(&bench).await;
+    let id = shop.queue().await;
+    for owner in ["a", "b"] {
+        speak(&shop, owner, &[]).await;
+    }
+    let held = claim_as(&shop, "a").await.work.remove(0);
+    bench.clock.advance(24 * 3_600_000);
+    assert!(claim_as(&shop, "b").await.work.is_empty(), "nobody spoke at this time yet");
+    speaking(&bench, &shop, &["a", "b"], 2 * LEASE).await;
+    assert!(claim_as(&shop, "b").await.work.is_empty(), "its owner lives");
+    // The owner itself has it again, and knows that it is under way.
+    bench.clock.advance(OWNER_GAP_MS);
+    let again = claim_as(&shop, "a").await.work.remove(0);
+    assert_eq!(again.fence.work, WorkId::Delivery(id));
+    assert_eq!(conflict(shop.store.settle(done(&shop, &held).await).await), Conflict::Lease);
+    // Once it is silent others take it.
+    speaking(&bench, &shop, &["b"], 2 * OWNER_SILENT_MS).await;
+    let taken = claim_as(&shop, "b").await.work.remove(0);
+    shop.store.settle(done(&shop, &taken).await).await.unwrap();
+}
+
 pub async fn an_owner_that_never_spoke_keeps_its_leases(bench: Bench) {
     let shop = shop(&bench).await;
     shop.queue().await;

@@ -23,7 +23,7 @@ if as_of then
         -- Held only for as long as this lease lasts: another entry may be tried.
         redis.call('ZADD', key('h'), whole(now), what[1])
       end
-      redis.call('ZADD', key('z'), whole(now), work)
+      wait_again(work)
     end
   end
 end

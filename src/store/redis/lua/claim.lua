@@ -1,4 +1,4 @@
--- Leases due work: work whose lease ran out, or whose owner fell silent, goes back to its lane first; then the lanes take turns, the longest due
+-- Leases due work: work whose lease ended goes back to its lane first; then the lanes take turns, the longest due
 -- first within each. Beside that, held lanes whose hold ran out give one each, and are held as long as its lease lasts.
 -- Bounded: at most LATE_MAX late leases, `room`'s lanes + 2 × quota + LANES_EXTRA lanes are seen.
 -- ARGV: owner, lease in milliseconds, quota (0: only look), at most of one lane (0: only the lanes of `room`), at most of
@@ -38,7 +38,7 @@ local function silent_leases()
       if what and held_until(what[1]) == tonumber(works[n + 1]) then
         redis.call('ZADD', key('h'), whole(now), what[1])
       end
-      redis.call('ZADD', key('z'), whole(now), works[n])
+      wait_again(works[n])
     elseif silent[holder] then
       silent[holder] = silent[holder] + 1
     end
@@ -50,17 +50,16 @@ local function silent_leases()
   end
 end
 
+-- Leases that ran out. Those of another owner that speaks end by its silence, or by its own word, and not by a clock
+-- that jumped ahead: what it has under way would be done twice.
 local function late_leases()
   local late = redis.call('ZRANGEBYSCORE', key('z'), '-inf', whole(now), 'LIMIT', 0, LATE_MAX)
   for _, work in ipairs(late) do
-    local what, token, due = work_of(work), lease_of(work)
-    if what and (due or not token) then
-      -- Without a token somebody removed the note of its lease: it is due now.
-      redis.call('ZREM', key('z'), work)
-      enqueue(work, what[1], due or now)
+    local _, _, holder = lease_of(work)
+    if holder and holder ~= owner and redis.call('HEXISTS', key('o'), holder) == 1 then
+      redis.call('ZADD', key('z'), whole(now + GAP_MS), work)
     else
-      -- Called off while its attempt was under way, or gone.
-      forget_work(work, what or { '' })
+      wait_again(work)
     end
   end
   return #late == LATE_MAX

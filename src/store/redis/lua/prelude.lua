@@ -328,6 +328,17 @@ end
 local function note_lease(work, token, due, owner)
   redis.call('HSET', key('t'), work, token .. '|' .. (due and whole(due) or '-') .. '|' .. owner)
 end
+-- Ends a lease: its work waits again, due as it was, unless it was called off meanwhile or is gone. Without a token
+-- somebody removed the note of the lease: then it is due now.
+local function wait_again(work)
+  local what, token, due = work_of(work), lease_of(work)
+  if what and (due or not token) then
+    redis.call('ZREM', key('z'), work)
+    enqueue(work, what[1], due or now)
+  else
+    forget_work(work, what or { '' })
+  end
+end
 -- A lease's number grows with each lease. It is at least the time in microseconds: after a failover that lost the last
 -- moments, numbers that were given before it are not given again.
 local function next_token()
