@@ -1,7 +1,7 @@
 -- Changes what is set up for a merchant, and the version with it.
 -- ARGV: merchant, its id (16 bytes), expected version or empty, op (`create`, `merchant`, `put`, `del`, `gone`),
 --       field, value, first payment's number
--- `c:<merchant>` holds version, next (payment number), m (the merchant), i:<id>, e:<id>.
+-- `c:<merchant>` holds version, first and last (payment numbers), m (the merchant), i:<id>, e:<id>.
 -- Returns {'ok', version}, or {'config'} (another version), {'exists'}, {'leaving'} (it was
 -- deleted and its records have not all gone), {'none'}.
 local kept = first_answer()
@@ -18,7 +18,7 @@ if op == 'create' then
   if redis.call('SISMEMBER', key('gone'), merchant) == 1 then
     return { 'leaving' }
   end
-  redis.call('HSET', config, 'version', 1, 'next', first, 'm', value)
+  redis.call('HSET', config, 'version', 1, 'first', first, 'm', value)
   redis.call('ZADD', key('ms'), 0, id .. merchant)
   return remember({ 'ok', 1 })
 end
@@ -45,8 +45,8 @@ elseif op == 'del' then
   redis.call('HDEL', key('eh'), merchant .. string.sub(field, 2))
 else
   redis.call('HSET', config, field, value)
-  if op == 'merchant' and tonumber(redis.call('HGET', config, 'next')) < first then
-    redis.call('HSET', config, 'next', first)
+  if op == 'merchant' then
+    redis.call('HSET', config, 'first', first)
   end
 end
 if op ~= 'gone' then
