@@ -3,6 +3,7 @@
 mod pace;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kassir_providers::operation::{Context, Target, Wish};
@@ -15,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use self::pace::Pace;
 use crate::clock::Stopwatch;
 use crate::domain::payment::Payment;
-use crate::limits::{OPERATION_STEPS_MAX, QUESTION_STEPS_MAX};
+use crate::limits::{OPERATION_MS_MAX, OPERATION_STEPS_MAX, QUESTION_STEPS_MAX};
 
 /// Status of a request that the provider turned away unread.
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -47,13 +48,16 @@ pub struct Operations {
     pace: Option<Arc<Pace>>,
     /// Whoever asks can't say the same refund again: a repetition may be another one.
     said_once: bool,
+    /// How long an operation that changes something may take.
+    most: Duration,
 }
 
 impl Operations {
     /// Operations through a client.
     #[must_use]
     pub fn new(caller: Arc<dyn Caller>) -> Operations {
-        Operations { caller, pace: None, said_once: false }
+        let most = Duration::from_millis(OPERATION_MS_MAX);
+        Operations { caller, pace: None, said_once: false, most }
     }
 
     /// The same, but questions about payments and refunds wait their turn, as fast as the provider's declaration allows.
@@ -69,7 +73,14 @@ impl Operations {
         Operations { said_once: true, ..self.clone() }
     }
 
-    /// Performs one operation to its end.
+    /// The same with another time for what changes something.
+    #[must_use]
+    pub fn within(self, most: Duration) -> Operations {
+        Operations { most, ..self }
+    }
+
+    /// Performs one operation to its end. Questions take as long as whoever asks them waits; what changes something ends
+    /// before anybody may take it for broken off and begin anew.
     ///
     /// # Errors
     /// The [`Failure`] with its cause, whose fault it is and whether to try again.
@@ -91,7 +102,7 @@ impl Operations {
         let sends_max = if questions { QUESTION_STEPS_MAX } else { OPERATION_STEPS_MAX };
         let operation = Operation { context, wish };
         let mut step = provider.begin(&operation, account);
-        let mut sends = 0_usize;
+        let (mut sends, watch) = (0_usize, Stopwatch::start());
         loop {
             let (call, memo, otherwise) = match step {
                 Step::Done(done) => return Ok(*done),
@@ -100,7 +111,8 @@ impl Operations {
                 Step::FollowUp { call, memo, otherwise } => (call, memo, Some(otherwise)),
             };
             let went_on = if sends < sends_max {
-                self.go_on(provider, account, &operation, (*call, &memo)).await
+                let left = (!questions).then(|| self.most.saturating_sub(watch.elapsed()));
+                self.go_on(provider, account, &operation, (*call, &memo), left).await
             } else {
                 Err(endless(sends_max, questions))
             };
@@ -117,6 +129,7 @@ impl Operations {
         account: &Account,
         operation: &Operation,
         (call, memo): (Call, &str),
+        left: Option<Duration>,
     ) -> Result<Step, Failure> {
         let wish = &operation.wish;
         let changes_something = !matches!(wish, Wish::Status(_) | Wish::RefundStatus { .. } | Wish::Probe);
@@ -128,12 +141,21 @@ impl Operations {
         };
         let turn = self.turn(provider, account, !changes_something).await?;
         let watch = Stopwatch::start();
-        let reply = self.caller.call(call).await;
+        let reply = self.call(call, left).await;
         measure(provider.about().slug, watch, &reply);
         drop(turn);
         let reply = reply.map_err(|no_reply| unreached(provider, no_reply, changes_something))?;
         let step = provider.next(operation, memo, &reply, account);
         Ok(if moves_money && reply.status != TOO_MANY_REQUESTS { moved_perhaps(step) } else { step })
+    }
+
+    /// Makes a call, within what is left of the operation's time.
+    async fn call(&self, call: Call, left: Option<Duration>) -> Result<Reply, NoReply> {
+        let Some(left) = left else { return self.caller.call(call).await };
+        tokio::time::timeout(left, self.caller.call(call)).await.unwrap_or_else(|_| {
+            let why = format!("no answer within the {} s that an operation may take", self.most.as_secs());
+            Err(NoReply { why, may_have_arrived: true })
+        })
     }
 }
 

@@ -90,6 +90,15 @@ pub struct Setting {
     pub default: &'static str,
 }
 
+impl Setting {
+    /// Whether it says, like `api_base`, where requests with credentials go: then secrets do not follow when it is
+    /// changed. Such a setting bears one of these names.
+    #[must_use]
+    pub fn says_where(&self) -> bool {
+        matches!(self.key, "domain" | "hosts")
+    }
+}
+
 /// A kind of notification.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Kind {

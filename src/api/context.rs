@@ -15,7 +15,6 @@ use super::problem::{Problem, Result};
 use super::state::ApiState;
 use crate::limits;
 use crate::manage::{Manager, Members};
-use crate::payments::CallerKey;
 use crate::registry::MerchantView;
 use crate::store::Store;
 
@@ -35,13 +34,6 @@ pub struct Context {
 }
 
 impl Context {
-    /// The idempotency key and whose it is.
-    #[must_use]
-    pub fn caller_key(&self) -> Option<CallerKey> {
-        let key = self.idempotency_key.clone()?;
-        Some(CallerKey { scope: self.caller.scope(), key })
-    }
-
     /// The manager.
     #[must_use]
     pub fn manage(&self) -> &Manager {

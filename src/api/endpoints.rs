@@ -313,7 +313,8 @@ pub async fn show(context: Context) -> Result<Reply> {
     Ok(Reply::ok(&view(found, &Beside::of(&context, found.merchant, &[found.id]).await?)))
 }
 
-/// Changes an endpoint.
+/// Changes an endpoint. With a `url` at another host (scheme, name or port) than before, `basic_auth` and every custom
+/// header that are set must be given anew in the same request, or taken away.
 ///
 /// # Errors
 /// A problem.

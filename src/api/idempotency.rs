@@ -27,12 +27,24 @@ pub async fn once<Done>(context: &Context, body: &Body, work: Done) -> Result<Re
 where
     Done: Future<Output = Result<Reply>> + Send + 'static,
 {
+    once_held(context, body, |_| work).await
+}
+
+/// The same for what moves money, which leaves a note under the key before it does.
+///
+/// # Errors
+/// As there.
+pub async fn once_held<Work, Done>(context: &Context, body: &Body, work: Work) -> Result<Reply>
+where
+    Work: FnOnce(Option<CallerKey>) -> Done + Send + 'static,
+    Done: Future<Output = Result<Reply>> + Send + 'static,
+{
     let context = context.clone();
     let fingerprint = Hash::Sha256.hex(&[context.route.as_bytes(), b"\n", &body.0].concat());
     to_the_end(async move {
-        match context.caller_key() {
-            Some(caller) => keyed(&context, &caller, &fingerprint, work).await,
-            None => work.await,
+        match context.idempotency_key.clone() {
+            Some(key) => keyed(&context, key, &fingerprint, work).await,
+            None => work(None).await,
         }
     })
     .await
@@ -49,45 +61,42 @@ pub async fn to_the_end(work: impl Future<Output = Result<Reply>> + Send + 'stat
     })
 }
 
-async fn keyed(
+async fn keyed<Done: Future<Output = Result<Reply>>>(
     context: &Context,
-    CallerKey { scope, key }: &CallerKey,
+    key: String,
     fingerprint: &str,
-    work: impl Future<Output = Result<Reply>>,
+    work: impl FnOnce(Option<CallerKey>) -> Done,
 ) -> Result<Reply> {
     if key.is_empty() || key.len() > KEY_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         let detail = format!("Idempotency-Key must be 1 to {KEY_MAX} printable characters without spaces.");
         return Err(Problem::malformed(detail));
     }
-    let store = context.store();
-    match store.idempotency_begin(scope, key, fingerprint, HOLD_MS).await? {
-        Idempotency::Fresh => {}
+    let (store, scope) = (context.store(), context.caller.scope());
+    let owner = format!("idempotency/{scope}/{key}");
+    let hold = match store.idempotency_begin(&scope, &key, fingerprint, HOLD_MS).await? {
+        Idempotency::Fresh(hold) => hold,
         Idempotency::Running => return Err(running()),
         Idempotency::Mismatch => return Err(mismatch()),
         Idempotency::BrokenOff { note } => return Err(broken_off(&note).into()),
         Idempotency::Done { status, body } => {
-            let body = context.manage().vault.open(&owner(scope, key), &Sealed(body))?;
+            let body = context.manage().vault.open(&owner, &Sealed(body))?;
             return Ok(Reply { status, body: body.expose().to_owned(), replayed: true });
         }
-    }
-    let done = work.await;
+    };
+    let done = work(Some(CallerKey { scope: scope.clone(), key: key.clone(), hold })).await;
     let answer = match &done {
-        Ok(reply) => Some((reply.status, context.manage().vault.seal(&owner(scope, key), &reply.body)?.0)),
+        Ok(reply) => Some((reply.status, context.manage().vault.seal(&owner, &reply.body)?.0)),
         // It may have been done: under this key it is not tried again.
         Err(problem) if problem.is_for_good() => {
-            Some((problem.status, context.manage().vault.seal(&owner(scope, key), &problem.text())?.0))
+            Some((problem.status, context.manage().vault.seal(&owner, &problem.text())?.0))
         }
         // What else failed was not done, and may be tried again under the same key.
         Err(_) => None,
     };
-    if let Err(error) = store.idempotency_finish(scope, key, answer).await {
+    if let Err(error) = store.idempotency_finish(&scope, &key, hold, answer).await {
         tracing::warn!(%error, "the answer to an idempotency key could not be kept");
     }
     done
-}
-
-fn owner(scope: &str, key: &str) -> String {
-    format!("idempotency/{scope}/{key}")
 }
 
 fn running() -> Problem {

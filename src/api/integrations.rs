@@ -175,7 +175,8 @@ pub async fn show(context: Context) -> Result<Reply> {
     Ok(Reply::ok(&view(context.manage(), found, true)?))
 }
 
-/// Changes an integration.
+/// Changes an integration. Where `api_base`, `domain` or `hosts` sends requests to another host than before, other than
+/// the provider's own, every secret credential that is set must be given anew in the same request, or taken away.
 ///
 /// # Errors
 /// A problem.

@@ -1,4 +1,12 @@
 //! What happens later, besides delivering: one file per kind of job of the durable queue.
+//!
+//! No job moves money: jobs ask, tell and send again, and each of these may happen twice. The worker ends a handler
+//! shortly before its lease ends, so that mostly it does not; but a router that stood still for that long goes on beside
+//! the one that took its work over. Then both ask the same, and what they learn is entered once: a payment has a
+//! version, a refund an id, a notification is confirmed in the step that ends its job by the lease's number, a replay's
+//! page is written down before it is taken, a notice keeps its id. What moves money is a caller's request
+//! (`payments`), fenced by its `Idempotency-Key`; a job that did would need such a note of its own, written before the
+//! provider is asked.
 
 pub mod alert;
 pub mod confirm;

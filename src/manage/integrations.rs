@@ -5,6 +5,7 @@ use kassir_providers::{About, Account, Provider, Secret};
 use serde_json::Value;
 
 use super::settings;
+use super::whereto::{self, Moved, Secrets};
 use super::{Actor, InputError, ManageError, Manager, Members, NAME_MAX, Result, kind};
 use crate::domain::Integration;
 use crate::domain::config::{InboundToken, StoredCredential};
@@ -65,7 +66,7 @@ impl Manager {
             created_at: now,
             updated_at: now,
         };
-        self.apply(provider, &mut integration, Account::default(), body).await?;
+        self.apply(provider, &mut integration, Account::default(), body, Secrets::Stay).await?;
         let detail = format!("{} {}", integration.provider, integration.name);
         self.note(actor, Some(merchant), "integration.create", id, detail).await?;
         self.put(&integration, None).await?;
@@ -73,7 +74,7 @@ impl Manager {
     }
 
     /// Changes an integration by `{"name"?, "credentials"?, "settings"?}`: credentials and settings are merged by
-    /// key, `null` takes one away.
+    /// key, `null` takes one away. Secrets do not follow to another host: who changes that gives them anew.
     ///
     /// # Errors
     /// [`ManageError`].
@@ -89,10 +90,10 @@ impl Manager {
             let (mut integration, account) = found(&view, id)?;
             let provider = known(&integration)?;
             let given: Vec<String> = body.names().filter(|name| *name != "name").map(str::to_owned).collect();
-            self.apply(provider, &mut integration, account, body.clone()).await?;
+            let moved = self.apply(provider, &mut integration, account, body.clone(), Secrets::Stay).await?;
             integration.updated_at = self.clock.now();
             if attempt == 0 {
-                let detail = format!("{} {}", integration.name, given.join(", "));
+                let detail = format!("{} {}{}", integration.name, given.join(", "), noted(&moved));
                 self.note(actor, Some(merchant), "integration.update", id, detail).await?;
             }
             if self.put(&integration, Some(view.config.version)).await? {
@@ -189,25 +190,31 @@ impl Manager {
         }
     }
 
-    /// Puts the members into the integration, checks the whole account, and seals what is new.
+    /// Puts the members into the integration, checks the whole account, and seals what is new. Gives what sends
+    /// requests elsewhere now.
     pub(super) async fn apply(
         &self,
         provider: &dyn Provider,
         integration: &mut Integration,
         mut account: Account,
         mut body: Members,
-    ) -> Result<()> {
-        let about = provider.about();
+        secrets: Secrets,
+    ) -> Result<Vec<Moved>> {
+        let (about, before) = (provider.about(), account.clone());
         if let Some(name) = body.text("name", NAME_MAX) {
             integration.name = name;
         }
         let changed = merge(provider, &mut account, &mut body);
         self.check_urls(about, &account, &mut body).await;
+        let moved = whereto::moved(about, &before.settings, &account.settings);
+        if secrets == Secrets::Stay {
+            stay(about, &before, &changed, &moved, &mut body);
+        }
         body.finish()?;
         self.seal(about, integration, &account, &changed)?;
         integration.event_provider = kassir_providers::event_provider(about, &account);
         integration.settings = account.settings;
-        Ok(())
+        Ok(moved)
     }
 
     /// Every URL that the account brings is one we would connect to.
@@ -239,8 +246,7 @@ impl Manager {
                     integration.credentials.remove(key);
                 }
                 Some(secret) => {
-                    let public = about.credentials.iter().any(|field| field.key == key && !field.secret);
-                    let hint = if public { secret.expose().to_owned() } else { hint(secret) };
+                    let hint = if is_public(about, key) { secret.expose().to_owned() } else { hint(secret) };
                     let sealed = self.vault.seal(&credential_owner(integration.id, key), secret.expose())?;
                     integration.credentials.insert(key.clone(), StoredCredential { sealed, hint });
                 }
@@ -248,6 +254,34 @@ impl Manager {
         }
         Ok(())
     }
+}
+
+/// Whether a credential is none of the secret ones.
+fn is_public(about: &About, key: &str) -> bool {
+    about.credentials.iter().any(|field| field.key == key && !field.secret)
+}
+
+/// Refuses to send kept secrets to hosts that they were not given for.
+fn stay(about: &About, before: &Account, changed: &[String], moved: &[Moved], body: &mut Members) {
+    let kept: Vec<String> = before
+        .credentials
+        .keys()
+        .filter(|key| !is_public(about, key) && !changed.contains(key))
+        .cloned()
+        .collect();
+    for Moved { key, to } in moved.iter().filter(|moved| !moved.to.is_empty() && !kept.is_empty()) {
+        let pointer = format!("/settings/{key}");
+        body.error(InputError::at(pointer, whereto::refusal(&to.join(", "), &kept)));
+    }
+}
+
+/// Where requests go now, for the audit log.
+fn noted(moved: &[Moved]) -> String {
+    let words = moved.iter().map(|Moved { key, to }| match to.as_slice() {
+        [] => format!("; {key}: a host known before"),
+        to => format!("; {key}: {}", to.join(", ")),
+    });
+    words.collect()
 }
 
 /// What may be shown of a secret.

@@ -15,6 +15,7 @@ pub mod settings;
 pub mod time;
 pub mod tokens;
 pub mod transfer;
+mod whereto;
 
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ use crate::secrets::{Vault, new_token};
 use crate::store::{Commit, Conflict, Idempotency, PaymentWrite, StoreError, Tally};
 
 pub use once::{CallerKey, broken_off};
-use once::{keyed, unkeyed, unwritten};
+use once::{keyed, unkeyed, unsent, unwritten};
 use rules::{check, check_receipt, describe, wrong_state};
 
 /// A payment to be created.
@@ -157,9 +157,7 @@ impl Payments {
             None => Wish::Create(create),
         };
         if charges && let Err(error) = self.announce(caller, number).await {
-            let why = format!("the provider was not asked: {error}");
-            let failure = Failure { why, code: None, fault: Fault::Us, retry: Retry::Later(None) };
-            return Err(self.not_created(payment, failure).await);
+            return Err(self.not_created(payment, unsent(&error)).await);
         }
         let context = self.context(merchant, &payment, "create");
         match self.operations.run(provider, account, wish, context).await {
@@ -218,12 +216,13 @@ impl Payments {
         caller: Option<&CallerKey>,
     ) -> Result<Payment, PaymentError> {
         let (store, scope, key) = (&self.ledger.store, format!("refund/{merchant}"), number.to_string());
-        if store.idempotency_begin(&scope, &key, "", REFUND_HOLD_MS).await? != Idempotency::Fresh {
+        let Idempotency::Fresh(hold) = store.idempotency_begin(&scope, &key, "", REFUND_HOLD_MS).await?
+        else {
             let why = "another refund of this payment is under way: look what came of it, then ask again";
             return Err(PaymentError::Provider(Failure::never(Fault::Caller, why), Some(number)));
-        }
+        };
         let refunded = self.refund_alone(merchant, number, part, caller).await;
-        if let Err(error) = store.idempotency_finish(&scope, &key, None).await {
+        if let Err(error) = store.idempotency_finish(&scope, &key, hold, None).await {
             tracing::warn!(%error, number, "another refund of this payment has to wait for some minutes");
         }
         refunded
@@ -246,7 +245,10 @@ impl Payments {
         // Providers see better than a sum that all goes back: whether that was done before, what a fee took.
         let amount = (amount != payment.amount).then_some(amount);
         let wish = Wish::Refund { payment: target(&payment), amount, reason: None, receipt: part.receipt };
-        self.announce(caller, number).await?;
+        self.announce(caller, number).await.map_err(|error| match error {
+            StoreError::Conflict(Conflict::Hold) => PaymentError::Provider(unsent(&error), Some(number)),
+            error => error.into(),
+        })?;
         match caller {
             Some(caller) => self.operate(payment, wish, keyed("refund", caller), &self.operations).await,
             None => {
@@ -256,10 +258,11 @@ impl Payments {
         }
     }
 
-    /// Leaves the payment's number under the caller's key.
+    /// Leaves the payment's number under the caller's key, if that is still ours: a process that was frozen meanwhile
+    /// must not move money beside the one that took the key since.
     async fn announce(&self, caller: Option<&CallerKey>, number: u32) -> Result<(), StoreError> {
-        let Some(CallerKey { scope, key }) = caller else { return Ok(()) };
-        self.ledger.store.idempotency_note(scope, key, &number.to_string()).await
+        let Some(CallerKey { scope, key, hold }) = caller else { return Ok(()) };
+        self.ledger.store.idempotency_note(scope, key, *hold, &number.to_string()).await
     }
 
     async fn operate(

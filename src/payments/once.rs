@@ -5,6 +5,7 @@ use kassir_providers::{Failure, Fault, Money, Retry};
 
 use super::PaymentError;
 use crate::domain::payment::Payment;
+use crate::store::{Conflict, Hold, StoreError};
 
 /// The caller's `Idempotency-Key`. It is told of money that is about to move: should this process die meanwhile, a
 /// repetition does not move it again.
@@ -14,6 +15,8 @@ pub struct CallerKey {
     pub scope: String,
     /// The key.
     pub key: String,
+    /// That it is ours: without that nothing is sent.
+    pub hold: Hold,
 }
 
 /// An operation of a caller without a key: the same request again, before anything changed, is the same operation at
@@ -24,8 +27,19 @@ pub(super) fn unkeyed(what: &str, payment: &Payment, amount: Option<Money>) -> S
 }
 
 /// An operation of a caller with a key: the same under it whatever became known meanwhile, and another under another.
-pub(super) fn keyed(what: &str, CallerKey { scope, key }: &CallerKey) -> String {
+pub(super) fn keyed(what: &str, CallerKey { scope, key, .. }: &CallerKey) -> String {
     format!("{what}-by-{scope}/{key}")
+}
+
+/// Nothing was left under the caller's key, and so nothing was sent.
+pub(super) fn unsent(error: &StoreError) -> Failure {
+    if let StoreError::Conflict(Conflict::Hold) = error {
+        let why = "this request stood still for so long that its Idempotency-Key was free for another one, and the \
+                   provider was not asked: look what became of the payment, or ask again with the same key";
+        return Failure::never(Fault::Caller, why);
+    }
+    let why = format!("the provider was not asked: {error}");
+    Failure { why, code: None, fault: Fault::Us, retry: Retry::Later(None) }
 }
 
 /// The provider has done it, and we could not write it down: nobody may take that for "nothing was changed".

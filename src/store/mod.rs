@@ -7,6 +7,7 @@
 //! Two stores fulfil this trait, `sqlite` (embedded) and `redis`; one suite, `tests/it/store_suite`, holds them to
 //! the same behaviour.
 
+mod idempotency;
 pub mod list;
 mod look_up;
 mod measure;
@@ -29,6 +30,7 @@ use crate::domain::notification::Notification;
 use crate::domain::payment::Payment;
 use crate::domain::people::{ApiToken, AuditEntry, Replay};
 
+pub use idempotency::{Hold, Idempotency};
 pub use list::{After, DeliveryFilter, EventFilter, Listed, NotificationFilter, Page, PaymentFilter};
 pub use look_up::{Found, LookUp};
 pub use work::{
@@ -91,6 +93,9 @@ pub enum Conflict {
     /// The lease on the work ran out and somebody else has it, or it is done.
     #[error("the lease on the work was lost")]
     Lease,
+    /// The idempotency key was held for too long: another request has it or may have it, or it is answered.
+    #[error("the hold of the idempotency key was lost")]
+    Hold,
     /// The audit log has grown meanwhile.
     #[error("the audit log grew meanwhile")]
     Audit,
@@ -240,29 +245,6 @@ pub struct Committed {
     pub leased: Vec<Claimed>,
     /// The store's clock, Unix milliseconds.
     pub now: i64,
-}
-
-/// What became of an idempotency key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Idempotency {
-    /// It is new, and now held for us.
-    Fresh,
-    /// The first request with it is still under way.
-    Running,
-    /// It was used for another request.
-    Mismatch,
-    /// It is done: the first answer.
-    Done {
-        /// HTTP status.
-        status: u16,
-        /// Body.
-        body: String,
-    },
-    /// Its first request left this note and never came to an end: part of it may have been done.
-    BrokenOff {
-        /// The note.
-        note: String,
-    },
 }
 
 /// What is older than this goes (Unix milliseconds; `None` keeps all). Nothing that still waits for delivery goes.
@@ -476,9 +458,17 @@ pub trait Store: Send + Sync + 'static {
         hold_ms: u64,
     ) -> Result<Idempotency>;
     /// Leaves a note under a key that is held: should its request never come to an end, the key is not free again.
-    async fn idempotency_note(&self, scope: &str, key: &str, note: &str) -> Result<()>;
-    /// Keeps the answer for the key (`None`: frees the key, so that the request can be tried again).
-    async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()>;
+    /// [`Conflict::Hold`] when the key is not ours any more. A hold that ran out is ours until somebody takes the key.
+    async fn idempotency_note(&self, scope: &str, key: &str, hold: Hold, note: &str) -> Result<()>;
+    /// Keeps the answer for the key (`None`: frees the key, so that the request can be tried again). An answer that was
+    /// given stays; [`Conflict::Hold`] when the key is not ours any more.
+    async fn idempotency_finish(
+        &self,
+        scope: &str,
+        key: &str,
+        hold: Hold,
+        answer: Option<(u16, String)>,
+    ) -> Result<()>;
 
     // Upkeep.
 

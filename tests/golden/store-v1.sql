@@ -182,13 +182,14 @@ CREATE TABLE idempotency (
   scope       TEXT NOT NULL,
   key         TEXT NOT NULL,
   fingerprint TEXT NOT NULL,
+  hold        TEXT NOT NULL,
   held_until  INTEGER NOT NULL,
   at          INTEGER NOT NULL,
   status      INTEGER,
   body        TEXT,
   PRIMARY KEY (scope, key)
 );
-INSERT INTO idempotency VALUES('mer','key','print',1767225601000,1767225600000,201,'{}');
+INSERT INTO idempotency VALUES('mer','key','print','0b9e6f2c7d3a4e518c60a1f2b3c4d5e6',1767225601000,1767225600000,201,'{}');
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('audit',1);
 CREATE INDEX inbound_token_of ON inbound_token (merchant, integration);

@@ -28,6 +28,7 @@ mod redis_proxy;
 mod redis_server;
 mod redis_store;
 mod redis_upkeep;
+mod replay_job;
 mod signals;
 mod simulate;
 mod simulation;

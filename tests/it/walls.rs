@@ -50,6 +50,19 @@ const WALLS: &[Wall] = &[
         why: "the domain imports only the providers' vocabulary; times and ids are arguments",
     },
     Wall {
+        inside: "src/jobs",
+        never: &[
+            "Wish::Create",
+            "Wish::Charge",
+            "Wish::Capture",
+            "Wish::Cancel",
+            "Wish::Refund {",
+            "crate::payments",
+        ],
+        but: &[],
+        why: "a job may run twice at once, when its lease ran out: no job moves money",
+    },
+    Wall {
         inside: "src/store",
         never: &[
             "actix_web",

@@ -9,7 +9,7 @@ use super::auth::Need;
 use super::context::{Body, Context};
 use super::deliveries::DeliveryView;
 use super::events::EventView;
-use super::idempotency::once;
+use super::idempotency::once_held;
 use super::notifications::NotificationView;
 use super::problem::{Problem, Result};
 use super::reply::{List, Reply};
@@ -95,11 +95,11 @@ pub async fn create(context: Context, body: Body) -> Result<Reply> {
     members.finish()?;
     let new = new.ok_or_else(|| Problem::malformed("The payment could not be read."))?;
     let inner = context.clone();
-    once(&context, &body, async move {
+    once_held(&context, &body, move |caller| async move {
         let actor = &inner.caller.actor;
         let detail = format!("{} {}", new.amount.decimal(), new.amount.currency);
         inner.manage().note(actor, Some(merchant), "payment.create", new.integration, detail).await?;
-        let payment = inner.state.payments.create(merchant, new, inner.caller_key().as_ref()).await?;
+        let payment = inner.state.payments.create(merchant, new, caller.as_ref()).await?;
         Ok(Reply::json(201, &PaymentView::from(payment)))
     })
     .await
@@ -192,14 +192,14 @@ async fn operate(context: Context, body: Body, deed: Deed) -> Result<Reply> {
     let part = read_part(&mut members, deed);
     members.finish()?;
     let inner = context.clone();
-    once(&context, &body, async move {
+    once_held(&context, &body, move |caller| async move {
         let detail = part.amount.map_or_else(|| "all".to_owned(), |amount| format!("{amount} minor units"));
         inner.manage().note(&inner.caller.actor, Some(merchant), deed.action(), number, detail).await?;
         let payments = &inner.state.payments;
         let payment = match deed {
             Deed::Capture => payments.capture(merchant, number, part).await?,
             Deed::Cancel => payments.cancel(merchant, number).await?,
-            Deed::Refund => payments.refund(merchant, number, part, inner.caller_key().as_ref()).await?,
+            Deed::Refund => payments.refund(merchant, number, part, caller.as_ref()).await?,
         };
         Ok(Reply::ok(&PaymentView::from(payment)))
     })

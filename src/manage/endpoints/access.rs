@@ -16,7 +16,7 @@ const BASIC_MAX: usize = 500;
 /// The changes, checked; `Some(None)` takes away.
 #[derive(Default)]
 pub(super) struct Access {
-    basic: Option<Option<(String, Secret)>>,
+    pub(super) basic: Option<Option<(String, Secret)>>,
     certificate: Option<Option<(String, Secret, ClientIdentity)>>,
 }
 

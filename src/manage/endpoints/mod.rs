@@ -9,6 +9,7 @@ mod sample;
 use kassir_providers::Secret;
 use serde_json::Value;
 
+use super::whereto::{Secrets, place, refusal};
 use super::{Actor, InputError, ManageError, Manager, Members, Result};
 use crate::delivery::check_custom_header;
 use crate::domain::config::{MerchantConfig, Signing, SigningSecret, Success};
@@ -41,14 +42,14 @@ impl Manager {
         let now = self.clock.now();
         let (secret, stored) = self.fresh_secret(id)?;
         let mut endpoint = blank(id, merchant, vec![stored], now);
-        self.apply_endpoint(&view.config, &mut endpoint, body).await?;
+        self.apply_endpoint(&view.config, &mut endpoint, body, Secrets::Stay).await?;
         self.note(actor, Some(merchant), "endpoint.create", id, host_of(&endpoint.url)).await?;
         self.put_endpoint(&endpoint, None).await?;
         Ok((endpoint, secret))
     }
 
     /// Changes an endpoint. Custom headers are merged by name; `null` takes one away, and puts any other member back
-    /// to its default.
+    /// to its default. A password and custom headers do not follow to another host: who changes that gives them anew.
     ///
     /// # Errors
     /// [`ManageError`].
@@ -64,7 +65,7 @@ impl Manager {
             let mut endpoint = found(&view, id)?;
             let given: Vec<&str> = body.names().collect();
             let before = endpoint.url.clone();
-            self.apply_endpoint(&view.config, &mut endpoint, body.clone()).await?;
+            self.apply_endpoint(&view.config, &mut endpoint, body.clone(), Secrets::Stay).await?;
             endpoint.updated_at = self.clock.now();
             if attempt == 0 {
                 let detail = format!("{} {}", host_of(&endpoint.url), given.join(", "));
@@ -115,6 +116,7 @@ impl Manager {
         config: &MerchantConfig,
         endpoint: &mut Endpoint,
         mut body: Members,
+        secrets: Secrets,
     ) -> Result<()> {
         let before = endpoint.url.clone();
         if before.is_empty() {
@@ -132,6 +134,16 @@ impl Manager {
             && let Err(detail) = self.check_url(&endpoint.url).await
         {
             body.error(InputError::at("/url", detail));
+        }
+        if secrets == Secrets::Stay && !before.is_empty() {
+            let to = place(&endpoint.url);
+            let mut kept = kept_headers(endpoint, &headers);
+            kept.extend(
+                (endpoint.basic_auth.is_some() && access.basic.is_none()).then(|| "basic_auth".to_owned()),
+            );
+            if place(&before) != to && !kept.is_empty() {
+                body.error(InputError::at("/url", refusal(&to, &kept)));
+            }
         }
         body.finish()?;
         for (name, value) in headers {
@@ -188,6 +200,12 @@ impl Manager {
         }
         changes
     }
+}
+
+/// The custom headers that stay as they are; each may be a secret.
+fn kept_headers(endpoint: &Endpoint, changes: &[(String, Option<Secret>)]) -> Vec<String> {
+    let stays = |name: &&String| changes.iter().all(|(changed, _)| changed != *name);
+    endpoint.headers.keys().filter(stays).map(|name| format!("headers/{name}")).collect()
 }
 
 /// Whether there is a custom header `authorization` after these changes.

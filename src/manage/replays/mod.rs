@@ -128,14 +128,15 @@ impl Manager {
         // Two people who ask for the same at once come one after the other, so that the second one is told.
         let scope = format!("replay/{}", replay.merchant);
         let key = replay.asked.clone();
-        if self.store.idempotency_begin(&scope, &key, &key, START_HOLD_MS).await? != Idempotency::Fresh {
+        let begun = self.store.idempotency_begin(&scope, &key, &key, START_HOLD_MS).await?;
+        let Idempotency::Fresh(hold) = begun else {
             return Err(ManageError::NotNow("The same replay is just being started by somebody.".to_owned()));
-        }
+        };
         let begun = match self.same_already(&replay, wish.confirmed).await {
             Ok(()) => self.begin(actor, view, replay).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = self.store.idempotency_finish(&scope, &key, None).await {
+        if let Err(error) = self.store.idempotency_finish(&scope, &key, hold, None).await {
             tracing::warn!(%error, "the start of a replay could not be freed; the same one has to wait a minute");
         }
         begun

@@ -12,6 +12,7 @@ use crate::domain::ids::EndpointId;
 use crate::domain::{Endpoint, Sealed};
 use crate::limits;
 use crate::manage::endpoints::blank;
+use crate::manage::whereto::Secrets;
 use crate::manage::{InputError, ManageError, Manager, Members, Result};
 use crate::registry::endpoint_owner;
 
@@ -59,7 +60,7 @@ impl Manager {
             },
         };
         endpoint.created_at = created_at.or(present.map(|present| present.created_at)).unwrap_or(now);
-        self.apply_endpoint(config, &mut endpoint, body).await?;
+        self.apply_endpoint(config, &mut endpoint, body, Secrets::Follow).await?;
         endpoint.disabled_reason = reason.filter(|_| !endpoint.enabled);
         let before = present.map(|present| super::export::endpoint(present, true, now));
         let after = super::export::endpoint(&endpoint, true, now);

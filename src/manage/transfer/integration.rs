@@ -10,6 +10,7 @@ use crate::domain::config::InboundToken;
 use crate::domain::ids::IntegrationId;
 use crate::limits;
 use crate::manage::integrations::provider_of;
+use crate::manage::whereto::Secrets;
 use crate::manage::{InputError, ManageError, Manager, Members, NAME_MAX, Result};
 use crate::registry::{MerchantView, token_owner};
 use crate::secrets::token_hash;
@@ -84,7 +85,7 @@ impl Manager {
             credentials: present.as_ref().map(|(_, account)| account.credentials.clone()).unwrap_or_default(),
             ..Account::default()
         };
-        self.apply(provider, &mut integration, account, body).await?;
+        self.apply(provider, &mut integration, account, body, Secrets::Follow).await?;
         let before = kept.map(|kept| super::export::integration(kept, true, now));
         let after = super::export::integration(&integration, true, now);
         let made = if is_new { Some(Made::WebhookUrl(self.webhook_url(&integration)?)) } else { None };

@@ -41,7 +41,7 @@ use async_trait::async_trait;
 
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, Decide,
-    DeliveryFilter, Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding,
+    DeliveryFilter, Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Hold, Holding,
     Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreSize,
 };
 use crate::clock::SharedClock;
@@ -348,12 +348,18 @@ impl Store for RedisStore {
         self.take_key(scope, key, fingerprint, hold_ms).await
     }
 
-    async fn idempotency_note(&self, scope: &str, key: &str, note: &str) -> Result<()> {
-        self.note_under_key(scope, key, note).await
+    async fn idempotency_note(&self, scope: &str, key: &str, hold: Hold, note: &str) -> Result<()> {
+        self.note_under_key(scope, key, hold, note).await
     }
 
-    async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()> {
-        self.finish_key(scope, key, answer).await
+    async fn idempotency_finish(
+        &self,
+        scope: &str,
+        key: &str,
+        hold: Hold,
+        answer: Option<(u16, String)>,
+    ) -> Result<()> {
+        self.finish_key(scope, key, hold, answer).await
     }
 
     async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {

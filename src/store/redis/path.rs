@@ -42,6 +42,7 @@ pub(super) fn refusal(word: &str) -> StoreError {
         "delivery" => Conflict::Delivery,
         "replay" => Conflict::Replay,
         "audit" => Conflict::Audit,
+        "hold" => Conflict::Hold,
         "exists" => Conflict::Exists,
         "leaving" => Conflict::Leaving,
         "none" => return StoreError::NotFound("such merchant"),

@@ -10,7 +10,7 @@ use crate::domain::delivery::Delivery;
 use crate::domain::ids::{AuditId, MerchantId, ReplayId};
 use crate::domain::job::Lane;
 use crate::domain::people::{AuditEntry, Replay};
-use crate::store::{Idempotency, Listed, Page, Result, StoreError};
+use crate::store::{Hold, Idempotency, Listed, Page, Result, StoreError};
 
 /// The partition and the name of an audit log.
 fn log_of(merchant: Option<MerchantId>) -> (u8, String) {
@@ -95,10 +95,7 @@ impl RedisStore {
             .arg(tail)
             .arg(&entry.hash)
             .arg(record::pack_plain(entry)?);
-        match self.call(call).await?.rows()?.item()?.text()?.as_str() {
-            "ok" => Ok(()),
-            word => Err(refusal(word)),
-        }
+        self.done(call).await
     }
 
     pub(super) async fn list_audit(
@@ -138,14 +135,15 @@ impl RedisStore {
         fingerprint: &str,
         hold_ms: u64,
     ) -> Result<Idempotency> {
-        let digest = keys::idempotency(scope, key);
+        let (digest, hold) = (keys::idempotency(scope, key), Hold::fresh());
         let call = Call::new(&scripts::IDEM_BEGIN, keys::of_digest(&digest))
             .arg(digest)
             .arg(fingerprint)
+            .arg(hold.text())
             .num(span(hold_ms));
         let mut reply = self.call(call).await?.rows()?;
         match reply.item()?.text()?.as_str() {
-            "fresh" => Ok(Idempotency::Fresh),
+            "fresh" => Ok(Idempotency::Fresh(hold)),
             "running" => Ok(Idempotency::Running),
             "mismatch" => Ok(Idempotency::Mismatch),
             "done" => {
@@ -157,22 +155,35 @@ impl RedisStore {
         }
     }
 
-    pub(super) async fn note_under_key(&self, scope: &str, key: &str, note: &str) -> Result<()> {
+    pub(super) async fn note_under_key(&self, scope: &str, key: &str, hold: Hold, note: &str) -> Result<()> {
         let digest = keys::idempotency(scope, key);
-        let call = Call::new(&scripts::IDEM_NOTE, keys::of_digest(&digest)).arg(digest).arg(note);
-        self.call(call).await.map(drop)
+        let call =
+            Call::new(&scripts::IDEM_NOTE, keys::of_digest(&digest)).arg(digest).arg(hold.text()).arg(note);
+        self.done(call).await
     }
 
     pub(super) async fn finish_key(
         &self,
         scope: &str,
         key: &str,
+        hold: Hold,
         answer: Option<(u16, String)>,
     ) -> Result<()> {
         let digest = keys::idempotency(scope, key);
         let (status, body) = answer.unwrap_or_default();
-        let call =
-            Call::new(&scripts::IDEM_FINISH, keys::of_digest(&digest)).arg(digest).num(status).arg(body);
-        self.call(call).await.map(drop)
+        let call = Call::new(&scripts::IDEM_FINISH, keys::of_digest(&digest))
+            .arg(digest)
+            .arg(hold.text())
+            .num(status)
+            .arg(body);
+        self.done(call).await
+    }
+
+    /// Calls a script that says nothing but `ok`, or why not.
+    async fn done(&self, call: Call) -> Result<()> {
+        match self.call(call).await?.rows()?.item()?.text()?.as_str() {
+            "ok" => Ok(()),
+            word => Err(refusal(word)),
+        }
     }
 }

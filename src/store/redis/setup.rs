@@ -207,7 +207,7 @@ impl RedisStore {
             let (field, value) = (field.text()?, rows.item()?);
             match field.as_str() {
                 "version" => version = u64::try_from(value.int()?).map_err(|_| damaged("a version"))?,
-                "next" => {}
+                "first" | "last" => {}
                 "m" => tenant = Some(record::plain(&value.bytes()?)?),
                 _ if field.starts_with("i:") => integrations.push(record::plain(&value.bytes()?)?),
                 _ => endpoints.push(record::plain(&value.bytes()?)?),

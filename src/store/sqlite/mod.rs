@@ -36,7 +36,7 @@ use async_trait::async_trait;
 use super::measure::verb;
 use super::{
     After, Alive, Backlog, ClaimAsk, Claims, Commit, Committed, ConfigChange, Cutoffs, Decide,
-    DeliveryFilter, Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Holding,
+    DeliveryFilter, Description, EventFilter, Failing, Fence, Found, HealthChange, Held, Hold, Holding,
     Idempotency, Listed, LookUp, NotificationFilter, Page, PaymentFilter, Result, Settle, Store, StoreError,
     StoreSize,
 };
@@ -437,18 +437,26 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn idempotency_note(&self, scope: &str, key: &str, note: &str) -> Result<()> {
+    async fn idempotency_note(&self, scope: &str, key: &str, hold: Hold, note: &str) -> Result<()> {
         let (scope, key, note) = (scope.to_owned(), key.to_owned(), note.to_owned());
         self.writer
-            .write(verb!("idempotency_note"), move |tx| people::idempotency_note(tx, &scope, &key, &note))
+            .write(verb!("idempotency_note"), move |tx| {
+                people::idempotency_note(tx, &scope, &key, hold, &note)
+            })
             .await
     }
 
-    async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()> {
+    async fn idempotency_finish(
+        &self,
+        scope: &str,
+        key: &str,
+        hold: Hold,
+        answer: Option<(u16, String)>,
+    ) -> Result<()> {
         let (scope, key) = (scope.to_owned(), key.to_owned());
         self.writer
             .write(verb!("idempotency_finish"), move |tx| {
-                people::idempotency_finish(tx, &scope, &key, answer.as_ref())
+                people::idempotency_finish(tx, &scope, &key, hold, answer.as_ref())
             })
             .await
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::{Conflict, Idempotency, Result, StoreError};
+use super::super::{Conflict, Hold, Idempotency, Result, StoreError};
 use super::batch;
 use super::rows::{execute, int, one, text, to_text};
 use super::writer::Tx;
@@ -87,34 +87,45 @@ pub(super) fn idempotency_begin(
         }
         // New, or its first request never came to an end and did nothing that it would have noted.
         _ => {
-            let sql = "INSERT OR REPLACE INTO idempotency (scope, key, fingerprint, held_until, at) \
-                       VALUES (?1, ?2, ?3, ?4, ?5)";
+            let sql = "INSERT OR REPLACE INTO idempotency (scope, key, fingerprint, hold, held_until, at) \
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let hold = Hold::fresh();
             let held_until = tx.now.saturating_add(int(hold_ms));
-            execute(tx.conn, sql, params![scope, key, fingerprint, held_until, tx.now])?;
-            Ok(Idempotency::Fresh)
+            execute(tx.conn, sql, params![scope, key, fingerprint, hold.text(), held_until, tx.now])?;
+            Ok(Idempotency::Fresh(hold))
         }
     }
 }
 
-pub(super) fn idempotency_note(tx: &Tx<'_>, scope: &str, key: &str, note: &str) -> Result<()> {
-    let sql = "UPDATE idempotency SET body = ?3 WHERE scope = ?1 AND key = ?2 AND status IS NULL";
-    execute(tx.conn, sql, [scope, key, note]).map(drop)
+pub(super) fn idempotency_note(tx: &Tx<'_>, scope: &str, key: &str, hold: Hold, note: &str) -> Result<()> {
+    let sql = "UPDATE idempotency SET body = ?4 \
+               WHERE scope = ?1 AND key = ?2 AND hold = ?3 AND status IS NULL";
+    match execute(tx.conn, sql, params![scope, key, hold.text(), note])? {
+        0 => Err(StoreError::Conflict(Conflict::Hold)),
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn idempotency_finish(
     tx: &Tx<'_>,
     scope: &str,
     key: &str,
+    hold: Hold,
     answer: Option<&(u16, String)>,
 ) -> Result<()> {
+    let sql = "SELECT status IS NOT NULL FROM idempotency WHERE scope = ?1 AND key = ?2 AND hold = ?3";
+    match one(tx.conn, sql, params![scope, key, hold.text()], |row| row.get(0))? {
+        None => return Err(StoreError::Conflict(Conflict::Hold)),
+        Some(true) => return Ok(()),
+        Some(false) => {}
+    }
     match answer {
         Some((status, body)) => {
-            let sql = "UPDATE idempotency SET status = ?3, body = ?4 \
-                       WHERE scope = ?1 AND key = ?2 AND status IS NULL";
+            let sql = "UPDATE idempotency SET status = ?3, body = ?4 WHERE scope = ?1 AND key = ?2";
             execute(tx.conn, sql, params![scope, key, status, body])?;
         }
         None => {
-            let sql = "DELETE FROM idempotency WHERE scope = ?1 AND key = ?2 AND status IS NULL";
+            let sql = "DELETE FROM idempotency WHERE scope = ?1 AND key = ?2";
             execute(tx.conn, sql, [scope, key])?;
         }
     }

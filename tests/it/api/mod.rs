@@ -2,6 +2,7 @@
 
 mod access;
 mod document;
+mod moving;
 mod once;
 mod paying;
 mod problems;

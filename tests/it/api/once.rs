@@ -1,8 +1,12 @@
 //! `Idempotency-Key`.
 
+use kassir::api::problem::Problem;
+use kassir::payments::{CallerKey, NewPayment, Part, PaymentError};
+use kassir_providers::{Money, State};
 use serde_json::{Value, json};
 
 use super::world::{ADMIN, Answer, World};
+use crate::store_suite::held;
 
 async fn post(world: &World, token: &str, key: &str, path: &str, body: &Value) -> Answer {
     let bearer = format!("Bearer {token}");
@@ -152,6 +156,50 @@ async fn what_was_done_and_could_not_be_written_down_is_not_tried_again() {
     let detail = told.json["detail"].as_str().unwrap();
     assert!(detail.contains("could not be written down") && detail.contains("Payment 1."), "{detail}");
     assert_eq!(post(&world, ADMIN, "k-1", &path, &charge).await.is(502).text, told.text);
+    assert_eq!(world.provider.calls().len(), 1);
+}
+
+/// A router that was frozen before it noted that money is about to move finds its key with another, and moves none.
+#[tokio::test]
+async fn who_lost_its_key_meanwhile_moves_no_money() {
+    let world = World::new().await;
+    let (path, charge) = charge(&world).await;
+    let merchant = path.split('/').nth(2).unwrap().parse().unwrap();
+    let new = NewPayment {
+        integration: charge["integration_id"].as_str().unwrap().parse().unwrap(),
+        amount: Money::new(90_050, "RUB".parse().unwrap()),
+        order: Vec::new(),
+        contact: None,
+        description: String::new(),
+        return_url: None,
+        hold: None,
+        metadata: serde_json::Map::new(),
+        email: None,
+        receipt: None,
+        save_method: false,
+        saved_method: Some("m-1".to_owned()),
+    };
+    let take = async || {
+        let begun = world.store.idempotency_begin("admin", "k-1", "f", 120_000).await;
+        CallerKey { scope: "admin".to_owned(), key: "k-1".to_owned(), hold: held(begun) }
+    };
+    let frozen = take().await;
+    world.clock.advance(120_000);
+    let other = take().await;
+    let told = |error: PaymentError| {
+        let problem = Problem::from(error);
+        assert_eq!((problem.status, problem.is_for_good()), (409, false), "{problem}");
+        assert!(problem.detail.contains("the provider was not asked"), "{problem}");
+    };
+    told(world.payments.create(merchant, new.clone(), Some(&frozen)).await.unwrap_err());
+    assert!(world.provider.calls().is_empty());
+    let left = world.store.payment(merchant, 1).await.unwrap().unwrap();
+    assert_eq!(left.state, State::Canceled);
+
+    world.provider.reply(200, charged());
+    let paid = world.payments.create(merchant, new, Some(&other)).await.unwrap();
+    assert_eq!((paid.state, world.provider.calls().len()), (State::Succeeded, 1));
+    told(world.payments.refund(merchant, paid.number, Part::default(), Some(&frozen)).await.unwrap_err());
     assert_eq!(world.provider.calls().len(), 1);
 }
 

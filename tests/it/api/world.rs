@@ -221,6 +221,7 @@ pub struct World {
     pub store: Arc<dyn Store>,
     pub clock: Arc<TestClock>,
     pub provider: Arc<FakeProvider>,
+    pub payments: Arc<Payments>,
     pub replayer: Replayer,
     client: reqwest::Client,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -263,12 +264,12 @@ impl World {
             hand_over: Arc::new(NoHandOver),
         });
         let provider = Arc::new(FakeProvider::default());
-        let payments = Payments {
+        let payments = Arc::new(Payments {
             ledger: Arc::clone(&ledger),
             operations: Operations::new(Arc::clone(&provider) as _),
             vault: Arc::clone(&vault),
             public_url: "https://pay.example".to_owned(),
-        };
+        });
         let endpoints = Endpoints { registry: Arc::clone(&registry), vault: Arc::clone(&vault) };
         // Replays are done by another router: it hears nothing of what is set up here.
         let elsewhere = Registry::new(Arc::clone(&store), Arc::clone(&vault), Arc::clone(&clock) as _);
@@ -287,7 +288,7 @@ impl World {
                 outbound,
                 endpoints: Arc::new(endpoints),
             }),
-            payments: Arc::new(payments),
+            payments: Arc::clone(&payments),
             try_out: Arc::new(Trying(ledger)),
             admin_token_hash: token_hash(ADMIN),
             metrics: Arc::new(|| "kassir_up 1\n".to_owned()),
@@ -309,7 +310,7 @@ impl World {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        World { base, store, clock, provider, replayer, client, server, _folder: folder }
+        World { base, store, clock, provider, payments, replayer, client, server, _folder: folder }
     }
 
     /// A request as it is.

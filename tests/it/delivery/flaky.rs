@@ -324,12 +324,18 @@ impl Store for Flaky {
         self.store.idempotency_begin(scope, key, fingerprint, hold_ms).await
     }
 
-    async fn idempotency_note(&self, scope: &str, key: &str, note: &str) -> Result<()> {
-        self.store.idempotency_note(scope, key, note).await
+    async fn idempotency_note(&self, scope: &str, key: &str, hold: Hold, note: &str) -> Result<()> {
+        self.store.idempotency_note(scope, key, hold, note).await
     }
 
-    async fn idempotency_finish(&self, scope: &str, key: &str, answer: Option<(u16, String)>) -> Result<()> {
-        self.store.idempotency_finish(scope, key, answer).await
+    async fn idempotency_finish(
+        &self,
+        scope: &str,
+        key: &str,
+        hold: Hold,
+        answer: Option<(u16, String)>,
+    ) -> Result<()> {
+        self.store.idempotency_finish(scope, key, hold, answer).await
     }
 
     async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {

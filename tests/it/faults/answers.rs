@@ -6,8 +6,8 @@ use std::pin::Pin;
 
 use kassir::domain::ids::NotificationId;
 use kassir::store::{
-    Alive, Cutoffs, DeliveryFilter, EventFilter, LookUp, NotificationFilter, Page, PaymentFilter, Settle,
-    SettleEnd, StoreError,
+    Alive, Cutoffs, DeliveryFilter, EventFilter, Hold, LookUp, NotificationFilter, Page, PaymentFilter,
+    Settle, SettleEnd, StoreError,
 };
 
 use crate::process::Plan;
@@ -107,8 +107,9 @@ const VERBS: &[Verb] = verbs! {
     "append_audit": |s, _k| async { s.store.append_audit(&samples::audit_entry(None, "x"), "").await };
     "audit": |s, _k| s.store.audit(None, &Page::default());
     "idempotency_begin": |s, _k| s.store.idempotency_begin("a", "b", "c", 1_000);
-    "idempotency_note": |s, _k| s.store.idempotency_note("a", "b", "x");
-    "idempotency_finish": |s, _k| s.store.idempotency_finish("a", "b", Some((200, "x".to_owned())));
+    "idempotency_note": |s, _k| s.store.idempotency_note("a", "b", Hold::fresh(), "x");
+    "idempotency_finish": |s, _k| s.store.idempotency_finish(
+        "a", "b", Hold::fresh(), Some((200, "x".to_owned())));
     "sweep": |s, _k| async { s.store.sweep(&Cutoffs { events: Some(1), ..Cutoffs::default() }, 10).await };
 };
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use kassir::operations::{Caller, NoReply, Operations};
@@ -37,6 +38,23 @@ impl Caller for Script {
                 Ok(Reply { status: *status, headers: Vec::new(), body: body.clone().into_bytes() })
             }
             None => Err(NoReply { why: "connection refused".to_owned(), may_have_arrived: false }),
+        }
+    }
+}
+
+/// Answers the first call; after that nobody ever answers.
+struct Silence {
+    first: Option<&'static str>,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Caller for Silence {
+    async fn call(&self, _: Call) -> Result<Reply, NoReply> {
+        let first = self.asked.fetch_add(1, Ordering::SeqCst) == 0;
+        match self.first.filter(|_| first) {
+            Some(body) => Ok(Reply { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() }),
+            None => std::future::pending().await,
         }
     }
 }
@@ -156,4 +174,22 @@ async fn a_refund_that_may_have_been_made_is_said_again_only_under_a_key_of_its_
         let failure = run(&operations.said_once(), "yookassa", &yookassa, wish()).await.unwrap_err();
         assert_eq!(failure.retry, keyless, "{status}: {}", failure.why);
     }
+}
+
+/// Another refund of the payment may begin some time later: by then this one has ended, whatever the provider does.
+#[tokio::test]
+async fn what_changes_something_ends_in_time() {
+    let done = r#"{"Model":{"TransactionId":568},"Success":true,"Message":null}"#;
+    let within_no_time = |first| {
+        let silence = Silence { first, asked: AtomicUsize::new(0) };
+        Operations::new(Arc::new(silence)).within(Duration::ZERO)
+    };
+    let failure =
+        run(&within_no_time(None), "cloudpayments", &cloudpayments(), refund("455")).await.unwrap_err();
+    assert_eq!(failure.retry, Retry::LookUp, "{}", failure.why);
+    assert!(failure.why.contains("no answer within"), "{}", failure.why);
+    // What was done before stays done.
+    let done =
+        run(&within_no_time(Some(done)), "cloudpayments", &cloudpayments(), refund("455")).await.unwrap();
+    assert_eq!(done.refund_id.as_deref(), Some("568"));
 }

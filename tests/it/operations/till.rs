@@ -94,7 +94,10 @@ impl Till {
     /// The provider's API is elsewhere.
     pub async fn rebase(&mut self, api_base: &str) {
         let path = format!("/integrations/{}", self.integration);
-        let body = json!({ "settings": { "api_base": api_base } });
+        let credentials = self.shop.account.credentials.iter();
+        let credentials: Map<String, Value> =
+            credentials.map(|(key, secret)| (key.clone(), secret.expose().into())).collect();
+        let body = json!({ "settings": { "api_base": api_base }, "credentials": credentials });
         self.call(Method::Patch, &path, Some(body)).await.is(200);
     }
 

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use kassir::store::{Conflict, Idempotency, Page};
 
 use super::samples::{audit_entry, shop};
-use super::{Bench, conflict};
+use super::{Bench, conflict, held};
 
 pub async fn the_log_is_a_chain(bench: Bench) {
     let shop = shop(&bench).await;
@@ -58,59 +58,102 @@ pub async fn one_of_many_appends(bench: Bench) {
 pub async fn idempotency_keys(bench: Bench) {
     let store = &bench.store;
     let begin = async |scope, print| store.idempotency_begin(scope, "key", print, 1000).await.unwrap();
-    assert_eq!(begin("a", "f1").await, Idempotency::Fresh);
+    let hold = held(Ok(begin("a", "f1").await));
     assert_eq!(begin("a", "f1").await, Idempotency::Running);
     assert_eq!(begin("a", "f2").await, Idempotency::Mismatch);
-    assert_eq!(begin("b", "f2").await, Idempotency::Fresh, "another scope");
+    assert_ne!(held(Ok(begin("b", "f2").await)), hold, "another scope");
 
     let body = "{\"id\":1,\"name\":\"Ж\\u0000\"}".to_owned();
-    store.idempotency_finish("a", "key", Some((201, body.clone()))).await.unwrap();
+    store.idempotency_finish("a", "key", hold, Some((201, body.clone()))).await.unwrap();
     bench.clock.advance(100_000);
     assert_eq!(begin("a", "f1").await, Idempotency::Done { status: 201, body: body.clone() });
     assert_eq!(begin("a", "f2").await, Idempotency::Mismatch);
     // A late failure does not undo an answer that was given.
-    store.idempotency_finish("a", "key", None).await.unwrap();
+    store.idempotency_finish("a", "key", hold, None).await.unwrap();
     assert_eq!(begin("a", "f1").await, Idempotency::Done { status: 201, body });
 
-    store.idempotency_begin("c", "key", "f1", 1000).await.unwrap();
-    store.idempotency_finish("c", "key", None).await.unwrap();
-    assert_eq!(begin("c", "f2").await, Idempotency::Fresh, "freed, also for another request");
-    store.idempotency_finish("d", "no such key", Some((200, String::new()))).await.unwrap();
-    assert_eq!(begin("d", "f1").await, Idempotency::Fresh);
+    let hold = held(Ok(begin("c", "f1").await));
+    store.idempotency_finish("c", "key", hold, None).await.unwrap();
+    assert!(matches!(begin("c", "f2").await, Idempotency::Fresh(_)), "freed, also for another request");
+    let none = store.idempotency_finish("d", "no such key", hold, Some((200, String::new()))).await;
+    assert_eq!(conflict(none), Conflict::Hold);
+    assert!(matches!(begin("d", "f1").await, Idempotency::Fresh(_)));
 
     let crowd = join_all((0..32).map(|_| store.idempotency_begin("e", "key", "f1", 1000))).await;
-    let fresh = crowd.into_iter().filter(|result| matches!(result, Ok(Idempotency::Fresh))).count();
+    let fresh = crowd.into_iter().filter(|result| matches!(result, Ok(Idempotency::Fresh(_)))).count();
     assert_eq!(fresh, 1);
 }
 
 pub async fn an_idempotency_key_that_was_left_behind(bench: Bench) {
     let store = &bench.store;
     let begin = async || store.idempotency_begin("a", "key", "f1", 1000).await.unwrap();
-    assert_eq!(begin().await, Idempotency::Fresh);
+    held(Ok(begin().await));
     bench.clock.advance(999);
     assert_eq!(begin().await, Idempotency::Running);
     bench.clock.advance(1);
-    assert_eq!(begin().await, Idempotency::Fresh);
+    let hold = held(Ok(begin().await));
     assert_eq!(begin().await, Idempotency::Running);
 
     // What may have been done is not done again.
-    store.idempotency_note("a", "key", "17").await.unwrap();
+    store.idempotency_note("a", "key", hold, "17").await.unwrap();
     assert_eq!(begin().await, Idempotency::Running);
     bench.clock.advance(1000);
     assert_eq!(begin().await, Idempotency::BrokenOff { note: "17".to_owned() });
     let other = store.idempotency_begin("a", "key", "f2", 1000).await.unwrap();
     assert_eq!(other, Idempotency::Mismatch);
     // It took long, and comes to an end after all.
-    store.idempotency_finish("a", "key", Some((201, "{}".to_owned()))).await.unwrap();
+    store.idempotency_finish("a", "key", hold, Some((201, "{}".to_owned()))).await.unwrap();
     assert_eq!(begin().await, Idempotency::Done { status: 201, body: "{}".to_owned() });
-    store.idempotency_finish("a", "key", Some((500, "late".to_owned()))).await.unwrap();
-    store.idempotency_note("a", "key", "18").await.unwrap();
+    store.idempotency_finish("a", "key", hold, Some((500, "late".to_owned()))).await.unwrap();
+    assert_eq!(conflict(store.idempotency_note("a", "key", hold, "18").await), Conflict::Hold);
     assert_eq!(begin().await, Idempotency::Done { status: 201, body: "{}".to_owned() });
 
-    store.idempotency_begin("b", "key", "f1", 1000).await.unwrap();
-    store.idempotency_note("b", "key", "17").await.unwrap();
-    store.idempotency_finish("b", "key", None).await.unwrap();
-    assert_eq!(store.idempotency_begin("b", "key", "f1", 1000).await.unwrap(), Idempotency::Fresh);
-    store.idempotency_note("c", "key", "17").await.unwrap();
-    assert_eq!(store.idempotency_begin("c", "key", "f1", 1000).await.unwrap(), Idempotency::Fresh);
+    let hold = held(store.idempotency_begin("b", "key", "f1", 1000).await);
+    store.idempotency_note("b", "key", hold, "17").await.unwrap();
+    store.idempotency_finish("b", "key", hold, None).await.unwrap();
+    let hold = held(store.idempotency_begin("b", "key", "f1", 1000).await);
+    assert_eq!(conflict(store.idempotency_note("c", "key", hold, "17").await), Conflict::Hold);
+    held(store.idempotency_begin("c", "key", "f1", 1000).await);
+}
+
+/// Who was frozen for longer than it held a key does nothing to it once another has it.
+pub async fn an_idempotency_key_that_another_took(bench: Bench) {
+    let store = &bench.store;
+    let begin = async || store.idempotency_begin("a", "key", "f1", 1000).await;
+    let frozen = held(begin().await);
+    bench.clock.advance(1000);
+    let other = held(begin().await);
+    assert_ne!(frozen, other);
+    let late = async |answer| {
+        let noted = conflict(store.idempotency_note("a", "key", frozen, "17").await);
+        let finished = conflict(store.idempotency_finish("a", "key", frozen, answer).await);
+        assert_eq!([noted, finished], [Conflict::Hold; 2]);
+    };
+    let answer = || Some((500, "late".to_owned()));
+    late(answer()).await;
+    late(None).await;
+    assert_eq!(begin().await.unwrap(), Idempotency::Running, "the other's hold is as it was");
+
+    store.idempotency_note("a", "key", other, "18").await.unwrap();
+    late(answer()).await;
+    late(None).await;
+    bench.clock.advance(1000);
+    assert_eq!(begin().await.unwrap(), Idempotency::BrokenOff { note: "18".to_owned() });
+
+    store.idempotency_finish("a", "key", other, Some((201, "{}".to_owned()))).await.unwrap();
+    late(answer()).await;
+    late(None).await;
+    assert_eq!(begin().await.unwrap(), Idempotency::Done { status: 201, body: "{}".to_owned() });
+
+    // One that the other freed is nobody's; one that ran out is still of who took it last.
+    let begin = async || store.idempotency_begin("b", "key", "f1", 1000).await;
+    let frozen = held(begin().await);
+    bench.clock.advance(1000);
+    let other = held(begin().await);
+    store.idempotency_finish("b", "key", other, None).await.unwrap();
+    assert_eq!(conflict(store.idempotency_note("b", "key", frozen, "17").await), Conflict::Hold);
+    let slow = held(begin().await);
+    bench.clock.advance(5000);
+    store.idempotency_note("b", "key", slow, "19").await.unwrap();
+    assert_eq!(begin().await.unwrap(), Idempotency::BrokenOff { note: "19".to_owned() });
 }

@@ -122,11 +122,17 @@ pub async fn numbers_start_where_the_merchant_says(bench: Bench) {
     assert_eq!(number(&shop, &[]).await, 10_001);
     starts_at(20_000).await;
     assert_eq!(number(&shop, &[]).await, 20_000);
+    // What was a mistake can be taken back as long as no number was given by it.
+    starts_at(1_000_000).await;
+    starts_at(15_000).await;
+    starts_at(30_000).await;
+    starts_at(25_000).await;
+    assert_eq!(number(&shop, &[]).await, 25_000);
     // Back is not possible: numbers were given.
     starts_at(5).await;
-    assert_eq!(number(&shop, &[]).await, 20_001);
+    assert_eq!(number(&shop, &[]).await, 25_001);
     starts_at(0).await;
-    assert_eq!(number(&shop, &[]).await, 20_002);
+    assert_eq!(number(&shop, &[]).await, 25_002);
 }
 
 pub async fn numbers_end(bench: Bench) {

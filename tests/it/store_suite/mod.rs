@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kassir::clock::ManualClock;
-use kassir::store::{Conflict, Store, StoreError};
+use kassir::store::{Conflict, Hold, Idempotency, Store, StoreError};
 
 /// When the benches' clocks start, Unix milliseconds: on an hour.
 pub const START: i64 = 1_767_225_600_000;
@@ -60,6 +60,15 @@ pub fn conflict<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Conflict {
     match result {
         Err(StoreError::Conflict(conflict)) => conflict,
         other => panic!("a conflict was expected, not {other:?}"),
+    }
+}
+
+/// The hold of an idempotency key that was free.
+#[track_caller]
+pub fn held(begun: Result<Idempotency, StoreError>) -> Hold {
+    match begun {
+        Ok(Idempotency::Fresh(hold)) => hold,
+        other => panic!("the key should be free, not {other:?}"),
     }
 }
 
@@ -187,6 +196,7 @@ macro_rules! store_suite {
                 one_of_many_appends
                 idempotency_keys
                 an_idempotency_key_that_was_left_behind
+                an_idempotency_key_that_another_took
             }
             sweep {
                 what_waits_stays

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use kassir::domain::ids::{DeliveryId, EndpointId};
 use kassir::domain::{Delivery, Event, Notification, NotificationOutcome, Payment, Task};
-use kassir::store::{Commit, Cutoffs, Idempotency, Settle, SettleEnd, Tally};
+use kassir::store::{Commit, Conflict, Cutoffs, Idempotency, Settle, SettleEnd, Tally};
 use kassir_providers::State;
 
 use super::samples::{Shop, ask, attempt, delivery_of, id, new, shop};
-use super::{Bench, START};
+use super::{Bench, START, conflict, held};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
@@ -170,10 +170,12 @@ pub async fn counters_and_keys_go(bench: Bench) {
         bench.clock.advance(hour);
     }
     let store = &shop.store;
+    let mut holds = Vec::new();
     for key in ["done", "running", "left"] {
-        store.idempotency_begin("s", key, "f", if key == "left" { 1 } else { 1_000_000 }).await.unwrap();
+        let ms = if key == "left" { 1 } else { 1_000_000 };
+        holds.push(held(store.idempotency_begin("s", key, "f", ms).await));
     }
-    store.idempotency_finish("s", "done", Some((200, "{}".to_owned()))).await.unwrap();
+    store.idempotency_finish("s", "done", holds[0], Some((200, "{}".to_owned()))).await.unwrap();
     bench.clock.advance(1000);
     let now = START + 3 * hour + 1000;
     let cutoffs = Cutoffs { tallies: Some(START + hour), idempotency: Some(now), ..Cutoffs::default() };
@@ -182,7 +184,9 @@ pub async fn counters_and_keys_go(bench: Bench) {
     assert_eq!(tallies.iter().map(|(hour, ..)| *hour).collect::<Vec<_>>(), [START + hour, START + 2 * hour]);
     let begin = async |key| store.idempotency_begin("s", key, "f", 1000).await.unwrap();
     assert_eq!(begin("running").await, Idempotency::Running, "it is still held");
-    assert_eq!(begin("done").await, Idempotency::Fresh);
+    assert!(matches!(begin("done").await, Idempotency::Fresh(_)));
+    // What was swept away is no longer the hold of who took it.
+    assert_eq!(conflict(store.idempotency_note("s", "left", holds[2], "1").await), Conflict::Hold);
 }
 
 pub async fn a_sweep_is_bounded(bench: Bench) {

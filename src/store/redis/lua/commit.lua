@@ -21,7 +21,7 @@ if kept then
 end
 local merchant, expected, finished, token = take(), take(), take(), take()
 local config = key('c:' .. merchant)
-local known = redis.call('HMGET', config, 'version', 'next')
+local known = redis.call('HMGET', config, 'version', 'first', 'last')
 local version = tonumber(known[1] or 0)
 if expected ~= '' and tonumber(expected) ~= version then
   return { 'config' }
@@ -54,7 +54,7 @@ if op == 'new' then
       return { 'payment_exists' }
     end
   end
-  number = tonumber(known[2])
+  number = math.max(tonumber(known[2]), tonumber(known[3] or 0) + 1)
   if number > NUMBER_MAX then
     return { 'full' }
   end
@@ -111,7 +111,7 @@ end
 if op ~= '' then
   put(number, 'p', whole(loaded + 1) .. mark .. record)
   if op == 'new' then
-    redis.call('HSET', config, 'next', whole(number + 1))
+    redis.call('HSET', config, 'last', whole(number))
     local chunk = whole(math.floor(number / CHUNK))
     if redis.call('HINCRBY', key('pc:' .. merchant), chunk, 1) == 1 then
       redis.call('ZADD', key('px:' .. merchant), chunk, chunk)

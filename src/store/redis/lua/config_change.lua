@@ -1,7 +1,7 @@
 -- Changes what is set up for a merchant, and the version with it.
 -- ARGV: merchant, its id (16 bytes), expected version or empty, op (`create`, `merchant`, `put`, `del`, `gone`),
 --       field, value, first payment's number
--- `c:<merchant>` holds version, next (payment number), m (the merchant), i:<id>, e:<id>.
+-- `c:<merchant>` holds version, first and last (payment numbers), m (the merchant), i:<id>, e:<id>.
 -- Returns {'ok', version}, or {'config'} (another version), {'exists'}, {'leaving'} (it was
 -- deleted and its records have not all gone), {'none'}.
 -- A version is at least the time, so that after a failover that lost the last change another one does not get the number
@@ -20,7 +20,7 @@ if op == 'create' then
   if redis.call('SISMEMBER', key('gone'), merchant) == 1 then
     return { 'leaving' }
   end
-  redis.call('HSET', config, 'version', whole(math.max(1, now)), 'next', first, 'm', value)
+  redis.call('HSET', config, 'version', whole(math.max(1, now)), 'first', first, 'm', value)
   redis.call('ZADD', key('ms'), 0, id .. merchant)
   return remember({ 'ok', math.max(1, now) })
 end
@@ -47,8 +47,8 @@ elseif op == 'del' then
   redis.call('HDEL', key('eh'), merchant .. string.sub(field, 2))
 else
   redis.call('HSET', config, field, value)
-  if op == 'merchant' and tonumber(redis.call('HGET', config, 'next')) < first then
-    redis.call('HSET', config, 'next', first)
+  if op == 'merchant' then
+    redis.call('HSET', config, 'first', first)
   end
 end
 local new = math.max(version + 1, now)

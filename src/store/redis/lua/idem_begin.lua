@@ -1,12 +1,12 @@
--- Takes an idempotency key. `i:<key>`: f(ingerprint), u(ntil when it is held), n(ote), s(tatus) and b(ody) once it is done;
--- `ii`: keys by the time of their making.
--- ARGV: key (16 bytes), fingerprint, milliseconds to hold it
+-- Takes an idempotency key. `i:<key>`: f(ingerprint), h(old: who may note and answer), u(ntil when it is held), n(ote),
+-- s(tatus) and b(ody) once it is done; `ii`: keys by the time of their making.
+-- ARGV: key (16 bytes), fingerprint, the new hold, milliseconds to hold it
 -- Returns {'fresh'}, {'running'}, {'mismatch'}, {'done', status, body} or {'broken', note}.
 local kept = first_answer()
 if kept then
   return kept
 end
-local id, fingerprint, hold = take(), take(), num()
+local id, fingerprint, hold, span = take(), take(), take(), num()
 local name = key('i:' .. id)
 local has = redis.call('HMGET', name, 'f', 'u', 's', 'b', 'n')
 local held = has[1] and tonumber(has[2]) > now
@@ -19,6 +19,6 @@ if has[1] and (has[3] or has[5] or held) then
   end
   return held and { 'running' } or { 'broken', has[5] }
 end
-redis.call('HSET', name, 'f', fingerprint, 'u', whole(now + hold))
+redis.call('HSET', name, 'f', fingerprint, 'h', hold, 'u', whole(now + span))
 redis.call('ZADD', key('ii'), whole(now), id)
 return remember({ 'fresh' })

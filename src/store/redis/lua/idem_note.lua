@@ -1,13 +1,14 @@
--- Leaves a note under an idempotency key that is held and has no answer.
--- ARGV: key (16 bytes), note
--- Returns 1.
+-- Leaves a note under an idempotency key that has no answer, if the hold is still the caller's.
+-- ARGV: key (16 bytes), hold, note
+-- Returns {'ok'} or {'hold'} (the key is another's, or free, or answered).
 local kept = first_answer()
 if kept then
   return kept
 end
-local name, note = key('i:' .. take()), take()
-local has = redis.call('HMGET', name, 'f', 's')
-if has[1] and not has[2] then
-  redis.call('HSET', name, 'n', note)
+local name, hold, note = key('i:' .. take()), take(), take()
+local has = redis.call('HMGET', name, 'h', 's')
+if has[1] ~= hold or has[2] then
+  return { 'hold' }
 end
-return remember(1)
+redis.call('HSET', name, 'n', note)
+return remember({ 'ok' })

@@ -219,11 +219,13 @@ CREATE TABLE audit (
 CREATE INDEX audit_chain ON audit (merchant, seq);
 CREATE INDEX audit_list ON audit (merchant, id);
 
--- `status` is null while the first request is under way; then `body` is what it noted, if it noted anything.
+-- `status` is null while the first request is under way; then `body` is what it noted, if it noted anything. `hold` is
+-- who may note and answer: another each time that the key is taken.
 CREATE TABLE idempotency (
   scope       TEXT NOT NULL,
   key         TEXT NOT NULL,
   fingerprint TEXT NOT NULL,
+  hold        TEXT NOT NULL,
   held_until  INTEGER NOT NULL,
   at          INTEGER NOT NULL,
   status      INTEGER,
