@@ -54,7 +54,8 @@ pub const ORDER_LINES_MAX: usize = 100;
 /// Times a write is decided again after a conflict.
 pub const CONFLICT_RETRIES_MAX: usize = 16;
 
-/// How long a refund may take before another of the same payment may begin, milliseconds.
-pub const REFUND_HOLD_MS: u64 = 120_000;
+/// How long a capture, cancel or refund may take, milliseconds: then another refund of the same payment may begin, and
+/// the provider is asked what became of one whose end nobody wrote down.
+pub const OPERATION_HOLD_MS: u64 = 120_000;
 /// When an open payment is asked about for the first time after it was created, milliseconds.
 pub const POLL_FIRST_MS: u64 = 120_000;

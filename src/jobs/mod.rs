@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod confirm;
+mod outcome;
 pub mod poll;
 pub mod refund;
 pub mod replay;
@@ -46,7 +47,7 @@ const STORE_PAUSE_MS: u64 = 5_000;
 pub struct Jobs {
     /// Confirms notifications.
     pub confirm: confirm::Confirm,
-    /// Polls open payments.
+    /// Polls open payments, and those of which an operation was asked for.
     pub poll: poll::Poll,
     /// Asks about refunds.
     pub refunds: refund::Refunds,
@@ -106,6 +107,10 @@ impl JobHandler for Jobs {
             }
             Task::Poll { payment } => {
                 let result = self.poll.run(&job, payment).await;
+                self.polled(job, result)
+            }
+            Task::Outcome { payment, of } => {
+                let result = self.poll.outcome(&job, payment, of).await;
                 self.polled(job, result)
             }
             Task::Refund { payment, ref refund } => {

@@ -22,7 +22,7 @@ use crate::domain::config::{Endpoint, Integration, Merchant, MerchantConfig};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::event::Event;
 use crate::domain::ids::{
-    DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
+    DeliveryId, EndpointId, EventId, IntegrationId, JobId, MerchantId, NotificationId, ReplayId, TokenId,
 };
 use crate::domain::job::{Job, Lane, WorkId};
 use crate::domain::notification::Notification;
@@ -196,6 +196,9 @@ pub struct Commit {
     /// New jobs and when each is due (milliseconds from now). One whose id is in the queue already stays as it is
     /// there: a job with an id that follows from what it is about is made once.
     pub jobs: Vec<(Job, u64)>,
+    /// Jobs of this merchant that are not needed any more: those that wait leave the queue. One that is leased stays, and
+    /// one that is not there is no error.
+    pub call_off: Vec<JobId>,
     /// A job that is finished by this step; [`Conflict::Lease`] when it is no longer ours.
     pub finish: Option<Fence>,
     /// Lease the new deliveries to this owner for so many milliseconds at once, so that nobody needs to claim them.
@@ -219,6 +222,7 @@ impl Commit {
             events: Vec::new(),
             deliveries: Vec::new(),
             jobs: Vec::new(),
+            call_off: Vec::new(),
             finish: None,
             lease: None,
             queue_only: Vec::new(),

@@ -252,6 +252,10 @@ fn commit_call(commit: &Commit, new: Option<&LookUp>) -> Result<Call> {
             _ => call.push(""),
         }
     }
+    call.push_count(commit.call_off.len());
+    for job in &commit.call_off {
+        call.push(keys::work(WorkId::Job(*job)));
+    }
     let lease = commit.lease.as_ref();
     call.push(lease.map_or("", |(owner, _)| owner.as_str()));
     call.push_opt(lease.map(|(_, ms)| span(*ms)));

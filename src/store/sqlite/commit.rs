@@ -97,6 +97,9 @@ pub(super) fn commit(tx: &Tx<'_>, step: &Step) -> Result<Committed> {
         queue::leased(tx, commit.merchant, fence)?;
         queue::remove(tx, fence.work)?;
     }
+    for job in &commit.call_off {
+        queue::call_off(tx, commit.merchant, *job)?;
+    }
     let mut writing =
         Writing { tx, id: commit.merchant, merchant: commit.merchant.to_string(), number: None };
     let payment = step.payment.as_ref().zip(commit.payment.as_ref());

@@ -12,7 +12,7 @@ use super::super::{Backlog, Conflict, Fence, Result, StoreError};
 use super::holds;
 use super::rows::{execute, int, one, uint};
 use super::writer::Tx;
-use crate::domain::ids::{DeliveryId, MerchantId, made_at};
+use crate::domain::ids::{DeliveryId, JobId, MerchantId, made_at};
 use crate::domain::job::{Job, Lane, Task, WorkId};
 
 /// An entry as it is found.
@@ -132,6 +132,15 @@ pub(super) fn wait(tx: &Tx<'_>, work: WorkId, lane: &str, due: i64) -> Result<()
 pub(super) fn remove(tx: &Tx<'_>, work: WorkId) -> Result<()> {
     execute(tx.conn, "DELETE FROM queue WHERE work = ?1", [work.to_string()])?;
     Ok(())
+}
+
+/// Takes a job out of the queue that waits there; one that is leased stays.
+pub(super) fn call_off(tx: &Tx<'_>, merchant: MerchantId, job: JobId) -> Result<()> {
+    let work = WorkId::Job(job);
+    let waits = entry(tx, merchant, work)?.filter(|entry| entry.lease_until.is_none());
+    let Some(entry) = waits else { return Ok(()) };
+    remove(tx, work)?;
+    lane_changes(tx, &entry.lane, None)
 }
 
 /// Ends a lease without a result: the entry waits again as it did before, or leaves if that was decided meanwhile.

@@ -93,6 +93,7 @@ macro_rules! store_suite {
                 nothing_for_a_merchant_that_is_not_there
                 all_or_nothing
                 a_job_is_finished_once
+                a_job_that_is_called_off_goes
                 a_job_that_is_there_stays_as_it_is
                 tallies_add_up_by_the_hour
                 it_is_all_there_after_a_restart

@@ -9,6 +9,7 @@
 --       count of events: id, number, record…;
 --       count of deliveries: id, lane, number, due or empty, `wait` when it is not to be leased, record…;
 --       count of jobs: work, lane, milliseconds from now, record, id of the notification that it is about or empty…;
+--       count of jobs that are not needed any more: work…;
 --       owner and milliseconds of the new deliveries' lease, or two empty ones;
 --       count of counters: name, by…
 -- Returns {'ok', now, number, version, lease's end, due and token of each delivery, '' when it is not leased}, or the
@@ -180,6 +181,14 @@ for _ = 1, num() do
     end
     redis.call('HSET', key('w'), work, cmsgpack.pack(what))
     enqueue(work, lane, now + delay)
+  end
+end
+
+for _ = 1, num() do
+  local work = take()
+  local what = work_of(work)
+  if what and what[2] == merchant and not redis.call('ZSCORE', key('z'), work) then
+    forget_work(work, what)
   end
 end
 
