@@ -117,7 +117,7 @@ impl JobHandler for Jobs {
                 let result = self.refunds.run(&job, payment, refund).await;
                 self.polled(job, result)
             }
-            Task::Replay { replay } => match self.replayer.step(job.merchant, replay, job.created_at).await {
+            Task::Replay { replay } => match self.replayer.step(job.merchant, replay).await {
                 Ok(replay::StepEnd::Over) => JobEnd::Done(Box::new(job)),
                 // A step that went well is the end of a row of failures.
                 Ok(replay::StepEnd::Again(in_ms)) => {

@@ -459,6 +459,8 @@ pub trait Store: Send + Sync + 'static {
     /// ([`Conflict::Delivery`]). It is queued at `next_attempt_at`, or leaves the queue when that is `None`; while an
     /// attempt is under way its lease stays, and its settling meets the conflict.
     async fn update_delivery(&self, delivery: Delivery) -> Result<()>;
+    /// A new replay with the job that does it, due now, in one step: neither is there without the other.
+    async fn begin_replay(&self, replay: &Replay, job: &Job) -> Result<u64>;
     /// A new (version 0) or changed replay ([`Conflict::Replay`]).
     async fn put_replay(&self, replay: &Replay) -> Result<u64>;
     /// A replay.

@@ -350,6 +350,18 @@ impl Writing<'_> {
     }
 }
 
+/// Puts a job into the queue that is due now.
+pub(super) fn queue_job(tx: &Tx<'_>, job: &Job) -> Result<()> {
+    let entry = NewEntry {
+        work: WorkId::Job(job.id),
+        merchant: job.merchant,
+        lane: job.lane,
+        due: tx.now,
+        job: Some((job, job_text(job)?.into())),
+    };
+    queue::insert(tx, &entry, None)
+}
+
 /// A job as it stands in the queue.
 pub(super) fn job_text(job: &Job) -> Result<String> {
     to_text(job)

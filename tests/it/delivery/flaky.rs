@@ -9,7 +9,7 @@ use kassir::domain::ids::{
     DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
 };
 use kassir::domain::people::{ApiToken, AuditEntry, Replay};
-use kassir::domain::{Attempt, Delivery, Event, Lane, Merchant, Notification, Payment};
+use kassir::domain::{Attempt, Delivery, Event, Job, Lane, Merchant, Notification, Payment};
 use kassir::store::*;
 use tokio::sync::Notify;
 
@@ -288,6 +288,10 @@ impl Store for Flaky {
 
     async fn update_delivery(&self, delivery: Delivery) -> Result<()> {
         self.store.update_delivery(delivery).await
+    }
+
+    async fn begin_replay(&self, replay: &Replay, job: &Job) -> Result<u64> {
+        self.store.begin_replay(replay, job).await
     }
 
     async fn put_replay(&self, replay: &Replay) -> Result<u64> {

@@ -100,6 +100,10 @@ const VERBS: &[Verb] = verbs! {
     "notifications": |s, _k| s.store.notifications(s.merchant, &NotificationFilter::default(), &Page::default());
     "tallies": |s, _k| s.store.tallies(s.merchant, 0, i64::MAX);
     "update_delivery": |s, k| s.store.update_delivery(k.delivery.clone());
+    "begin_replay": |s, _k| async {
+        let job = s.job(kassir::domain::Task::Poll { payment: 1 });
+        s.store.begin_replay(&samples::replay(s.merchant), &job).await
+    };
     "put_replay": |s, _k| async { s.store.put_replay(&samples::replay(s.merchant)).await };
     "replay": |s, _k| s.store.replay(s.merchant, kassir::domain::ids::ReplayId(id()));
     "replays": |s, _k| s.store.replays(s.merchant, &Page::default());

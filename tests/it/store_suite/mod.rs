@@ -180,6 +180,7 @@ macro_rules! store_suite {
                 deliveries_by_every_filter
                 notifications_by_every_filter
                 lists_keep_merchants_apart
+                a_replay_and_its_job_are_there_together
                 replays
             }
             audit {
