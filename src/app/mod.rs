@@ -5,6 +5,7 @@ mod adapters;
 mod first_start;
 mod master_key;
 mod store;
+mod steady;
 mod upkeep;
 
 pub use first_start::{AdminToken, admin_token};
@@ -58,7 +59,7 @@ pub struct Router {
     server: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
     working: Option<JoinHandle<()>>,
-    upkeep: JoinHandle<()>,
+    upkeep: [JoinHandle<()>; 2],
     stop: watch::Sender<bool>,
 }
 
@@ -298,7 +299,7 @@ impl Router {
         let serving = tokio::spawn(server);
         let (stop, stopped) = watch::channel(false);
         let working = start.run_worker.then(|| tokio::spawn(Arc::clone(&worker).run(stopped.clone())));
-        let upkeep = tokio::spawn(upkeep::run(services.clone(), stopped));
+        let upkeep = upkeep::start(&services, &stopped);
         let store = Arc::clone(&services.store);
         Ok(Router { address, worker, store, services, server: handle, serving, working, upkeep, stop })
     }
@@ -327,8 +328,10 @@ impl Router {
         {
             tracing::error!(%error, "the worker did not end in order");
         }
-        if let Err(error) = self.upkeep.await {
-            tracing::error!(%error, "the upkeep did not end in order");
+        for upkeep in self.upkeep {
+            if let Err(error) = upkeep.await {
+                tracing::error!(%error, "the upkeep did not end in order");
+            }
         }
         self.store.close().await;
     }
