@@ -90,6 +90,7 @@ async fn sweep(services: &Services, steady: &mut Steady) -> Result<(), StoreErro
     if !steady.may_sweep(now) {
         return Ok(());
     }
+    services.store.mend().await?;
     let cutoffs = cutoffs(&services.config.retention, now);
     for _ in 0..SWEEP_BATCHES_MAX {
         let removed = services.store.sweep(&cutoffs, SWEEP_BATCH).await?;

@@ -490,6 +490,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// How big it is.
     async fn size(&self) -> Result<StoreSize>;
+    /// Puts in order what can be lost beside the store's own steps: before each row of sweeps. Some of it each time, if
+    /// there is much.
+    async fn mend(&self) -> Result<()> {
+        Ok(())
+    }
     /// Removes at most `max` old records; gives how many went. 0 means done.
     async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64>;
 }

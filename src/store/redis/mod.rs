@@ -359,6 +359,10 @@ impl Store for RedisStore {
         self.finish_key(scope, key, answer).await
     }
 
+    async fn mend(&self) -> Result<()> {
+        self.mend_queues().await
+    }
+
     async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
         self.sweep_old(cutoffs, max).await
     }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::RedisStore;
-use super::call::Call;
+use super::call::{Call, Reply};
 use super::failure;
 use super::keys::{self, PARTITIONS};
 use super::kinds::Kind;
@@ -34,8 +34,7 @@ const YOUNG_MAX: usize = 200;
 /// Times that one call goes on where it stopped, while it has found nothing that may go.
 const ROUNDS_MAX: usize = 20;
 
-/// Entries of the queue that are looked at in one step, and steps of one call in a partition, if no merchant was deleted:
-/// then all are looked at.
+/// Entries of the queue that are looked at in one step, and steps of one look in a partition.
 const MEND_PAGE: usize = 1_000;
 const MEND_PAGES_MAX: usize = 10;
 
@@ -50,6 +49,8 @@ pub(super) struct Places {
     records: Mutex<HashMap<(MerchantId, &'static str), Uuid>>,
     /// In the queue of each partition: a cursor.
     queues: Mutex<HashMap<u8, String>>,
+    /// Deleted merchants of each partition without any work left in the queue: no more comes.
+    cleared: Mutex<HashMap<u8, Vec<String>>>,
     /// Whether somewhere more was left to be looked at than one call may.
     cut_short: AtomicBool,
 }
@@ -62,6 +63,15 @@ impl Places {
 
     fn set_queue(&self, partition: u8, cursor: String) {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, cursor);
+    }
+
+    fn cleared(&self, partition: u8) -> Vec<String> {
+        let cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
+        cleared.get(&partition).cloned().unwrap_or_default()
+    }
+
+    fn set_cleared(&self, partition: u8, merchants: Vec<String>) {
+        self.cleared.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, merchants);
     }
 
     fn get(&self, at: (MerchantId, &'static str)) -> Vec<u8> {
@@ -90,9 +100,6 @@ enum Fate {
 
 impl RedisStore {
     pub(super) async fn sweep_old(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
-        for partition in 0..PARTITIONS {
-            self.mend(partition).await?;
-        }
         for _ in 0..ROUNDS_MAX {
             self.sweeping.cut_short.store(false, Ordering::Relaxed);
             let gone = self.sweep_round(cutoffs, max).await?;
@@ -125,27 +132,40 @@ impl RedisStore {
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }
 
-    /// Looks for work that waits nowhere, and puts it back.
-    async fn mend(&self, partition: u8) -> Result<()> {
-        let (mut cursor, mut works, mut lanes) = (self.sweeping.queue(partition), 0, 0);
-        let (mut pages, mut ends) = (0, usize::from(cursor == "0"));
-        loop {
-            let mut call = Call::new(&scripts::MEND, partition).by_pool().arg(&cursor);
-            call.push_count(MEND_PAGE);
-            let mut rows = self.call(call).await?.rows()?;
-            cursor = rows.item()?.text()?;
-            works += rows.item()?.int()?;
-            lanes += rows.item()?.int()?;
-            let leaving = rows.item()?.int()? > 0;
-            pages += 1;
-            ends += usize::from(cursor == "0");
-            // Work of a deleted merchant has to go before its records: from the beginning to the end.
-            let enough = if leaving { ends >= 2 } else { cursor == "0" || pages >= MEND_PAGES_MAX };
-            if enough {
-                break;
+    /// Looks for work that waits nowhere, and puts it back: at some of the queue, from where the last look ended.
+    pub(super) async fn mend_queues(&self) -> Result<()> {
+        for partition in 0..PARTITIONS {
+            self.sweeping.set_cleared(partition, Vec::new());
+            let mut cursor = self.sweeping.queue(partition);
+            for _ in 0..MEND_PAGES_MAX {
+                cursor = self.mend_page(partition, cursor).await?.0;
+                if cursor == "0" {
+                    break;
+                }
             }
+            self.sweeping.set_queue(partition, cursor);
         }
-        self.sweeping.set_queue(partition, cursor);
+        Ok(())
+    }
+
+    /// Takes the work of deleted merchants out of a queue, all of it: it has to go before their records.
+    async fn clear_queue(&self, partition: u8) -> Result<()> {
+        let (mut cursor, left) = self.mend_page(partition, "0".to_owned()).await?;
+        while cursor != "0" {
+            cursor = self.mend_page(partition, cursor).await?.0;
+        }
+        self.sweeping.set_cleared(partition, left);
+        Ok(())
+    }
+
+    /// Gives the next cursor, and the deleted merchants whose work went.
+    async fn mend_page(&self, partition: u8, cursor: String) -> Result<(String, Vec<String>)> {
+        let mut call = Call::new(&scripts::MEND, partition).by_pool().arg(&cursor);
+        call.push_count(MEND_PAGE);
+        let mut rows = self.call(call).await?.rows()?;
+        let cursor = rows.item()?.text()?;
+        let (works, lanes) = (rows.item()?.int()?, rows.item()?.int()?);
+        let left = rows.map(Reply::text).collect::<Result<_>>()?;
         if works + lanes > 0 {
             metrics::counter!("kassir_queue_mended_total")
                 .increment(u64::try_from(works + lanes).unwrap_or(0));
@@ -157,7 +177,7 @@ impl RedisStore {
                  once where its due time is gone"
             );
         }
-        Ok(())
+        Ok((cursor, left))
     }
 
     /// What all primaries use, and may use. A managed service may not tell: then there is no upper bound.
@@ -188,9 +208,24 @@ impl RedisStore {
         if max == 0 {
             return Ok(0);
         }
-        let mut call = Call::new(&scripts::SWEEP_GONE, partition).by_pool();
-        call.push_count(max.min(MERCHANTS_PAGE));
-        self.count(call).await
+        loop {
+            let cleared = self.sweeping.cleared(partition);
+            let mut call = Call::new(&scripts::SWEEP_GONE, partition).by_pool();
+            call.push_count(max.min(MERCHANTS_PAGE));
+            for merchant in &cleared {
+                call.push(merchant);
+            }
+            let gone = self.call(call).await?.int()?;
+            if gone >= 0 {
+                if gone == 0 {
+                    // One that is made again and deleted again has work anew.
+                    self.sweeping.set_cleared(partition, Vec::new());
+                }
+                return Ok(usize::try_from(gone).unwrap_or(0));
+            }
+            // Some that are deleted may still have work.
+            self.clear_queue(partition).await?;
+        }
     }
 
     async fn merchants_of(&self, partition: u8, after: &[u8]) -> Result<Vec<MerchantId>> {

@@ -336,6 +336,10 @@ impl Store for Flaky {
         self.store.idempotency_finish(scope, key, answer).await
     }
 
+    async fn mend(&self) -> Result<()> {
+        self.store.mend().await
+    }
+
     async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
         self.store.sweep(cutoffs, max).await
     }

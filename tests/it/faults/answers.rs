@@ -113,6 +113,7 @@ const VERBS: &[Verb] = verbs! {
     "idempotency_begin": |s, _k| s.store.idempotency_begin("a", "b", "c", 1_000);
     "idempotency_note": |s, _k| s.store.idempotency_note("a", "b", "x");
     "idempotency_finish": |s, _k| s.store.idempotency_finish("a", "b", Some((200, "x".to_owned())));
+    "mend": |s, _k| s.store.mend();
     "sweep": |s, _k| async { s.store.sweep(&Cutoffs { events: Some(1), ..Cutoffs::default() }, 10).await };
 };
 
