@@ -117,6 +117,8 @@ pub fn cutoffs(retention: &RetentionSection, now: i64) -> Cutoffs {
         notifications: before(retention.notifications),
         events: before(retention.events),
         payments,
+        // They are of use as long as there is something to replay.
+        replays: before(retention.events),
         tallies: before(retention.tallies),
         idempotency: before(retention.idempotency),
     }

@@ -110,6 +110,17 @@ pub enum Task {
     Alert(Box<Alert>),
 }
 
+impl Task {
+    /// The payment that it is about, if it is about one that is known.
+    #[must_use]
+    pub const fn payment(&self) -> Option<u32> {
+        match self {
+            Task::Poll { payment } | Task::Refund { payment, .. } | Task::Outcome { payment, .. } => Some(*payment),
+            Task::Confirm { .. } | Task::Replay { .. } | Task::Endpoint { .. } | Task::Alert(_) => None,
+        }
+    }
+}
+
 /// An operation on a payment that its provider was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -278,8 +278,10 @@ pub struct Cutoffs {
     pub notifications: Option<i64>,
     /// Events with their deliveries and attempts.
     pub events: Option<i64>,
-    /// Payments that are over and have no events left.
+    /// Payments, whatever their state, that have no events left and that no job is about.
     pub payments: Option<i64>,
+    /// Bulk replays that are not under way.
+    pub replays: Option<i64>,
     /// Statistics.
     pub tallies: Option<i64>,
     /// Idempotency keys.

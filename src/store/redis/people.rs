@@ -20,7 +20,7 @@ fn log_of(merchant: Option<MerchantId>) -> (u8, String) {
     }
 }
 
-fn replay_of(merchant: MerchantId, bytes: &[u8]) -> Result<Replay> {
+pub(super) fn replay_of(merchant: MerchantId, bytes: &[u8]) -> Result<Replay> {
     let (version, bytes) = record::versioned(bytes)?;
     let read: Replay = record::plain(bytes)?;
     Ok(Replay { version, merchant, ..read })

@@ -13,6 +13,8 @@ use super::failure;
 use super::keys::{self, PARTITIONS};
 use super::kinds::Kind;
 use super::path::number;
+use super::people::replay_of;
+use super::reading::rows_of;
 use super::record::{self, Field};
 use super::scripts;
 use crate::domain::delivery::Delivery;
@@ -20,12 +22,14 @@ use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::domain::payment::Payment;
+use crate::domain::people::{Replay, ReplayStatus};
 use crate::quiet::LogGate;
 use crate::store::{Cutoffs, Result, StoreError, StoreSize};
-use kassir_providers::State;
 
 /// Merchants looked up at once.
 const MERCHANTS_PAGE: usize = 200;
+/// Replays looked up at once.
+const REPLAYS_PAGE: usize = 200;
 /// Records of one kind and merchant that one call looks at.
 const LOOKED_AT_MAX: usize = 5_000;
 /// So many young records in a row mean that the present is reached: ids are in the order of their making.
@@ -242,6 +246,9 @@ impl RedisStore {
         if let Some(cutoff) = cutoffs.payments {
             gone += self.sweep_payments(merchant, cutoff, max.saturating_sub(gone)).await?;
         }
+        if let Some(cutoff) = cutoffs.replays {
+            gone += self.sweep_replays(merchant, cutoff, max.saturating_sub(gone)).await?;
+        }
         if let Some(cutoff) = cutoffs.tallies
             && gone < max
         {
@@ -404,7 +411,7 @@ impl RedisStore {
                 looked_at += 1;
                 let payment = record::payment(merchant, found, &page.item()?.bytes()?);
                 if let Some(payment) = readable(payment, merchant)?
-                    && is_over(&payment, cutoff)
+                    && payment.updated_at < cutoff
                 {
                     gone += self.sweep_payment(&payment).await?;
                 }
@@ -422,6 +429,47 @@ impl RedisStore {
         self.sweeping.set(place, (below > 0).then(|| Uuid::from_u128(below)));
         self.sweeping.cut_short.fetch_or(below > 0 && gone == 0, Ordering::Relaxed);
         Ok(gone)
+    }
+
+    /// Replays have no index by age, but their ids are in the order of their making.
+    async fn sweep_replays(&self, merchant: MerchantId, cutoff: i64, max: usize) -> Result<usize> {
+        if max == 0 {
+            return Ok(0);
+        }
+        let old: Vec<_> = self
+            .replays_made_before(merchant, cutoff)
+            .await?
+            .into_iter()
+            .filter(|replay| replay.status != ReplayStatus::Running && replay.updated_at < cutoff)
+            .take(max)
+            .collect();
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let mut call = Call::new(&scripts::SWEEP_REPLAYS, keys::of_merchant(merchant)).by_pool();
+        call.push(keys::merchant(merchant));
+        for replay in old {
+            call.push(replay.id.0.as_bytes());
+            call.push_num(i64::try_from(replay.version).unwrap_or(i64::MAX));
+        }
+        self.count(call).await
+    }
+
+    /// Some of the replays that were made before, the newest first; those that can't be read are left out.
+    async fn replays_made_before(&self, merchant: MerchantId, cutoff: i64) -> Result<Vec<Replay>> {
+        let before = u128::from(u64::try_from(cutoff).unwrap_or(0)) << 80;
+        let key = keys::merchant(merchant);
+        let mut call = Call::new(&scripts::HASH_LIST, keys::of_merchant(merchant))
+            .by_pool()
+            .arg(format!("rx:{key}"))
+            .arg(format!("rp:{key}"))
+            .arg(before.to_be_bytes());
+        call.push_count(REPLAYS_PAGE);
+        let mut replays = Vec::new();
+        for (_, bytes) in rows_of(self.call(call).await?)? {
+            replays.extend(readable(replay_of(merchant, &bytes), merchant)?);
+        }
+        Ok(replays)
     }
 
     async fn sweep_payment(&self, payment: &Payment) -> Result<usize> {
@@ -453,9 +501,4 @@ fn readable<T>(read: Result<T>, merchant: MerchantId) -> Result<Option<T>> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// Whether nothing is expected of a payment any more, and nothing has been for long enough.
-fn is_over(payment: &Payment, cutoff: i64) -> bool {
-    matches!(payment.state, State::Succeeded | State::Canceled) && payment.updated_at < cutoff
 }

@@ -315,7 +315,7 @@ impl Writing<'_> {
         let due = if next.saturating_sub(tx.now) <= SKEW_MAX { next.min(tx.now) } else { next };
         let work = WorkId::Delivery(delivery.id);
         let lane = Lane::Endpoint(delivery.endpoint);
-        let entry = NewEntry { work, merchant: delivery.merchant, lane, due, job: None };
+        let entry = NewEntry { work, merchant: delivery.merchant, lane, due, job: None, new_payment: 0 };
         let queue_only = due > tx.now || commit.queue_only.contains(&delivery.endpoint);
         let lease = commit.lease.as_ref().filter(|_| !queue_only);
         let held = lease.is_some() && holds::held(tx, &lane.to_string())?;
@@ -345,6 +345,7 @@ impl Writing<'_> {
             lane: job.lane,
             due: self.tx.now.saturating_add(int(in_ms)),
             job: Some((job, text.with(self.number))),
+            new_payment: self.number.unwrap_or(0),
         };
         queue::insert(self.tx, &entry, None)
     }
@@ -358,6 +359,7 @@ pub(super) fn queue_job(tx: &Tx<'_>, job: &Job) -> Result<()> {
         lane: job.lane,
         due: tx.now,
         job: Some((job, job_text(job)?.into())),
+        new_payment: 0,
     };
     queue::insert(tx, &entry, None)
 }

@@ -37,6 +37,8 @@ pub(super) struct NewEntry<'a> {
     pub(super) lane: Lane,
     pub(super) due: i64,
     pub(super) job: Option<(&'a Job, Cow<'a, str>)>,
+    /// The payment that the step makes, 0 for none: that of a job whose own is 0.
+    pub(super) new_payment: u32,
 }
 
 /// Adds an entry. A job that is in the queue already stays as it is; a delivery must not be there.
@@ -44,7 +46,10 @@ pub(super) fn insert(tx: &Tx<'_>, entry: &NewEntry<'_>, lease: Option<&Lease<'_>
     let lane = entry.lane.to_string();
     let refers = entry.job.as_ref().and_then(|(job, _)| match &job.task {
         Task::Confirm { notification, .. } => Some(notification.to_string()),
-        _ => None,
+        task => {
+            let number = task.payment().map(|number| if number == 0 { entry.new_payment } else { number });
+            number.map(|number| format!("{}/{number}", job.merchant))
+        }
     });
     // A job whose id follows from what it is about may be there already.
     let sql = if entry.job.is_some() {

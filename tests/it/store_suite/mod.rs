@@ -194,7 +194,8 @@ macro_rules! store_suite {
                 what_waits_stays
                 events_go_with_their_deliveries
                 notifications_go_by_their_kind
-                payments_go_when_over_and_bare
+                payments_go_when_bare
+                replays_that_are_over_go
                 counters_and_keys_go
                 a_sweep_is_bounded
                 nothing_under_way_goes_in_a_sweep
