@@ -4,8 +4,8 @@
 mod adapters;
 mod first_start;
 mod master_key;
-mod store;
 mod steady;
+mod store;
 mod upkeep;
 
 pub use first_start::{AdminToken, admin_token};

@@ -34,7 +34,10 @@ impl Steady {
         let jump_ms = ahead.saturating_sub(*self.ahead.get_or_insert(ahead));
         let jumped_at = *self.jumped_at.get_or_insert(passed);
         if jump_ms > JUMP_MAX_MS && passed.saturating_sub(jumped_at) < BELIEVED_AFTER_MS {
-            tracing::error!(jump_ms, "the store's clock jumped ahead: nothing old is removed until it is right, or for a day");
+            tracing::error!(
+                jump_ms,
+                "the store's clock jumped ahead: nothing old is removed until it is right, or for a day"
+            );
             return false;
         }
         (self.ahead, self.jumped_at) = (Some(ahead), None);

@@ -115,7 +115,9 @@ impl Task {
     #[must_use]
     pub const fn payment(&self) -> Option<u32> {
         match self {
-            Task::Poll { payment } | Task::Refund { payment, .. } | Task::Outcome { payment, .. } => Some(*payment),
+            Task::Poll { payment } | Task::Refund { payment, .. } | Task::Outcome { payment, .. } => {
+                Some(*payment)
+            }
             Task::Confirm { .. } | Task::Replay { .. } | Task::Endpoint { .. } | Task::Alert(_) => None,
         }
     }

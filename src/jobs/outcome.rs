@@ -22,12 +22,7 @@ impl Poll {
     ///
     /// # Errors
     /// The store's; running it again is safe.
-    pub(super) async fn outcome(
-        &self,
-        job: &Job,
-        number: u32,
-        of: Operation,
-    ) -> Result<Polled, LedgerError> {
+    pub(super) async fn outcome(&self, job: &Job, number: u32, of: Operation) -> Result<Polled, LedgerError> {
         let store = &self.ledger.store;
         let known = async || {
             let payment = store.payment(job.merchant, number).await?;
@@ -44,7 +39,11 @@ impl Poll {
             return Ok(Polled::Done);
         }
         if job.attempts == 0 {
-            tracing::warn!(payment = number, what, "the end of an operation is not known; the provider is asked");
+            tracing::warn!(
+                payment = number,
+                what,
+                "the end of an operation is not known; the provider is asked"
+            );
         }
         let done = match self.ask(job, &payment).await? {
             Answer::Done(done) => done,

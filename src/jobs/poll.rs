@@ -65,11 +65,7 @@ impl Poll {
             Ok(done) => Ok(Answer::Done(done)),
             // What has no id yet may get one: from its first notification, or with the payer's choice.
             Err(failure) if is_final(&failure) && payment.provider_id.is_some() => {
-                tracing::warn!(
-                    payment = payment.number,
-                    why = failure.why,
-                    "a payment can't be asked about"
-                );
+                tracing::warn!(payment = payment.number, why = failure.why, "a payment can't be asked about");
                 over
             }
             Err(failure) => {

@@ -94,7 +94,12 @@ impl Payments {
     }
 
     /// A refund that is under way is asked about by its own number until the provider says what became of it.
-    async fn ask_later(&self, payment: &Payment, refund: String, instead_of: Option<JobId>) -> Result<(), StoreError> {
+    async fn ask_later(
+        &self,
+        payment: &Payment,
+        refund: String,
+        instead_of: Option<JobId>,
+    ) -> Result<(), StoreError> {
         let job = self.job(payment, Task::Refund { payment: payment.number, refund });
         let mut commit = Commit::of(payment.merchant);
         commit.jobs.push((job, POLL_FIRST_MS));

@@ -1,6 +1,5 @@
 //! How big the store is, and what the next sweeps remove.
 
-
 use super::advice::Kind;
 use super::{Finding, Mark};
 use crate::app::cutoffs;

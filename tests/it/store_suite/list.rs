@@ -394,7 +394,10 @@ pub async fn a_replay_and_its_job_are_there_together(bench: Bench) {
     let again = Job { id: JobId(id()), ..job.clone() };
     assert_eq!(conflict(store.begin_replay(&begun, &again).await), Conflict::Replay);
     let claimed = shop.claim().await.work;
-    assert_eq!(claimed.iter().map(|claimed| (job_of(claimed), claimed.lane)).collect::<Vec<_>>(), [(&job, lane)]);
+    assert_eq!(
+        claimed.iter().map(|claimed| (job_of(claimed), claimed.lane)).collect::<Vec<_>>(),
+        [(&job, lane)]
+    );
     let kept = store.replay(shop.merchant, begun.id).await.unwrap().unwrap();
     assert_eq!(kept, Replay { version, ..begun });
     store.change_config(other.merchant, ConfigChange::DeleteMerchant, None).await.unwrap();
