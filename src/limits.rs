@@ -57,8 +57,9 @@ pub const CONFLICT_RETRIES_MAX: usize = 16;
 /// How long an operation that changes something may take, all its calls together, milliseconds. What was not answered by
 /// then may have been done. Within this no other refund of the same payment begins.
 pub const OPERATION_MS_MAX: u64 = 90_000;
-const _: () = assert!(OPERATION_MS_MAX < REFUND_HOLD_MS, "the store needs some of it too");
-/// How long a refund may take before another of the same payment may begin, milliseconds.
-pub const REFUND_HOLD_MS: u64 = 120_000;
+const _: () = assert!(OPERATION_MS_MAX < OPERATION_HOLD_MS, "the store needs some of it too");
+/// How long a capture, cancel or refund may take, milliseconds: then another refund of the same payment may begin, and
+/// the provider is asked what became of one whose end nobody wrote down.
+pub const OPERATION_HOLD_MS: u64 = 120_000;
 /// When an open payment is asked about for the first time after it was created, milliseconds.
 pub const POLL_FIRST_MS: u64 = 120_000;

@@ -4,6 +4,7 @@
 mod adapters;
 mod first_start;
 mod master_key;
+mod steady;
 mod store;
 mod upkeep;
 
@@ -299,9 +300,8 @@ impl Router {
         let serving = tokio::spawn(server);
         let (stop, stopped) = watch::channel(false);
         let working = start.run_worker.then(|| tokio::spawn(Arc::clone(&worker).run(stopped.clone())));
-        let upkeep = tokio::spawn(upkeep::run(services.clone(), stopped));
-        let tasks =
-            working.map(|working| ("worker", working)).into_iter().chain([("upkeep", upkeep)]).collect();
+        let upkeep = upkeep::start(&services, &stopped).map(|task| ("upkeep", task));
+        let tasks = working.map(|working| ("worker", working)).into_iter().chain(upkeep).collect();
         let store = Arc::clone(&services.store);
         Ok(Router { address, worker, store, services, server: handle, serving, tasks, stop })
     }

@@ -224,9 +224,14 @@ pub const KEYS: &[Key] = &[
         "retention.events",
         Kind::Text,
         r#""90d""#,
-        "How long events are kept, with their deliveries and attempts.",
+        "How long events are kept, with their deliveries and attempts, and bulk replays.",
     ),
-    key("retention.payments", Kind::Text, r#""400d""#, "How long payments that are over are kept."),
+    key(
+        "retention.payments",
+        Kind::Text,
+        r#""400d""#,
+        "How long payments are kept, also those that nobody paid.",
+    ),
     key("retention.tallies", Kind::Text, r#""400d""#, "How long the hourly statistics are kept."),
     key(
         "retention.idempotency",

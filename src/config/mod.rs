@@ -161,9 +161,9 @@ pub struct RetentionSection {
     pub notifications: Span,
     /// Inbound log: refused and repeated notifications.
     pub refused: Span,
-    /// Events with their deliveries and attempts.
+    /// Events with their deliveries and attempts, and bulk replays.
     pub events: Span,
-    /// Payments that are over.
+    /// Payments, also those that nobody paid.
     pub payments: Span,
     /// Statistics.
     pub tallies: Span,

@@ -444,7 +444,10 @@ fn refund(rules: &Rules<'_>, payment: Option<&Payment>, fact: &RefundFact) -> De
     };
     match payment.state {
         State::Succeeded => {}
-        State::Canceled => return Decision::mismatch("a refund of a payment that is canceled"),
+        // What was canceled may be an earlier attempt: the success of the next one is still on its way.
+        State::Canceled => {
+            return Decision::wait("a refund of a payment that is canceled, as far as we know");
+        }
         State::Pending | State::WaitingForCapture => {
             return Decision::wait("a refund of a payment whose success was not heard of yet");
         }

@@ -208,7 +208,7 @@ fn a_refund_waits_for_its_payment() {
     let pending = payment(&integration, State::Pending, "p", false);
     assert!(decide(&integration, Some(&pending), &fact).wait);
     let canceled = payment(&integration, State::Canceled, "p", false);
-    assert_eq!(decide(&integration, Some(&canceled), &fact).outcome, NotificationOutcome::Mismatch);
+    assert!(decide(&integration, Some(&canceled), &fact).wait, "the next attempt may have succeeded");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The durable queue's entries: everything that must happen later.
 
-use kassir_providers::Fact;
+use kassir_providers::{Fact, State};
 use serde::{Deserialize, Serialize};
 
-use super::alert::{Alert, Trouble};
+use super::alert::{Alert, Trouble, follows};
 use super::event::Proven;
 use super::ids::{DeliveryId, EndpointId, IntegrationId, JobId, MerchantId, NotificationId, ReplayId};
+use super::payment::Payment;
 
 /// Work that waits its turn together: one endpoint's deliveries, one integration's calls to its provider. A router
 /// has a limited number of each lane's work in hand, so that one that hangs does not hold up the others.
@@ -85,6 +86,14 @@ pub enum Task {
         /// The provider's id of the refund.
         refund: String,
     },
+    /// Ask the provider's API what became of an operation: made before the operation is asked for, called off when its
+    /// end is written down.
+    Outcome {
+        /// The payment's number.
+        payment: u32,
+        /// Which operation.
+        of: Operation,
+    },
     /// Go on with a bulk replay.
     Replay {
         /// The replay.
@@ -99,6 +108,57 @@ pub enum Task {
     },
     /// Tell somebody of what happened to an endpoint.
     Alert(Box<Alert>),
+}
+
+impl Task {
+    /// The payment that it is about, if it is about one that is known.
+    #[must_use]
+    pub const fn payment(&self) -> Option<u32> {
+        match self {
+            Task::Poll { payment } | Task::Refund { payment, .. } | Task::Outcome { payment, .. } => {
+                Some(*payment)
+            }
+            Task::Confirm { .. } | Task::Replay { .. } | Task::Endpoint { .. } | Task::Alert(_) => None,
+        }
+    }
+}
+
+/// An operation on a payment that its provider was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operation {
+    /// A capture.
+    Capture,
+    /// A cancellation.
+    Cancel,
+    /// A refund.
+    Refund {
+        /// How many refunds were known before it.
+        known: usize,
+    },
+}
+
+impl Operation {
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Operation::Capture => "capture",
+            Operation::Cancel => "cancel",
+            Operation::Refund { .. } => "refund",
+        }
+    }
+
+    /// Whether the payment shows what came of it.
+    #[must_use]
+    pub fn is_known(self, payment: &Payment) -> bool {
+        match self {
+            Operation::Capture | Operation::Cancel => {
+                matches!(payment.state, State::Succeeded | State::Canceled)
+            }
+            Operation::Refund { known } => payment.refunds.len() > known,
+        }
+    }
 }
 
 /// A job that is no delivery.
@@ -119,6 +179,20 @@ pub struct Job {
 }
 
 impl Job {
+    /// The job that asks what became of an operation; `key`: the operation's idempotency key, so that a repetition has no
+    /// second one.
+    #[must_use]
+    pub fn outcome(payment: &Payment, of: Operation, key: &str, now: i64) -> Job {
+        Job {
+            id: follows(payment.created_at, &[&of.word(), &key]),
+            merchant: payment.merchant,
+            lane: Lane::Integration(payment.integration),
+            task: Task::Outcome { payment: payment.number, of },
+            attempts: 0,
+            created_at: now,
+        }
+    }
+
     /// The job that sees to what is the matter with an endpoint.
     #[must_use]
     pub fn about(merchant: MerchantId, endpoint: EndpointId, trouble: Trouble, now: i64) -> Job {

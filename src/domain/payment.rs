@@ -9,6 +9,10 @@ use super::ids::{IntegrationId, MerchantId};
 
 /// Refunds that one payment may have.
 pub const REFUNDS_MAX: usize = 200;
+/// An unpaid payment is not asked about for longer than this after it was created, milliseconds.
+pub const UNPAID_ASKED_MAX_MS: i64 = 26 * 60 * 60 * 1000;
+/// A held payment is not asked about for longer than this, milliseconds: providers release holds after 7 days.
+pub const HELD_ASKED_MAX_MS: i64 = 8 * 24 * 60 * 60 * 1000;
 
 /// Where a payment came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +130,17 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// Whether its provider is asked about it until its notification comes, if we created it.
+    #[must_use]
+    pub fn is_polled(&self, now: i64) -> bool {
+        let age = now.saturating_sub(self.created_at);
+        match self.state {
+            State::Pending => age <= UNPAID_ASKED_MAX_MS,
+            State::WaitingForCapture => age <= HELD_ASKED_MAX_MS,
+            State::Succeeded | State::Canceled => false,
+        }
+    }
+
     /// Minor units that can still go back to the payer.
     #[must_use]
     pub fn refundable(&self) -> i64 {

@@ -12,7 +12,7 @@ use crate::domain::apply::{Decision, number_of};
 use crate::domain::event::Proven;
 use crate::domain::ids::{IntegrationId, MerchantId, NotificationId};
 use crate::domain::job::Job;
-use crate::domain::notification::Notification;
+use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::ledger::{self, Entry, Finisher, Ledger, LedgerError};
 use crate::operations::{Operations, target};
 use crate::registry::Registry;
@@ -196,6 +196,7 @@ impl Confirm {
             };
             return self.again(job, notification, fence, why, Pause::default()).await;
         }
+        let canceled = to_enter.iter().any(|said| state_of(&said.fact) == Some(State::Canceled));
         let Some(last) = to_enter.pop() else {
             return self
                 .give_up(job, notification, fence, "the provider's API says nothing of the payment")
@@ -220,6 +221,13 @@ impl Confirm {
         let last = Entry { notification: finisher, finish: Some(fence), ..entry(last) };
         match self.ledger.enter(last).await {
             Ok(entered) if entered.decision.wait => {
+                // Should this be the last time: what the provider itself calls canceled gives nothing back.
+                let notification = notification.map(|mut notification| {
+                    if canceled {
+                        notification.outcome = NotificationOutcome::Mismatch;
+                    }
+                    notification
+                });
                 self.again(job, notification, fence, entered.decision.reason, Pause::default()).await
             }
             Ok(_) | Err(LedgerError::LostLease) => Ok(End::Finished),

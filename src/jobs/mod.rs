@@ -10,6 +10,7 @@
 
 pub mod alert;
 pub mod confirm;
+mod outcome;
 pub mod poll;
 pub mod refund;
 pub mod replay;
@@ -54,7 +55,7 @@ const STORE_PAUSE_MS: u64 = 5_000;
 pub struct Jobs {
     /// Confirms notifications.
     pub confirm: confirm::Confirm,
-    /// Polls open payments.
+    /// Polls open payments, and those of which an operation was asked for.
     pub poll: poll::Poll,
     /// Asks about refunds.
     pub refunds: refund::Refunds,
@@ -116,11 +117,15 @@ impl JobHandler for Jobs {
                 let result = self.poll.run(&job, payment).await;
                 self.polled(job, result)
             }
+            Task::Outcome { payment, of } => {
+                let result = self.poll.outcome(&job, payment, of).await;
+                self.polled(job, result)
+            }
             Task::Refund { payment, ref refund } => {
                 let result = self.refunds.run(&job, payment, refund).await;
                 self.polled(job, result)
             }
-            Task::Replay { replay } => match self.replayer.step(job.merchant, replay, job.created_at).await {
+            Task::Replay { replay } => match self.replayer.step(job.merchant, replay).await {
                 Ok(replay::StepEnd::Over) => JobEnd::Done(Box::new(job)),
                 // A step that went well is the end of a row of failures.
                 Ok(replay::StepEnd::Again(in_ms)) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kassir_providers::operation::{Context, Wish};
+use kassir_providers::operation::{Context, Done, Wish};
 use kassir_providers::{Fact, Failure, Fault, Retry, State};
 use serde_json::value::RawValue;
 
@@ -13,11 +13,6 @@ use crate::domain::payment::Payment;
 use crate::ledger::{Entry, Ledger, LedgerError};
 use crate::operations::{Operations, target};
 use crate::registry::Registry;
-
-/// An unpaid payment is not asked about for longer than this.
-const UNPAID_MAX_MS: i64 = 26 * 60 * 60 * 1000;
-/// A held payment is not asked about for longer than this: providers release holds after 7 days.
-const HELD_MAX_MS: i64 = 8 * 24 * 60 * 60 * 1000;
 
 /// The polling job.
 pub struct Poll {
@@ -45,43 +40,71 @@ impl Poll {
         let Some(payment) = self.ledger.store.payment(job.merchant, number).await? else {
             return Ok(Polled::Done);
         };
-        if is_over(&payment, self.ledger.clock.now()) {
+        if !payment.is_polled(self.ledger.clock.now()) {
             return Ok(Polled::Done);
         }
-        let Some(view) = self.ledger.registry.current(job.merchant).await? else { return Ok(Polled::Done) };
-        let Some((integration, account)) = view.integration(payment.integration)? else {
-            return Ok(Polled::Done);
-        };
-        let Some(provider) = Registry::provider(integration) else { return Ok(Polled::Done) };
-        let context = Context { now: self.ledger.clock.now(), idempotency_key: job.id.to_string() };
-        let done = match self.operations.run(provider, account, Wish::Status(target(&payment)), context).await
-        {
-            Ok(done) => done,
-            // What has no id yet may get one: from its first notification, or with the payer's choice.
-            Err(failure) if is_final(&failure) && payment.provider_id.is_some() => {
-                tracing::warn!(payment = number, why = failure.why, "a payment can't be asked about");
-                return Ok(Polled::Done);
-            }
-            Err(failure) => {
-                tracing::debug!(payment = number, why = failure.why, "a payment can't be asked about now");
-                return Ok(Polled::Open(Pause::after(&failure)));
-            }
+        let done = match self.ask(job, &payment).await? {
+            Answer::Done(done) => done,
+            Answer::None(polled) => return Ok(polled),
         };
         let payload: Option<Arc<RawValue>> = done.payload.map(Arc::from);
-        for fact in done.facts.iter().filter(|fact| tells_more(fact, &payment)) {
-            let entry = Entry {
-                merchant: job.merchant,
-                integration: payment.integration,
-                fact: fact.clone(),
-                proven: Proven::Confirmed,
-                payload: payload.clone(),
-                notification: None,
-                finish: None,
-            };
-            self.ledger.enter(entry).await?;
+        for fact in done.facts.into_iter().filter(|fact| tells_more(fact, &payment)) {
+            self.enter(&payment, fact, payload.clone()).await?;
         }
         Ok(Polled::Open(Pause::default()))
     }
+
+    /// Asks the provider's API for a payment.
+    pub(super) async fn ask(&self, job: &Job, payment: &Payment) -> Result<Answer, LedgerError> {
+        let over = Ok(Answer::None(Polled::Done));
+        let Some(view) = self.ledger.registry.current(job.merchant).await? else { return over };
+        let Some((integration, account)) = view.integration(payment.integration)? else { return over };
+        let Some(provider) = Registry::provider(integration) else { return over };
+        let context = Context { now: self.ledger.clock.now(), idempotency_key: job.id.to_string() };
+        match self.operations.run(provider, account, Wish::Status(target(payment)), context).await {
+            Ok(done) => Ok(Answer::Done(done)),
+            // What has no id yet may get one: from its first notification, or with the payer's choice.
+            Err(failure) if is_final(&failure) && payment.provider_id.is_some() => {
+                tracing::warn!(payment = payment.number, why = failure.why, "a payment can't be asked about");
+                over
+            }
+            Err(failure) => {
+                tracing::debug!(
+                    payment = payment.number,
+                    why = failure.why,
+                    "a payment can't be asked about now"
+                );
+                Ok(Answer::None(Polled::Open(Pause::after(&failure))))
+            }
+        }
+    }
+
+    /// Enters what the provider's API says.
+    pub(super) async fn enter(
+        &self,
+        payment: &Payment,
+        fact: Fact,
+        payload: Option<Arc<RawValue>>,
+    ) -> Result<(), LedgerError> {
+        let entry = Entry {
+            merchant: payment.merchant,
+            integration: payment.integration,
+            fact,
+            proven: Proven::Confirmed,
+            payload,
+            notification: None,
+            finish: None,
+        };
+        self.ledger.enter(entry).await.map(drop)
+    }
+}
+
+/// What came of a question.
+pub(super) enum Answer {
+    /// The answer.
+    Done(Done),
+    /// There is none, and this becomes of the job.
+    None(Polled),
 }
 
 /// Whether asking again can't help. Wrong credentials and missing rights are put in order by the merchant.
@@ -89,17 +112,8 @@ pub(super) fn is_final(failure: &Failure) -> bool {
     failure.retry == Retry::Never && failure.fault != Fault::Merchant
 }
 
-fn is_over(payment: &Payment, now: i64) -> bool {
-    let age = now.saturating_sub(payment.created_at);
-    match payment.state {
-        State::Pending => age > UNPAID_MAX_MS,
-        State::WaitingForCapture => age > HELD_MAX_MS,
-        State::Succeeded | State::Canceled => true,
-    }
-}
-
 /// Whether a fact of the answer is about this payment and says more than that it is pending.
-fn tells_more(fact: &Fact, payment: &Payment) -> bool {
+pub(super) fn tells_more(fact: &Fact, payment: &Payment) -> bool {
     let reference = fact.payment();
     let ours = match (&reference.provider_id, &payment.provider_id) {
         (Some(told), Some(known)) if told == known => true,

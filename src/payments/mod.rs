@@ -3,6 +3,7 @@
 //! ledger like any other word of it.
 
 mod once;
+mod operate;
 mod rules;
 
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use crate::domain::config::Integration;
 use crate::domain::event::{EventState, Proven};
 use crate::domain::fanout::{self, Making};
 use crate::domain::ids::{DeliveryId, EventId, IntegrationId, JobId, MerchantId};
-use crate::domain::job::{Job, Lane, Task};
+use crate::domain::job::{Job, Lane, Operation, Task};
 use crate::domain::payment::{Origin, PayForm, Payment};
 
 use crate::ledger::{Entry, Lease, Ledger, LedgerError};
-use crate::limits::{CONFLICT_RETRIES_MAX, POLL_FIRST_MS, REFUND_HOLD_MS};
+use crate::limits::{CONFLICT_RETRIES_MAX, OPERATION_HOLD_MS, POLL_FIRST_MS};
 use crate::operations::{Operations, addressed, target};
 use crate::registry::{MerchantView, Registry, RegistryError, token_owner};
 use crate::secrets::{Vault, new_token};
@@ -29,7 +30,7 @@ use crate::store::{Commit, Conflict, Idempotency, PaymentWrite, StoreError, Tall
 
 pub use once::{CallerKey, broken_off};
 use once::{keyed, unkeyed, unsent, unwritten};
-use rules::{check, check_receipt, describe, wrong_state};
+use rules::{check, describe, wrong_state};
 
 /// A payment to be created.
 #[derive(Clone, Debug)]
@@ -186,7 +187,7 @@ impl Payments {
         let amount = rules::part(&payment, part.amount, payment.amount.minor)?;
         let wish = Wish::Capture { payment: target(&payment), amount, receipt: part.receipt };
         let what = unkeyed("capture", &payment, amount);
-        self.operate(payment, wish, what, &self.operations).await
+        self.operate(payment, wish, Operation::Capture, what, &self.operations).await
     }
 
     /// Cancels an unpaid or held payment.
@@ -200,7 +201,7 @@ impl Payments {
         }
         let wish = Wish::Cancel(target(&payment));
         let what = unkeyed("cancel", &payment, None);
-        self.operate(payment, wish, what, &self.operations).await
+        self.operate(payment, wish, Operation::Cancel, what, &self.operations).await
     }
 
     /// Gives money back, all that is left or part of it. One after the other: what is left is known only then, and
@@ -216,7 +217,7 @@ impl Payments {
         caller: Option<&CallerKey>,
     ) -> Result<Payment, PaymentError> {
         let (store, scope, key) = (&self.ledger.store, format!("refund/{merchant}"), number.to_string());
-        let Idempotency::Fresh(hold) = store.idempotency_begin(&scope, &key, "", REFUND_HOLD_MS).await?
+        let Idempotency::Fresh(hold) = store.idempotency_begin(&scope, &key, "", OPERATION_HOLD_MS).await?
         else {
             let why = "another refund of this payment is under way: look what came of it, then ask again";
             return Err(PaymentError::Provider(Failure::never(Fault::Caller, why), Some(number)));
@@ -245,15 +246,16 @@ impl Payments {
         // Providers see better than a sum that all goes back: whether that was done before, what a fee took.
         let amount = (amount != payment.amount).then_some(amount);
         let wish = Wish::Refund { payment: target(&payment), amount, reason: None, receipt: part.receipt };
+        let of = Operation::Refund { known: payment.refunds.len() };
         self.announce(caller, number).await.map_err(|error| match error {
             StoreError::Conflict(Conflict::Hold) => PaymentError::Provider(unsent(&error), Some(number)),
             error => error.into(),
         })?;
         match caller {
-            Some(caller) => self.operate(payment, wish, keyed("refund", caller), &self.operations).await,
+            Some(caller) => self.operate(payment, wish, of, keyed("refund", caller), &self.operations).await,
             None => {
                 let what = unkeyed("refund", &payment, amount);
-                self.operate(payment, wish, what, &self.operations.said_once()).await
+                self.operate(payment, wish, of, what, &self.operations.said_once()).await
             }
         }
     }
@@ -263,48 +265,6 @@ impl Payments {
     async fn announce(&self, caller: Option<&CallerKey>, number: u32) -> Result<(), StoreError> {
         let Some(CallerKey { scope, key, hold }) = caller else { return Ok(()) };
         self.ledger.store.idempotency_note(scope, key, *hold, &number.to_string()).await
-    }
-
-    async fn operate(
-        &self,
-        payment: Payment,
-        wish: Wish,
-        mut what: String,
-        operations: &Operations,
-    ) -> Result<Payment, PaymentError> {
-        let view = self.view(payment.merchant).await?;
-        let (integration, account) =
-            view.integration(payment.integration)?.ok_or(PaymentError::NotFound("integration"))?;
-        let provider = Registry::provider(integration).ok_or(PaymentError::NotFound("provider"))?;
-        let receipt = check_receipt(provider, &wish)?;
-        if let Some(receipt) = receipt {
-            // One whose receipt was put right after a refusal is another.
-            what.push_str(&format!("-{}", crate::secrets::token_hash(&receipt.to_string())));
-        }
-        let context = self.context(payment.merchant, &payment, &what);
-        let done = operations
-            .run(provider, account, wish, context)
-            .await
-            .map_err(|failure| PaymentError::Provider(failure, Some(payment.number)))?;
-        self.written_down(&payment, done).await.map_err(|error| unwritten(&error, payment.number))
-    }
-
-    async fn written_down(&self, payment: &Payment, done: Done) -> Result<Payment, PaymentError> {
-        self.enter_facts(payment, &done).await?;
-        if let Some(refund) = done.refund_id {
-            self.ask_later(payment, refund).await?;
-        }
-        self.load(payment.merchant, payment.number).await
-    }
-
-    /// A refund that is under way is asked about until the provider says what became of it.
-    async fn ask_later(&self, payment: &Payment, refund: String) -> Result<(), PaymentError> {
-        let mut commit = Commit::of(payment.merchant);
-        commit
-            .jobs
-            .push((self.job(payment, Task::Refund { payment: payment.number, refund }), POLL_FIRST_MS));
-        self.ledger.store.commit(commit).await?;
-        Ok(())
     }
 
     async fn view(&self, merchant: MerchantId) -> Result<Arc<MerchantView>, PaymentError> {

@@ -23,7 +23,7 @@ use crate::domain::config::{Endpoint, Integration, Merchant, MerchantConfig};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::event::Event;
 use crate::domain::ids::{
-    DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
+    DeliveryId, EndpointId, EventId, IntegrationId, JobId, MerchantId, NotificationId, ReplayId, TokenId,
 };
 use crate::domain::job::{Job, Lane, WorkId};
 use crate::domain::notification::Notification;
@@ -201,6 +201,9 @@ pub struct Commit {
     /// New jobs and when each is due (milliseconds from now). One whose id is in the queue already stays as it is
     /// there: a job with an id that follows from what it is about is made once.
     pub jobs: Vec<(Job, u64)>,
+    /// Jobs of this merchant that are not needed any more: those that wait leave the queue. One that is leased stays, and
+    /// one that is not there is no error.
+    pub call_off: Vec<JobId>,
     /// A job that is finished by this step; [`Conflict::Lease`] when it is no longer ours.
     pub finish: Option<Fence>,
     /// Lease the new deliveries to this owner for so many milliseconds at once, so that nobody needs to claim them.
@@ -224,6 +227,7 @@ impl Commit {
             events: Vec::new(),
             deliveries: Vec::new(),
             jobs: Vec::new(),
+            call_off: Vec::new(),
             finish: None,
             lease: None,
             queue_only: Vec::new(),
@@ -256,8 +260,10 @@ pub struct Cutoffs {
     pub notifications: Option<i64>,
     /// Events with their deliveries and attempts.
     pub events: Option<i64>,
-    /// Payments that are over and have no events left.
+    /// Payments, whatever their state, that have no events left and that no job is about.
     pub payments: Option<i64>,
+    /// Bulk replays that are not under way.
+    pub replays: Option<i64>,
     /// Statistics.
     pub tallies: Option<i64>,
     /// Idempotency keys.
@@ -437,6 +443,8 @@ pub trait Store: Send + Sync + 'static {
     /// ([`Conflict::Delivery`]). It is queued at `next_attempt_at`, or leaves the queue when that is `None`; while an
     /// attempt is under way its lease stays, and its settling meets the conflict.
     async fn update_delivery(&self, delivery: Delivery) -> Result<()>;
+    /// A new replay with the job that does it, due now, in one step: neither is there without the other.
+    async fn begin_replay(&self, replay: &Replay, job: &Job) -> Result<u64>;
     /// A new (version 0) or changed replay ([`Conflict::Replay`]).
     async fn put_replay(&self, replay: &Replay) -> Result<u64>;
     /// A replay.
@@ -474,6 +482,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// How big it is.
     async fn size(&self) -> Result<StoreSize>;
+    /// Puts in order what can be lost beside the store's own steps: before each row of sweeps. Some of it each time, if
+    /// there is much.
+    async fn mend(&self) -> Result<()> {
+        Ok(())
+    }
     /// Removes at most `max` old records; gives how many went. 0 means done.
     async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64>;
 }

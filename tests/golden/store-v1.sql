@@ -195,7 +195,9 @@ INSERT INTO sqlite_sequence VALUES('audit',1);
 CREATE INDEX inbound_token_of ON inbound_token (merchant, integration);
 CREATE INDEX payment_by_integration ON payment (merchant, integration, number);
 CREATE INDEX payment_by_state ON payment (merchant, state, number) WHERE state <> 'succeeded';
-CREATE INDEX payment_by_age ON payment (updated_at) WHERE state IN ('succeeded', 'canceled');
+CREATE INDEX payment_by_age ON payment (updated_at);
+CREATE INDEX replay_by_age ON replay (json_extract(record, '$.updated_at'))
+  WHERE json_extract(record, '$.status') <> 'running';
 CREATE INDEX payment_link_of ON payment_link (merchant, number);
 CREATE INDEX event_by_payment ON event (merchant, payment, id);
 CREATE INDEX event_by_age ON event (created_at);

@@ -102,6 +102,39 @@ pub async fn a_refund_that_came_before_its_payment_is_not_lost(world: World) {
     assert_eq!(world.states().await, ["succeeded", "partially_refunded"]);
 }
 
+pub async fn a_refund_that_overtakes_the_success_of_a_second_attempt_is_not_lost(world: World) {
+    let bank = Bank::start();
+    let shop = cloudpayments(&world, json!({ "api_base": bank.url() })).await;
+    world.notify(&shop, &notice(&shop, State::Canceled, 50_000, "o")).await;
+    // The success was told to come again, and the refund is quicker.
+    world.notify(&shop, &refund(&shop, 20_000, "o")).await;
+    world.work().await;
+    assert_eq!((world.states().await, world.log().await[0].outcome), (vec!["canceled"], Outcome::Unproven));
+    world.notify(&shop, &notice(&shop, State::Succeeded, 50_000, "o")).await;
+    world.clock.advance(60_000);
+    world.work().await;
+    assert_eq!(world.states().await, ["canceled", "succeeded", "partially_refunded"]);
+}
+
+pub async fn a_refund_of_what_stays_canceled_is_a_mismatch_in_the_end(world: World) {
+    let bank = Bank::start();
+    let shop = cloudpayments(&world, json!({ "api_base": bank.url() })).await;
+    let canceled = notice(&shop, State::Canceled, 50_000, "o");
+    let form = kassir_providers::form::Form::parse(&canceled.body).unwrap();
+    let id: i64 = form.get("TransactionId").unwrap().parse().unwrap();
+    let model = json!({ "TransactionId": id, "Amount": 500.0, "Currency": "RUB", "InvoiceId": "o", "Type": 0,
+        "Status": "Cancelled", "StatusCode": 4, "TestMode": false, "CreatedDateIso": "2026-02-25T19:08:11" });
+    bank.answer("POST /payments/get", 200, json!({ "Model": model, "Success": true }).to_string());
+    world.notify(&shop, &canceled).await;
+    world.notify(&shop, &refund(&shop, 20_000, "o")).await;
+    world.work().await;
+    assert_eq!(world.log().await[0].outcome, Outcome::Unproven);
+    while world.work().await > 0 || world.router.store.backlog().await.unwrap().waiting > 0 {
+        world.clock.advance(3_600_000);
+    }
+    assert_eq!((world.states().await, world.log().await[0].outcome), (vec!["canceled"], Outcome::Mismatch));
+}
+
 pub async fn deliveries_know_the_order_of_their_payments_events(world: World) {
     let shop = cloudpayments(&world, json!({})).await;
     let endpoint = Endpoint {
@@ -442,6 +475,8 @@ on_every_store! {
     late_notifications_change_nothing
     refunds_add_up
     a_refund_that_came_before_its_payment_is_not_lost
+    a_refund_that_overtakes_the_success_of_a_second_attempt_is_not_lost
+    a_refund_of_what_stays_canceled_is_a_mismatch_in_the_end
     deliveries_know_the_order_of_their_payments_events
     forged_notifications_are_refused_and_shown
     an_unsigned_notification_waits_for_the_providers_api

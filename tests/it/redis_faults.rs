@@ -180,7 +180,7 @@ async fn removed_keys_of_the_queue_are_mended() {
             server.command::<()>(&["DEL", key]);
         }
         assert_eq!(keys.is_empty(), what == "o", "{what}");
-        shop.store.sweep(&kassir::store::Cutoffs::default(), 10).await.unwrap();
+        shop.store.mend().await.unwrap();
         clock.advance(60_000);
         assert_eq!(shop.claim().await.work.len(), 3, "{what}");
     }

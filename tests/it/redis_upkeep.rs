@@ -66,7 +66,14 @@ async fn an_index_is_in_the_order_of_bytes_in_any_locale() {
 /// Everything that is older than the start and a millisecond.
 fn all() -> Cutoffs {
     let cut = Some(START + 1);
-    Cutoffs { refused: cut, notifications: cut, events: cut, payments: cut, tallies: cut, idempotency: cut }
+    Cutoffs {
+        refused: cut,
+        notifications: cut,
+        events: cut,
+        payments: cut,
+        idempotency: cut,
+        ..Cutoffs::default()
+    }
 }
 
 async fn deliver_all(shop: &Shop) {

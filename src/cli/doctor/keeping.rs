@@ -1,7 +1,5 @@
 //! How big the store is, and what the next sweeps remove.
 
-use kassir_providers::State;
-
 use super::advice::Kind;
 use super::{Finding, Mark};
 use crate::app::cutoffs;
@@ -82,7 +80,7 @@ fn words(config: &Config, counts: &Counts) -> String {
         old(counts.events, "events with their deliveries", retention.events),
         old(counts.notifications, "notifications", retention.notifications),
         old(counts.refused, "refused or repeated ones", retention.refused),
-        old(counts.payments, "payments that are over", retention.payments),
+        old(counts.payments, "payments", retention.payments),
     )
 }
 
@@ -107,15 +105,12 @@ async fn count(store: &dyn Store, cutoffs: &Cutoffs) -> Result<Counts> {
             let filter = NotificationFilter { outcome: Some(outcome), to, ..NotificationFilter::default() };
             pages(slot, async |page| store.notifications(merchant, &filter, &page).await, |_| true).await?;
         }
-        for state in [State::Succeeded, State::Canceled] {
-            let filter =
-                PaymentFilter { state: Some(state), to: cutoffs.payments, ..PaymentFilter::default() };
-            let is_over = |payment: &crate::domain::Payment| {
-                cutoffs.payments.is_some_and(|cutoff| payment.updated_at < cutoff)
-            };
-            let read = async |page| store.payments(merchant, &filter, &page).await;
-            pages(&mut counts.payments, read, is_over).await?;
-        }
+        let filter = PaymentFilter { to: cutoffs.payments, ..PaymentFilter::default() };
+        let is_old = |payment: &crate::domain::Payment| {
+            cutoffs.payments.is_some_and(|cutoff| payment.updated_at < cutoff)
+        };
+        let read = async |page| store.payments(merchant, &filter, &page).await;
+        pages(&mut counts.payments, read, is_old).await?;
     }
     Ok(counts)
 }

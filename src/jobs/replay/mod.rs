@@ -27,9 +27,7 @@ pub const PAGE: u32 = 100;
 const STEPS_PER_S: u32 = 4;
 /// Deliveries taken at once; a cancel is also looked for in between.
 const AT_ONCE: usize = 20;
-/// How long the job waits for its record, which is written right after it, milliseconds.
-const RECORD_WAIT_MS: i64 = 60_000;
-/// When to look for the record again, milliseconds.
+/// When to do a step again whose record others changed again and again, milliseconds.
 const RECORD_AGAIN_MS: u64 = 500;
 /// When to look again whether the last step's deliveries had their attempt, milliseconds.
 const MAKE_WAY_MS: u64 = 250;
@@ -57,20 +55,12 @@ pub struct Replayer {
 }
 
 impl Replayer {
-    /// One step of a replay whose job was made at `made_at` (Unix milliseconds).
+    /// One step of a replay. Its job is written together with its record: without one, the record was removed.
     ///
     /// # Errors
     /// [`StoreError`]: the step is to be done again later.
-    pub async fn step(
-        &self,
-        merchant: MerchantId,
-        id: ReplayId,
-        made_at: i64,
-    ) -> Result<StepEnd, StoreError> {
-        let Some(replay) = self.store.replay(merchant, id).await? else {
-            let age = self.clock.now().saturating_sub(made_at);
-            return Ok(if age < RECORD_WAIT_MS { StepEnd::Again(RECORD_AGAIN_MS) } else { StepEnd::Over });
-        };
+    pub async fn step(&self, merchant: MerchantId, id: ReplayId) -> Result<StepEnd, StoreError> {
+        let Some(replay) = self.store.replay(merchant, id).await? else { return Ok(StepEnd::Over) };
         // As it is now: what is left out because its endpoint is missing or off is left out for good.
         let Some(view) = self.registry.current(merchant).await? else { return Ok(StepEnd::Over) };
         if replay.status != ReplayStatus::Running {

@@ -18,7 +18,7 @@ use crate::domain::job::{Job, Lane, Task};
 use crate::domain::people::{Replay, ReplayStatus};
 use crate::limits;
 use crate::registry::MerchantView;
-use crate::store::{Commit, Conflict, Idempotency, Page, StoreError};
+use crate::store::{Conflict, Idempotency, Page, StoreError};
 
 /// Longest reason, characters.
 const REASON_MAX: usize = 500;
@@ -99,7 +99,7 @@ impl Manager {
         let mut filter = wish.filter;
         // What happens from now on is not taken, else a replay could chase its own deliveries.
         filter.to = Some(filter.to.map_or(now, |to| to.min(now)));
-        let replay = Replay {
+        let mut replay = Replay {
             id: ReplayId(self.clock.id()),
             version: 0,
             merchant: view.config.merchant.id,
@@ -123,8 +123,12 @@ impl Manager {
             updated_at: now,
         };
         if wish.dry_run {
-            return self.begin(actor, view, replay).await;
+            self.count(view, &mut replay).await?;
+            return self.begin(actor, replay).await;
         }
+        // Before the counting, which may take minutes, and after it, when nobody else can begin the same one.
+        self.same_already(&replay, wish.confirmed).await?;
+        self.count(view, &mut replay).await?;
         // Two people who ask for the same at once come one after the other, so that the second one is told.
         let scope = format!("replay/{}", replay.merchant);
         let key = replay.asked.clone();
@@ -133,7 +137,7 @@ impl Manager {
             return Err(ManageError::NotNow("The same replay is just being started by somebody.".to_owned()));
         };
         let begun = match self.same_already(&replay, wish.confirmed).await {
-            Ok(()) => self.begin(actor, view, replay).await,
+            Ok(()) => self.begin(actor, replay).await,
             Err(error) => Err(error),
         };
         if let Err(error) = self.store.idempotency_finish(&scope, &key, hold, None).await {
@@ -167,17 +171,16 @@ impl Manager {
         )))
     }
 
-    /// Counts, notes, and puts it into the queue.
-    async fn begin(&self, actor: &Actor, view: &MerchantView, mut replay: Replay) -> Result<Replay> {
-        self.count(view, &mut replay).await?;
+    /// Notes what was counted, and puts it into the queue.
+    async fn begin(&self, actor: &Actor, mut replay: Replay) -> Result<Replay> {
         let action = if replay.status == ReplayStatus::Preview { "replay.preview" } else { "replay.create" };
         let detail = format!("{} deliveries {}", replay.matched, replay.reason.as_deref().unwrap_or(""));
         self.note(actor, Some(replay.merchant), action, replay.id, detail.trim_end()).await?;
-        if replay.status == ReplayStatus::Running {
-            // The job first: without its record it ends by itself, a record without its job would never end.
-            self.store.commit(job_for(&replay, JobId(self.clock.id()))).await?;
-        }
-        replay.version = self.store.put_replay(&replay).await?;
+        replay.version = if replay.status == ReplayStatus::Running {
+            self.store.begin_replay(&replay, &job_for(&replay, JobId(self.clock.id()))).await?
+        } else {
+            self.store.put_replay(&replay).await?
+        };
         Ok(replay)
     }
 
@@ -262,14 +265,13 @@ fn sendable(view: &MerchantView, delivery: &Delivery) -> Result<()> {
     }
 }
 
-fn job_for(replay: &Replay, id: JobId) -> Commit {
-    let job = Job {
+fn job_for(replay: &Replay, id: JobId) -> Job {
+    Job {
         id,
         merchant: replay.merchant,
         lane: Lane::Merchant(replay.merchant),
         task: Task::Replay { replay: replay.id },
         attempts: 0,
         created_at: replay.created_at,
-    };
-    Commit { jobs: vec![(job, 0)], ..Commit::of(replay.merchant) }
+    }
 }

@@ -51,7 +51,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{
     DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
 };
-use crate::domain::job::Lane;
+use crate::domain::job::{Job, Lane};
 use crate::domain::notification::Notification;
 use crate::domain::payment::Payment;
 use crate::domain::people::{ApiToken, AuditEntry, Replay};
@@ -314,8 +314,14 @@ impl Store for RedisStore {
         self.change_delivery(delivery).await
     }
 
+    async fn begin_replay(&self, replay: &Replay, job: &Job) -> Result<u64> {
+        let version = self.keep_replay(replay, Some(job)).await?;
+        self.heads.waits(keys::of_merchant(replay.merchant), None);
+        Ok(version)
+    }
+
     async fn put_replay(&self, replay: &Replay) -> Result<u64> {
-        self.keep_replay(replay).await
+        self.keep_replay(replay, None).await
     }
 
     async fn replay(&self, merchant: MerchantId, id: ReplayId) -> Result<Option<Replay>> {
@@ -360,6 +366,10 @@ impl Store for RedisStore {
         answer: Option<(u16, String)>,
     ) -> Result<()> {
         self.finish_key(scope, key, hold, answer).await
+    }
+
+    async fn mend(&self) -> Result<()> {
+        self.mend_queues().await
     }
 
     async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {

@@ -250,8 +250,15 @@ fn commit_call(commit: &Commit, new: Option<&LookUp>) -> Result<Call> {
         call.push(record::pack_job(job)?);
         match &job.task {
             Task::Confirm { notification, .. } => call.push(notification.0.as_bytes()),
-            _ => call.push(""),
+            task => match task.payment() {
+                Some(number) => call.push(format!("#{number}")),
+                None => call.push(""),
+            },
         }
+    }
+    call.push_count(commit.call_off.len());
+    for job in &commit.call_off {
+        call.push(keys::work(WorkId::Job(*job)));
     }
     let lease = commit.lease.as_ref();
     call.push(lease.map_or("", |(owner, _)| owner.as_str()));

@@ -8,7 +8,7 @@ use super::reading::{Scan, page_size, rows_of};
 use super::{record, scripts};
 use crate::domain::delivery::Delivery;
 use crate::domain::ids::{AuditId, MerchantId, ReplayId};
-use crate::domain::job::Lane;
+use crate::domain::job::{Job, Lane, WorkId};
 use crate::domain::people::{AuditEntry, Replay};
 use crate::store::{Hold, Idempotency, Listed, Page, Result, StoreError};
 
@@ -20,7 +20,7 @@ fn log_of(merchant: Option<MerchantId>) -> (u8, String) {
     }
 }
 
-fn replay_of(merchant: MerchantId, bytes: &[u8]) -> Result<Replay> {
+pub(super) fn replay_of(merchant: MerchantId, bytes: &[u8]) -> Result<Replay> {
     let (version, bytes) = record::versioned(bytes)?;
     let read: Replay = record::plain(bytes)?;
     Ok(Replay { version, merchant, ..read })
@@ -46,12 +46,18 @@ impl RedisStore {
         }
     }
 
-    pub(super) async fn keep_replay(&self, replay: &Replay) -> Result<u64> {
-        let call = Call::new(&scripts::REPLAY_PUT, keys::of_merchant(replay.merchant))
+    /// `job`: what does the replay, if it is to be queued with it.
+    pub(super) async fn keep_replay(&self, replay: &Replay, job: Option<&Job>) -> Result<u64> {
+        let mut call = Call::new(&scripts::REPLAY_PUT, keys::of_merchant(replay.merchant))
             .arg(keys::merchant(replay.merchant))
             .arg(replay.id.0.as_bytes())
             .num(i64::try_from(replay.version).unwrap_or(i64::MAX))
             .arg(record::pack_plain(replay)?);
+        if let Some(job) = job {
+            call.push(keys::work(WorkId::Job(job.id)));
+            call.push(job.lane.to_string());
+            call.push(record::pack_job(job)?);
+        }
         let mut reply = self.call(call).await?.rows()?;
         match reply.item()?.text()?.as_str() {
             "ok" => u64::try_from(reply.item()?.int()?).map_err(|_| damaged("a version")),

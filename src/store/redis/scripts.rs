@@ -59,7 +59,7 @@ scripts! {
         LOOK_UP "look_up", RECORD_GET "record_get", RECORD_LIST "record_list", HASH_LIST "hash_list",
         FIELD_GET "field_get", HASH_ALL "hash_all", PAYMENT_GET "payment_get", PAYMENT_ALL "payment_all", PAYMENT_LIST "payment_list",
         TALLY_READ "tally_read", SWEEP_NOTES "sweep_notes", SWEEP_EVENT "sweep_event",
-        SWEEP_PAYMENT "sweep_payment", SWEEP_TALLIES "sweep_tallies", SWEEP_IDEM "sweep_idem",
+        SWEEP_PAYMENT "sweep_payment", SWEEP_REPLAYS "sweep_replays", SWEEP_TALLIES "sweep_tallies", SWEEP_IDEM "sweep_idem",
         SWEEP_GONE "sweep_gone", MEND "mend";
     true:
         CONFIG_CHANGE "config_change", API_TOKEN_PUT "api_token_put", API_TOKEN_DEL "api_token_del",

@@ -8,11 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::RedisStore;
-use super::call::Call;
+use super::call::{Call, Reply};
 use super::failure;
 use super::keys::{self, PARTITIONS};
 use super::kinds::Kind;
 use super::path::number;
+use super::people::replay_of;
+use super::reading::rows_of;
 use super::record::{self, Field};
 use super::scripts;
 use crate::domain::delivery::Delivery;
@@ -20,12 +22,14 @@ use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::domain::payment::Payment;
+use crate::domain::people::{Replay, ReplayStatus};
 use crate::quiet::LogGate;
 use crate::store::{Cutoffs, Result, StoreError, StoreSize};
-use kassir_providers::State;
 
 /// Merchants looked up at once.
 const MERCHANTS_PAGE: usize = 200;
+/// Replays looked up at once.
+const REPLAYS_PAGE: usize = 200;
 /// Records of one kind and merchant that one call looks at.
 const LOOKED_AT_MAX: usize = 5_000;
 /// So many young records in a row mean that the present is reached: ids are in the order of their making.
@@ -34,8 +38,7 @@ const YOUNG_MAX: usize = 200;
 /// Times that one call goes on where it stopped, while it has found nothing that may go.
 const ROUNDS_MAX: usize = 20;
 
-/// Entries of the queue that are looked at in one step, and steps of one call in a partition, if no merchant was deleted:
-/// then all are looked at.
+/// Entries of the queue that are looked at in one step, and steps of one look in a partition.
 const MEND_PAGE: usize = 1_000;
 const MEND_PAGES_MAX: usize = 10;
 
@@ -50,6 +53,8 @@ pub(super) struct Places {
     records: Mutex<HashMap<(MerchantId, &'static str), Uuid>>,
     /// In the queue of each partition: a cursor.
     queues: Mutex<HashMap<u8, String>>,
+    /// Deleted merchants of each partition without any work left in the queue: no more comes.
+    cleared: Mutex<HashMap<u8, Vec<String>>>,
     /// Whether somewhere more was left to be looked at than one call may.
     cut_short: AtomicBool,
 }
@@ -62,6 +67,15 @@ impl Places {
 
     fn set_queue(&self, partition: u8, cursor: String) {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, cursor);
+    }
+
+    fn cleared(&self, partition: u8) -> Vec<String> {
+        let cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
+        cleared.get(&partition).cloned().unwrap_or_default()
+    }
+
+    fn set_cleared(&self, partition: u8, merchants: Vec<String>) {
+        self.cleared.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, merchants);
     }
 
     fn get(&self, at: (MerchantId, &'static str)) -> Vec<u8> {
@@ -90,9 +104,6 @@ enum Fate {
 
 impl RedisStore {
     pub(super) async fn sweep_old(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
-        for partition in 0..PARTITIONS {
-            self.mend(partition).await?;
-        }
         for _ in 0..ROUNDS_MAX {
             self.sweeping.cut_short.store(false, Ordering::Relaxed);
             let gone = self.sweep_round(cutoffs, max).await?;
@@ -125,27 +136,40 @@ impl RedisStore {
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }
 
-    /// Looks for work that waits nowhere, and puts it back.
-    async fn mend(&self, partition: u8) -> Result<()> {
-        let (mut cursor, mut works, mut lanes) = (self.sweeping.queue(partition), 0, 0);
-        let (mut pages, mut ends) = (0, usize::from(cursor == "0"));
-        loop {
-            let mut call = Call::new(&scripts::MEND, partition).by_pool().arg(&cursor);
-            call.push_count(MEND_PAGE);
-            let mut rows = self.call(call).await?.rows()?;
-            cursor = rows.item()?.text()?;
-            works += rows.item()?.int()?;
-            lanes += rows.item()?.int()?;
-            let leaving = rows.item()?.int()? > 0;
-            pages += 1;
-            ends += usize::from(cursor == "0");
-            // Work of a deleted merchant has to go before its records: from the beginning to the end.
-            let enough = if leaving { ends >= 2 } else { cursor == "0" || pages >= MEND_PAGES_MAX };
-            if enough {
-                break;
+    /// Looks for work that waits nowhere, and puts it back: at some of the queue, from where the last look ended.
+    pub(super) async fn mend_queues(&self) -> Result<()> {
+        for partition in 0..PARTITIONS {
+            self.sweeping.set_cleared(partition, Vec::new());
+            let mut cursor = self.sweeping.queue(partition);
+            for _ in 0..MEND_PAGES_MAX {
+                cursor = self.mend_page(partition, cursor).await?.0;
+                if cursor == "0" {
+                    break;
+                }
             }
+            self.sweeping.set_queue(partition, cursor);
         }
-        self.sweeping.set_queue(partition, cursor);
+        Ok(())
+    }
+
+    /// Takes the work of deleted merchants out of a queue, all of it: it has to go before their records.
+    async fn clear_queue(&self, partition: u8) -> Result<()> {
+        let (mut cursor, left) = self.mend_page(partition, "0".to_owned()).await?;
+        while cursor != "0" {
+            cursor = self.mend_page(partition, cursor).await?.0;
+        }
+        self.sweeping.set_cleared(partition, left);
+        Ok(())
+    }
+
+    /// Gives the next cursor, and the deleted merchants whose work went.
+    async fn mend_page(&self, partition: u8, cursor: String) -> Result<(String, Vec<String>)> {
+        let mut call = Call::new(&scripts::MEND, partition).by_pool().arg(&cursor);
+        call.push_count(MEND_PAGE);
+        let mut rows = self.call(call).await?.rows()?;
+        let cursor = rows.item()?.text()?;
+        let (works, lanes) = (rows.item()?.int()?, rows.item()?.int()?);
+        let left = rows.map(Reply::text).collect::<Result<_>>()?;
         if works + lanes > 0 {
             metrics::counter!("kassir_queue_mended_total")
                 .increment(u64::try_from(works + lanes).unwrap_or(0));
@@ -157,7 +181,7 @@ impl RedisStore {
                  once where its due time is gone"
             );
         }
-        Ok(())
+        Ok((cursor, left))
     }
 
     /// What all primaries use, and may use. A managed service may not tell: then there is no upper bound.
@@ -188,9 +212,24 @@ impl RedisStore {
         if max == 0 {
             return Ok(0);
         }
-        let mut call = Call::new(&scripts::SWEEP_GONE, partition).by_pool();
-        call.push_count(max.min(MERCHANTS_PAGE));
-        self.count(call).await
+        loop {
+            let cleared = self.sweeping.cleared(partition);
+            let mut call = Call::new(&scripts::SWEEP_GONE, partition).by_pool();
+            call.push_count(max.min(MERCHANTS_PAGE));
+            for merchant in &cleared {
+                call.push(merchant);
+            }
+            let gone = self.call(call).await?.int()?;
+            if gone >= 0 {
+                if gone == 0 {
+                    // One that is made again and deleted again has work anew.
+                    self.sweeping.set_cleared(partition, Vec::new());
+                }
+                return Ok(usize::try_from(gone).unwrap_or(0));
+            }
+            // Some that are deleted may still have work.
+            self.clear_queue(partition).await?;
+        }
     }
 
     async fn merchants_of(&self, partition: u8, after: &[u8]) -> Result<Vec<MerchantId>> {
@@ -206,6 +245,9 @@ impl RedisStore {
         }
         if let Some(cutoff) = cutoffs.payments {
             gone += self.sweep_payments(merchant, cutoff, max.saturating_sub(gone)).await?;
+        }
+        if let Some(cutoff) = cutoffs.replays {
+            gone += self.sweep_replays(merchant, cutoff, max.saturating_sub(gone)).await?;
         }
         if let Some(cutoff) = cutoffs.tallies
             && gone < max
@@ -369,7 +411,7 @@ impl RedisStore {
                 looked_at += 1;
                 let payment = record::payment(merchant, found, &page.item()?.bytes()?);
                 if let Some(payment) = readable(payment, merchant)?
-                    && is_over(&payment, cutoff)
+                    && payment.updated_at < cutoff
                 {
                     gone += self.sweep_payment(&payment).await?;
                 }
@@ -387,6 +429,47 @@ impl RedisStore {
         self.sweeping.set(place, (below > 0).then(|| Uuid::from_u128(below)));
         self.sweeping.cut_short.fetch_or(below > 0 && gone == 0, Ordering::Relaxed);
         Ok(gone)
+    }
+
+    /// Replays have no index by age, but their ids are in the order of their making.
+    async fn sweep_replays(&self, merchant: MerchantId, cutoff: i64, max: usize) -> Result<usize> {
+        if max == 0 {
+            return Ok(0);
+        }
+        let old: Vec<_> = self
+            .replays_made_before(merchant, cutoff)
+            .await?
+            .into_iter()
+            .filter(|replay| replay.status != ReplayStatus::Running && replay.updated_at < cutoff)
+            .take(max)
+            .collect();
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let mut call = Call::new(&scripts::SWEEP_REPLAYS, keys::of_merchant(merchant)).by_pool();
+        call.push(keys::merchant(merchant));
+        for replay in old {
+            call.push(replay.id.0.as_bytes());
+            call.push_num(i64::try_from(replay.version).unwrap_or(i64::MAX));
+        }
+        self.count(call).await
+    }
+
+    /// Some of the replays that were made before, the newest first; those that can't be read are left out.
+    async fn replays_made_before(&self, merchant: MerchantId, cutoff: i64) -> Result<Vec<Replay>> {
+        let before = u128::from(u64::try_from(cutoff).unwrap_or(0)) << 80;
+        let key = keys::merchant(merchant);
+        let mut call = Call::new(&scripts::HASH_LIST, keys::of_merchant(merchant))
+            .by_pool()
+            .arg(format!("rx:{key}"))
+            .arg(format!("rp:{key}"))
+            .arg(before.to_be_bytes());
+        call.push_count(REPLAYS_PAGE);
+        let mut replays = Vec::new();
+        for (_, bytes) in rows_of(self.call(call).await?)? {
+            replays.extend(readable(replay_of(merchant, &bytes), merchant)?);
+        }
+        Ok(replays)
     }
 
     async fn sweep_payment(&self, payment: &Payment) -> Result<usize> {
@@ -418,9 +501,4 @@ fn readable<T>(read: Result<T>, merchant: MerchantId) -> Result<Option<T>> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// Whether nothing is expected of a payment any more, and nothing has been for long enough.
-fn is_over(payment: &Payment, cutoff: i64) -> bool {
-    matches!(payment.state, State::Succeeded | State::Canceled) && payment.updated_at < cutoff
 }

@@ -97,6 +97,9 @@ pub(super) fn commit(tx: &Tx<'_>, step: &Step) -> Result<Committed> {
         queue::leased(tx, commit.merchant, fence)?;
         queue::remove(tx, fence.work)?;
     }
+    for job in &commit.call_off {
+        queue::call_off(tx, commit.merchant, *job)?;
+    }
     let mut writing =
         Writing { tx, id: commit.merchant, merchant: commit.merchant.to_string(), number: None };
     let payment = step.payment.as_ref().zip(commit.payment.as_ref());
@@ -312,7 +315,7 @@ impl Writing<'_> {
         let due = if next.saturating_sub(tx.now) <= SKEW_MAX { next.min(tx.now) } else { next };
         let work = WorkId::Delivery(delivery.id);
         let lane = Lane::Endpoint(delivery.endpoint);
-        let entry = NewEntry { work, merchant: delivery.merchant, lane, due, job: None };
+        let entry = NewEntry { work, merchant: delivery.merchant, lane, due, job: None, new_payment: 0 };
         let queue_only = due > tx.now || commit.queue_only.contains(&delivery.endpoint);
         let lease = commit.lease.as_ref().filter(|_| !queue_only);
         let held = lease.is_some() && holds::held(tx, &lane.to_string())?;
@@ -342,9 +345,23 @@ impl Writing<'_> {
             lane: job.lane,
             due: self.tx.now.saturating_add(int(in_ms)),
             job: Some((job, text.with(self.number))),
+            new_payment: self.number.unwrap_or(0),
         };
         queue::insert(self.tx, &entry, None)
     }
+}
+
+/// Puts a job into the queue that is due now.
+pub(super) fn queue_job(tx: &Tx<'_>, job: &Job) -> Result<()> {
+    let entry = NewEntry {
+        work: WorkId::Job(job.id),
+        merchant: job.merchant,
+        lane: job.lane,
+        due: tx.now,
+        job: Some((job, job_text(job)?.into())),
+        new_payment: 0,
+    };
+    queue::insert(tx, &entry, None)
 }
 
 /// A job as it stands in the queue.

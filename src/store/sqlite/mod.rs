@@ -47,7 +47,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::{
     DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
 };
-use crate::domain::job::Lane;
+use crate::domain::job::{Job, Lane};
 use crate::domain::notification::Notification;
 use crate::domain::payment::Payment;
 use crate::domain::people::{ApiToken, AuditEntry, Replay};
@@ -392,6 +392,17 @@ impl Store for SqliteStore {
     async fn update_delivery(&self, delivery: Delivery) -> Result<()> {
         let changed = settle::Changed::ready(Box::new(delivery))?;
         self.writer.write(verb!("update_delivery"), move |tx| settle::update_delivery(tx, &changed)).await
+    }
+
+    async fn begin_replay(&self, replay: &Replay, job: &Job) -> Result<u64> {
+        let (replay, job) = (replay.clone(), job.clone());
+        self.writer
+            .write(verb!("begin_replay"), move |tx| {
+                let version = people::put_replay(tx, &replay)?;
+                commit::queue_job(tx, &job)?;
+                Ok(version)
+            })
+            .await
     }
 
     async fn put_replay(&self, replay: &Replay) -> Result<u64> {

@@ -74,6 +74,7 @@ fn nothing_reads_a_whole_table() {
         sweep::OLD_NOTIFICATIONS,
         sweep::OLD_EVENTS,
         sweep::OLD_PAYMENTS,
+        sweep::OLD_REPLAYS,
         sweep::OLD_TALLIES,
         sweep::OLD_KEYS,
     ];

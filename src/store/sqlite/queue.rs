@@ -12,7 +12,7 @@ use super::super::{Backlog, Conflict, Fence, Result, StoreError};
 use super::holds;
 use super::rows::{execute, int, one, uint};
 use super::writer::Tx;
-use crate::domain::ids::{DeliveryId, MerchantId, made_at};
+use crate::domain::ids::{DeliveryId, JobId, MerchantId, made_at};
 use crate::domain::job::{Job, Lane, Task, WorkId};
 
 /// An entry as it is found.
@@ -37,6 +37,8 @@ pub(super) struct NewEntry<'a> {
     pub(super) lane: Lane,
     pub(super) due: i64,
     pub(super) job: Option<(&'a Job, Cow<'a, str>)>,
+    /// The payment that the step makes, 0 for none: that of a job whose own is 0.
+    pub(super) new_payment: u32,
 }
 
 /// Adds an entry. A job that is in the queue already stays as it is; a delivery must not be there.
@@ -44,7 +46,10 @@ pub(super) fn insert(tx: &Tx<'_>, entry: &NewEntry<'_>, lease: Option<&Lease<'_>
     let lane = entry.lane.to_string();
     let refers = entry.job.as_ref().and_then(|(job, _)| match &job.task {
         Task::Confirm { notification, .. } => Some(notification.to_string()),
-        _ => None,
+        task => {
+            let number = task.payment().map(|number| if number == 0 { entry.new_payment } else { number });
+            number.map(|number| format!("{}/{number}", job.merchant))
+        }
     });
     // A job whose id follows from what it is about may be there already.
     let sql = if entry.job.is_some() {
@@ -132,6 +137,15 @@ pub(super) fn wait(tx: &Tx<'_>, work: WorkId, lane: &str, due: i64) -> Result<()
 pub(super) fn remove(tx: &Tx<'_>, work: WorkId) -> Result<()> {
     execute(tx.conn, "DELETE FROM queue WHERE work = ?1", [work.to_string()])?;
     Ok(())
+}
+
+/// Takes a job out of the queue that waits there; one that is leased stays.
+pub(super) fn call_off(tx: &Tx<'_>, merchant: MerchantId, job: JobId) -> Result<()> {
+    let work = WorkId::Job(job);
+    let waits = entry(tx, merchant, work)?.filter(|entry| entry.lease_until.is_none());
+    let Some(entry) = waits else { return Ok(()) };
+    remove(tx, work)?;
+    lane_changes(tx, &entry.lane, None)
 }
 
 /// Ends a lease without a result: the entry waits again as it did before, or leaves if that was decided meanwhile.

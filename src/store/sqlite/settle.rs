@@ -178,7 +178,7 @@ pub(super) fn update_delivery(tx: &Tx<'_>, changed: &Changed) -> Result<()> {
     match (entry, next) {
         (None, None) => Ok(()),
         (None, Some(due)) => {
-            queue::insert(tx, &queue::NewEntry { work, merchant, lane, due, job: None }, None)
+            queue::insert(tx, &queue::NewEntry { work, merchant, lane, due, job: None, new_payment: 0 }, None)
         }
         // The attempt under way keeps its lease, and learns of the change when it settles. Should it never settle,
         // the entry goes on as was decided here when the lease runs out.

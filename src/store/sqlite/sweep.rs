@@ -20,9 +20,13 @@ pub(super) const OLD_EVENTS: &str = "SELECT merchant, id, payment FROM event e W
      AND NOT EXISTS (SELECT 1 FROM delivery d JOIN queue q ON q.work = d.id \
                      WHERE d.merchant = e.merchant AND d.payment = e.payment AND d.event = e.id) ORDER BY created_at LIMIT ?2";
 pub(super) const OLD_PAYMENTS: &str = "SELECT merchant, number FROM payment p \
-     WHERE state IN ('succeeded', 'canceled') AND updated_at < ?1 \
+     WHERE updated_at < ?1 \
      AND NOT EXISTS (SELECT 1 FROM event e WHERE e.merchant = p.merchant AND e.payment = p.number) \
+     AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.refers = p.merchant || '/' || p.number) \
      ORDER BY updated_at LIMIT ?2";
+pub(super) const OLD_REPLAYS: &str = "DELETE FROM replay WHERE rowid IN (SELECT rowid FROM replay \
+     WHERE json_extract(record, '$.status') <> 'running' AND json_extract(record, '$.updated_at') < ?1 \
+     ORDER BY json_extract(record, '$.updated_at') LIMIT ?2)";
 pub(super) const OLD_TALLIES: &str = "DELETE FROM tally WHERE (merchant, hour, key) IN \
      (SELECT merchant, hour, key FROM tally WHERE hour < ?1 ORDER BY hour LIMIT ?2)";
 pub(super) const OLD_KEYS: &str = "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency \
@@ -61,6 +65,9 @@ pub(super) fn sweep(tx: &Tx<'_>, cutoffs: &Cutoffs, max: usize) -> Result<u64> {
     }
     if let Some(cutoff) = cutoffs.payments {
         old_payments(tx, cutoff, &mut budget)?;
+    }
+    if let Some(cutoff) = cutoffs.replays {
+        budget.spend(execute(tx.conn, OLD_REPLAYS, params![cutoff, budget.left()])?);
     }
     if let Some(cutoff) = cutoffs.tallies {
         budget.spend(execute(tx.conn, OLD_TALLIES, params![cutoff, budget.left()])?);

@@ -8,7 +8,6 @@ use kassir::store::{Commit, DeliveryFilter, Page};
 use serde_json::json;
 
 use super::world::World;
-use crate::store_suite::START;
 use crate::store_suite::samples::Shop;
 
 /// Failed deliveries of so many events.
@@ -27,7 +26,7 @@ async fn failed(shop: &Shop, count: usize) -> Vec<DeliveryId> {
 /// Steps a replay to its end, as if all it sends for had its attempt at once.
 async fn run(world: &World, shop: &Shop, id: ReplayId) -> usize {
     let mut steps = 0;
-    while let StepEnd::Again(_) = world.replayer.step(shop.merchant, id, START).await.unwrap() {
+    while let StepEnd::Again(_) = world.replayer.step(shop.merchant, id).await.unwrap() {
         attempted(world, shop, id).await;
         steps += 1;
         assert!(steps < 100);
@@ -161,10 +160,10 @@ async fn a_canceled_replay_stops_within_a_step() {
     let path = format!("/merchants/{}/replays", shop.merchant);
     let id: ReplayId =
         world.post(&path, json!({ "filter": { "status": "failed" } })).await.is(202).id().parse().unwrap();
-    assert_eq!(world.replayer.step(shop.merchant, id, START).await.unwrap(), StepEnd::Again(250));
+    assert_eq!(world.replayer.step(shop.merchant, id).await.unwrap(), StepEnd::Again(250));
     let canceled = world.post(&format!("{path}/{id}/cancel"), json!({})).await.is(200);
     assert_eq!((&canceled.json["status"], &canceled.json["sent"]), (&json!("canceled"), &json!(25)));
-    assert_eq!(world.replayer.step(shop.merchant, id, START).await.unwrap(), StepEnd::Over);
+    assert_eq!(world.replayer.step(shop.merchant, id).await.unwrap(), StepEnd::Over);
     assert_eq!(shop.load(ids[0]).await.status, DeliveryStatus::Pending, "the oldest comes first");
     assert_eq!(shop.load(ids[149]).await.status, DeliveryStatus::Failed, "the newest was not reached");
 }
@@ -178,7 +177,7 @@ async fn a_step_that_was_interrupted_is_counted_once() {
     let body = json!({ "filter": { "status": "failed" }, "per_s": 40 });
     let id: ReplayId = world.post(&path, body).await.is(202).id().parse().unwrap();
     let load = async || world.store.replay(shop.merchant, id).await.unwrap().unwrap();
-    assert_eq!(world.replayer.step(shop.merchant, id, START).await.unwrap(), StepEnd::Again(250));
+    assert_eq!(world.replayer.step(shop.merchant, id).await.unwrap(), StepEnd::Again(250));
     assert_eq!(load().await.sent, 10);
     // As after a crash when everything was sent for and nothing counted.
     let mut back = load().await;
@@ -197,7 +196,7 @@ async fn it_makes_way_for_new_events() {
     let path = format!("/merchants/{}/replays", shop.merchant);
     let body = json!({ "filter": { "status": "failed" } });
     let id: ReplayId = world.post(&path, body).await.is(202).id().parse().unwrap();
-    let step = async || world.replayer.step(shop.merchant, id, START).await.unwrap();
+    let step = async || world.replayer.step(shop.merchant, id).await.unwrap();
     let sent = async || world.store.replay(shop.merchant, id).await.unwrap().unwrap().sent;
     for _ in 0..5 {
         assert_eq!(step().await, StepEnd::Again(250));
@@ -223,7 +222,7 @@ async fn nothing_is_left_out_silently() {
     let made = world.post(&path, body).await.is(202);
     assert_eq!((&made.json["per_s"], &made.json["by_status"]), (&json!(4), &json!({ "failed": 12 })));
     let id: ReplayId = made.id().parse().unwrap();
-    world.replayer.step(shop.merchant, id, START).await.unwrap();
+    world.replayer.step(shop.merchant, id).await.unwrap();
     // One is sent by hand, another endpoint's rest meets an endpoint that is off.
     world.post(&format!("/merchants/{merchant}/deliveries/{}/replay", ids[11]), json!({})).await.is(202);
     world
@@ -324,10 +323,7 @@ async fn a_job_without_its_record_ends() {
     let world = World::new().await;
     let shop = world.shop().await;
     let id: ReplayId = "rpl_00000000000000000000000001".parse().unwrap();
-    let now = kassir::clock::Clock::now(world.clock.as_ref());
-    assert!(matches!(world.replayer.step(shop.merchant, id, now).await.unwrap(), StepEnd::Again(_)));
-    world.clock.advance(61_000);
-    assert_eq!(world.replayer.step(shop.merchant, id, now).await.unwrap(), StepEnd::Over);
+    assert_eq!(world.replayer.step(shop.merchant, id).await.unwrap(), StepEnd::Over);
     let wrong = json!({ "filter": { "status": "lost", "endpoint_id": "ep_00000000000000000000000001" } });
     let wrong = world.post(&format!("/merchants/{}/replays", shop.merchant), wrong).await.is(422);
     let mut pointers = wrong.pointers();

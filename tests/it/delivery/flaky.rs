@@ -9,7 +9,7 @@ use kassir::domain::ids::{
     DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, NotificationId, ReplayId, TokenId,
 };
 use kassir::domain::people::{ApiToken, AuditEntry, Replay};
-use kassir::domain::{Attempt, Delivery, Event, Lane, Merchant, Notification, Payment};
+use kassir::domain::{Attempt, Delivery, Event, Job, Lane, Merchant, Notification, Payment};
 use kassir::store::*;
 use tokio::sync::Notify;
 
@@ -290,6 +290,10 @@ impl Store for Flaky {
         self.store.update_delivery(delivery).await
     }
 
+    async fn begin_replay(&self, replay: &Replay, job: &Job) -> Result<u64> {
+        self.store.begin_replay(replay, job).await
+    }
+
     async fn put_replay(&self, replay: &Replay) -> Result<u64> {
         self.store.put_replay(replay).await
     }
@@ -336,6 +340,10 @@ impl Store for Flaky {
         answer: Option<(u16, String)>,
     ) -> Result<()> {
         self.store.idempotency_finish(scope, key, hold, answer).await
+    }
+
+    async fn mend(&self) -> Result<()> {
+        self.store.mend().await
     }
 
     async fn sweep(&self, cutoffs: &Cutoffs, max: usize) -> Result<u64> {

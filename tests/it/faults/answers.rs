@@ -100,6 +100,10 @@ const VERBS: &[Verb] = verbs! {
     "notifications": |s, _k| s.store.notifications(s.merchant, &NotificationFilter::default(), &Page::default());
     "tallies": |s, _k| s.store.tallies(s.merchant, 0, i64::MAX);
     "update_delivery": |s, k| s.store.update_delivery(k.delivery.clone());
+    "begin_replay": |s, _k| async {
+        let job = s.job(kassir::domain::Task::Poll { payment: 1 });
+        s.store.begin_replay(&samples::replay(s.merchant), &job).await
+    };
     "put_replay": |s, _k| async { s.store.put_replay(&samples::replay(s.merchant)).await };
     "replay": |s, _k| s.store.replay(s.merchant, kassir::domain::ids::ReplayId(id()));
     "replays": |s, _k| s.store.replays(s.merchant, &Page::default());
@@ -110,6 +114,7 @@ const VERBS: &[Verb] = verbs! {
     "idempotency_note": |s, _k| s.store.idempotency_note("a", "b", Hold::fresh(), "x");
     "idempotency_finish": |s, _k| s.store.idempotency_finish(
         "a", "b", Hold::fresh(), Some((200, "x".to_owned())));
+    "mend": |s, _k| s.store.mend();
     "sweep": |s, _k| async { s.store.sweep(&Cutoffs { events: Some(1), ..Cutoffs::default() }, 10).await };
 };
 

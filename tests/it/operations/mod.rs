@@ -2,6 +2,7 @@
 
 mod links;
 mod log;
+mod outcome;
 mod questions;
 mod runner;
 mod stories;

@@ -308,6 +308,31 @@ pub async fn a_job_is_finished_once(bench: Bench) {
     assert_eq!(shop.store.backlog().await.unwrap(), Default::default());
 }
 
+pub async fn a_job_that_is_called_off_goes(bench: Bench) {
+    let (shop, other) = (shop(&bench).await, super::samples::shop(&bench).await);
+    let jobs = [0, 0, 5_000].map(|in_ms| (shop.job(Task::Poll { payment: 7 }), in_ms));
+    let ids = jobs.each_ref().map(|(job, _)| job.id);
+    shop.write(Commit { jobs: jobs.to_vec(), ..shop.commit() }).await;
+    let call_off = |ids: &[JobId]| Commit { call_off: ids.to_vec(), ..shop.commit() };
+    other.write(Commit { call_off: ids.to_vec(), ..other.commit() }).await;
+    assert_eq!(shop.store.backlog().await.unwrap().waiting, 3, "another merchant's");
+    shop.write(call_off(&ids[1..])).await;
+    assert_eq!(shop.store.backlog().await.unwrap().waiting, 1);
+    let claimed = shop.claim().await.work.remove(0);
+    assert_eq!(job_of(&claimed).id, ids[0]);
+    // One that is under way stays; one that is gone is no error.
+    shop.write(call_off(&ids)).await;
+    let fence = claimed.fence;
+    shop.write(Commit { finish: Some(fence), ..shop.commit() }).await;
+    assert_eq!(shop.store.backlog().await.unwrap(), Default::default());
+    bench.clock.advance(10_000);
+    assert!(shop.claim().await.work.is_empty());
+    // It can be made again.
+    let again = jobs.last().cloned().into_iter().collect();
+    shop.write(Commit { jobs: again, ..shop.commit() }).await;
+    assert_eq!(shop.store.backlog().await.unwrap().waiting, 1);
+}
+
 pub async fn tallies_add_up_by_the_hour(bench: Bench) {
     let shop = shop(&bench).await;
     let add = async |key: &str, by| {

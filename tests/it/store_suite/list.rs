@@ -2,10 +2,10 @@
 
 use std::fmt::Debug;
 
-use kassir::domain::ids::{EndpointId, EventId, IntegrationId};
+use kassir::domain::ids::{EndpointId, EventId, IntegrationId, JobId};
 use kassir::domain::people::{Replay, ReplayStatus};
 use kassir::domain::{
-    Delivery, DeliveryStatus, Event, EventState, Notification, NotificationOutcome, Payment,
+    Delivery, DeliveryStatus, Event, EventState, Job, Lane, Notification, NotificationOutcome, Payment, Task,
 };
 use kassir::store::list::PAGE_MAX;
 use kassir::store::{
@@ -15,7 +15,7 @@ use kassir::store::{
 use kassir_providers::State;
 use kassir_providers::operation::Contact;
 
-use super::samples::{Shop, id, new, replay, shop};
+use super::samples::{Shop, id, job_of, new, replay, shop};
 use super::{Bench, START, conflict};
 
 /// Follows a list to its end.
@@ -382,6 +382,28 @@ pub async fn lists_keep_merchants_apart(bench: Bench) {
     assert_eq!((merchants.rows[0].id, merchants.rows.len()), (b.merchant, 1));
     let merchants = a.store.merchants(&Page { limit: 1, before: merchants.next }).await.unwrap();
     assert_eq!((merchants.rows[0].id, merchants.next), (a.merchant, None));
+}
+
+pub async fn a_replay_and_its_job_are_there_together(bench: Bench) {
+    let (shop, other) = (shop(&bench).await, shop(&bench).await);
+    let store = &shop.store;
+    let begun = replay(shop.merchant);
+    let lane = Lane::Merchant(shop.merchant);
+    let job = Job { lane, ..shop.job(Task::Replay { replay: begun.id }) };
+    let version = store.begin_replay(&begun, &job).await.unwrap();
+    let again = Job { id: JobId(id()), ..job.clone() };
+    assert_eq!(conflict(store.begin_replay(&begun, &again).await), Conflict::Replay);
+    let claimed = shop.claim().await.work;
+    assert_eq!(
+        claimed.iter().map(|claimed| (job_of(claimed), claimed.lane)).collect::<Vec<_>>(),
+        [(&job, lane)]
+    );
+    let kept = store.replay(shop.merchant, begun.id).await.unwrap().unwrap();
+    assert_eq!(kept, Replay { version, ..begun });
+    store.change_config(other.merchant, ConfigChange::DeleteMerchant, None).await.unwrap();
+    let late = store.begin_replay(&replay(other.merchant), &Job { id: JobId(id()), ..again }).await;
+    assert!(matches!(late, Err(StoreError::NotFound(_))), "{late:?}");
+    assert_eq!(store.backlog().await.unwrap().waiting, 1);
 }
 
 pub async fn replays(bench: Bench) {

@@ -102,6 +102,7 @@ macro_rules! store_suite {
                 nothing_for_a_merchant_that_is_not_there
                 all_or_nothing
                 a_job_is_finished_once
+                a_job_that_is_called_off_goes
                 a_job_that_is_there_stays_as_it_is
                 tallies_add_up_by_the_hour
                 it_is_all_there_after_a_restart
@@ -188,6 +189,7 @@ macro_rules! store_suite {
                 deliveries_by_every_filter
                 notifications_by_every_filter
                 lists_keep_merchants_apart
+                a_replay_and_its_job_are_there_together
                 replays
             }
             audit {
@@ -202,7 +204,8 @@ macro_rules! store_suite {
                 what_waits_stays
                 events_go_with_their_deliveries
                 notifications_go_by_their_kind
-                payments_go_when_over_and_bare
+                payments_go_when_bare
+                replays_that_are_over_go
                 counters_and_keys_go
                 a_sweep_is_bounded
                 nothing_under_way_goes_in_a_sweep

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use kassir::domain::ids::{DeliveryId, EndpointId};
+use kassir::domain::people::{Replay, ReplayStatus};
 use kassir::domain::{Delivery, Event, Notification, NotificationOutcome, Payment, Task};
 use kassir::store::{Commit, Conflict, Cutoffs, Idempotency, Settle, SettleEnd, Tally};
 use kassir_providers::State;
 
-use super::samples::{Shop, ask, attempt, delivery_of, id, new, shop};
+use super::samples::{Shop, ask, attempt, delivery_of, id, new, replay, shop};
 use super::{Bench, START, conflict, held};
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -15,7 +16,15 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 /// Everything that is older than now.
 fn all(at: i64) -> Cutoffs {
     let cut = Some(at);
-    Cutoffs { refused: cut, notifications: cut, events: cut, payments: cut, tallies: cut, idempotency: cut }
+    Cutoffs {
+        refused: cut,
+        notifications: cut,
+        events: cut,
+        payments: cut,
+        replays: cut,
+        tallies: cut,
+        idempotency: cut,
+    }
 }
 
 async fn sweep_all(shop: &Shop, cutoffs: &Cutoffs) -> u64 {
@@ -138,7 +147,7 @@ pub async fn notifications_go_by_their_kind(bench: Bench) {
     assert_eq!(outcomes().await, (0, 0, 6));
 }
 
-pub async fn payments_go_when_over_and_bare(bench: Bench) {
+pub async fn payments_go_when_bare(bench: Bench) {
     let shop = shop(&bench).await;
     for state in [State::Pending, State::WaitingForCapture, State::Succeeded, State::Canceled] {
         for at in [START, START + 10] {
@@ -149,16 +158,53 @@ pub async fn payments_go_when_over_and_bare(bench: Bench) {
     }
     let event = Event { payment: 5, ..shop.event() };
     shop.write(Commit { events: vec![event], ..shop.commit() }).await;
+    // Two jobs are about number 1, and one about a payment that was made with it.
+    let jobs = [1, 2].map(|in_s| (shop.job(Task::Poll { payment: 1 }), in_s * 1000));
+    shop.write(Commit { jobs: jobs.to_vec(), ..shop.commit() }).await;
+    let asked = Payment { created_at: START, updated_at: START, ..shop.payment() };
+    let jobs = vec![(shop.job(Task::Poll { payment: 0 }), 9_000)];
+    shop.write(Commit { payment: Some(new(asked, &[])), jobs, ..shop.commit() }).await;
     let cutoffs = Cutoffs { payments: Some(START + 1), ..Cutoffs::default() };
-    assert_eq!(sweep_all(&shop, &cutoffs).await, 1, "number 5 has an event, number 7 has none");
+    assert_eq!(sweep_all(&shop, &cutoffs).await, 2, "number 5 has an event, numbers 1 and 9 have jobs");
     assert_eq!(left(&shop).await, [7, 1, 0, 0]);
-    assert!(shop.store.payment(shop.merchant, 7).await.unwrap().is_none());
-    sweep_all(&shop, &Cutoffs { events: Some(START + 1), ..cutoffs }).await;
+    for number in [3, 7] {
+        assert!(shop.store.payment(shop.merchant, number).await.unwrap().is_none(), "{number}");
+    }
+    sweep_all(&shop, &Cutoffs { events: Some(START + 1), ..cutoffs.clone() }).await;
     assert_eq!(left(&shop).await, [6, 0, 0, 0]);
+    for left_over in [6, 5] {
+        bench.clock.advance(1_000);
+        let fence = shop.claim().await.work.remove(0).fence;
+        assert_eq!(sweep_all(&shop, &cutoffs).await, 0, "a job is under way, or waits");
+        shop.write(Commit { finish: Some(fence), ..shop.commit() }).await;
+        assert_eq!(sweep_all(&shop, &cutoffs).await, 6 - left_over);
+    }
+    assert!(shop.store.payment(shop.merchant, 1).await.unwrap().is_none());
+    assert!(shop.store.payment(shop.merchant, 9).await.unwrap().is_some());
     // What found it finds it no more, and may find another.
     let link = format!("{:?}-{START}", State::Canceled);
     let again = shop.write(Commit { payment: Some(new(shop.payment(), &[&link])), ..shop.commit() }).await;
-    assert!(again.payment.unwrap().0 > 8, "its number is not given again");
+    assert!(again.payment.unwrap().0 > 9, "its number is not given again");
+}
+
+pub async fn replays_that_are_over_go(bench: Bench) {
+    let shop = shop(&bench).await;
+    let store = &shop.store;
+    let put = async |status, updated_at| {
+        let replay = Replay { status, updated_at, ..replay(shop.merchant) };
+        store.put_replay(&replay).await.unwrap();
+        replay.id
+    };
+    let old = START;
+    for status in [ReplayStatus::Done, ReplayStatus::Canceled, ReplayStatus::Preview] {
+        put(status, old).await;
+    }
+    let kept = [put(ReplayStatus::Done, START + 2 * DAY).await, put(ReplayStatus::Running, old).await];
+    let cutoffs = Cutoffs { replays: Some(START + DAY), ..Cutoffs::default() };
+    assert_eq!(store.sweep(&cutoffs, 2).await.unwrap(), 2);
+    assert_eq!(sweep_all(&shop, &cutoffs).await, 1);
+    let rows = store.replays(shop.merchant, &Default::default()).await.unwrap().rows;
+    assert_eq!(rows.iter().rev().map(|replay| replay.id).collect::<Vec<_>>(), kept);
 }
 
 pub async fn counters_and_keys_go(bench: Bench) {

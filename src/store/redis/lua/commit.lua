@@ -8,7 +8,9 @@
 --       notification: id (16 bytes) or empty, number (empty: none; 0: the new payment's), record;
 --       count of events: id, number, record…;
 --       count of deliveries: id, lane, number, due or empty, `wait` when it is not to be leased, record…;
---       count of jobs: work, lane, milliseconds from now, record, id of the notification that it is about or empty…;
+--       count of jobs: work, lane, milliseconds from now, record, what it is about: a notification's id, `#` and a
+--       payment's number (0: the new one's), or empty…;
+--       count of jobs that are not needed any more: work…;
 --       owner and milliseconds of the new deliveries' lease, or two empty ones;
 --       count of counters: name, by…
 -- Returns {'ok', now, number, version, lease's end, due and token of each delivery, '' when it is not leased}, or the
@@ -174,12 +176,23 @@ for _ = 1, num() do
   local what = { lane, merchant, op ~= '' and number or 0, job }
   -- A job whose id follows from what it is about may be there already.
   if redis.call('HEXISTS', key('w'), work) == 0 then
-    if about ~= '' then
+    if #about == 16 then
       what[5] = about
       redis.call('HSET', key('wn'), about, work)
+    elseif about ~= '' then
+      what[5] = about_payment(merchant, real(tonumber(string.sub(about, 2))))
+      redis.call('HINCRBY', key('wn'), what[5], 1)
     end
     redis.call('HSET', key('w'), work, cmsgpack.pack(what))
     enqueue(work, lane, now + delay)
+  end
+end
+
+for _ = 1, num() do
+  local work = take()
+  local what = work_of(work)
+  if what and what[2] == merchant and not redis.call('ZSCORE', key('z'), work) then
+    forget_work(work, what)
   end
 end
 

@@ -1,14 +1,18 @@
 -- Puts work back that is in the queue's list and waits nowhere, and lanes that have lost their place: somebody removed
 -- keys by hand. Work whose due time went with them is due now. Work of deleted merchants goes.
 -- ARGV: cursor, how much to look at
--- Returns {next cursor, works put back, lanes put back, how many deleted merchants there are}; the cursor is 0 at the end.
-local leaving = redis.call('SCARD', key('gone'))
+-- Returns {next cursor, works put back, lanes put back, deleted merchants…}; the cursor is 0 at the end.
+local gone = redis.call('SMEMBERS', key('gone'))
+local leaving = {}
+for _, merchant in ipairs(gone) do
+  leaving[merchant] = true
+end
 local page = redis.call('HSCAN', key('w'), take(), 'COUNT', take())
 local works, lanes = 0, 0
 for n = 1, #page[2], 2 do
   local work, what = page[2][n], cmsgpack.unpack(page[2][n + 1])
   local lane = what[1]
-  if leaving > 0 and redis.call('SISMEMBER', key('gone'), what[2]) == 1 then
+  if leaving[what[2]] then
     forget_work(work, what)
   elseif not redis.call('ZSCORE', key('z'), work) then
     if not redis.call('ZSCORE', lane_key(lane), work) then
@@ -20,4 +24,4 @@ for n = 1, #page[2], 2 do
     end
   end
 end
-return { page[1], works, lanes, leaving }
+return { page[1], works, lanes, unpack(gone) }

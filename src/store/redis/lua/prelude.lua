@@ -215,8 +215,8 @@ end
 -- The queue. A work is `d` or `j` and its id (16 bytes): for a delivery, also the name of its field.
 -- `o`: owners of leases, see owner_life().
 -- `q`: lanes by their earliest due time or, when they are due, by their turn; `q:<lane>`: the lane's work by due time; `w`: what each work is
--- (lane, merchant, number, and of a job its record and the notification that it is about); `wn`: notifications that a
--- job is about; `t`: token|due|owner of its last lease; `z`: leases by their end; `h` and `hs`: lanes that are held, by
+-- (lane, merchant, number, and of a job its record and what it is about); `wn`: notifications that a job is about, and
+-- payments with how many jobs are about them; `t`: token|due|owner of its last lease; `z`: leases by their end; `h` and `hs`: lanes that are held, by
 -- the end of the hold, and the hold's step; `hi`: since when, and the end of the lease of what was tried last; `qh`: those of them in which work waits, by when the next of it may be tried.
 local function lane_key(lane)
   return key('q:' .. lane)
@@ -309,11 +309,15 @@ local function dequeue(work, lane)
     lane_touch(lane)
   end
 end
+local function about_payment(merchant, number)
+  return '#' .. merchant .. ':' .. whole(number)
+end
 local function forget_work(work, what)
   dequeue(work, what[1])
   redis.call('HDEL', key('w'), work)
   redis.call('HDEL', key('t'), work)
-  if what[5] then
+  -- Several jobs may be about a payment.
+  if what[5] and (#what[5] == 16 or redis.call('HINCRBY', key('wn'), what[5], -1) <= 0) then
     redis.call('HDEL', key('wn'), what[5])
   end
 end

@@ -1,10 +1,14 @@
--- Removes records of deleted merchants, some at a time.
--- ARGV: how many at the most
--- Returns how many went.
+-- Removes records of deleted merchants, some at a time, if no work of theirs is in the queue any more.
+-- ARGV: how many at the most, then merchants without work…
+-- Returns how many went, or -1 when there are deleted merchants, and only others than those.
 local CHUNK, most, gone = 256, num(), 0
-local merchant = redis.call('SRANDMEMBER', key('gone'))
+local merchant
+while at < #ARGV and not merchant do
+  local cleared = take()
+  merchant = redis.call('SISMEMBER', key('gone'), cleared) == 1 and cleared
+end
 if not merchant then
-  return 0
+  return redis.call('EXISTS', key('gone')) == 1 and -1 or 0
 end
 for _, index in ipairs({ 'nx', 'ex', 'dx' }) do
   for _, member in ipairs(index_page(key(index .. ':' .. merchant), 'old', '', most - gone)) do

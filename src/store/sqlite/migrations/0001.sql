@@ -78,7 +78,7 @@ CREATE TABLE payment (
 CREATE INDEX payment_by_integration ON payment (merchant, integration, number);
 -- Most payments are paid in the end: those are found by their number.
 CREATE INDEX payment_by_state ON payment (merchant, state, number) WHERE state <> 'succeeded';
-CREATE INDEX payment_by_age ON payment (updated_at) WHERE state IN ('succeeded', 'canceled');
+CREATE INDEX payment_by_age ON payment (updated_at);
 
 -- Providers' ids that find a payment.
 CREATE TABLE payment_link (
@@ -150,7 +150,8 @@ CREATE INDEX notification_refused_by_age ON notification (received_at) WHERE out
 
 -- Everything that must happen later. An entry waits (`lease_until` is null) or is leased; `due` is null only while
 -- it is leased and leaves the queue with its lease. `token` is the lease's number, 0 when there is none. A delivery
--- has its record in its own table, a job here; `refers` is the notification that a job still needs.
+-- has its record in its own table, a job here; `refers` is the notification that a job
+-- still needs, or the payment that it is about: merchant/number.
 CREATE TABLE queue (
   work        TEXT PRIMARY KEY,
   merchant    TEXT NOT NULL,
@@ -207,6 +208,9 @@ CREATE TABLE replay (
   record   TEXT NOT NULL,
   PRIMARY KEY (merchant, id)
 );
+
+CREATE INDEX replay_by_age ON replay (json_extract(record, '$.updated_at'))
+  WHERE json_extract(record, '$.status') <> 'running';
 
 -- `merchant` is empty for the router's own entries.
 CREATE TABLE audit (

@@ -1,0 +1,149 @@
+//! What becomes of a capture, cancel or refund whose end nobody wrote down: the provider is asked, and nobody is asked
+//! where it is known.
+
+use kassir::domain::job::{Operation, Task};
+use kassir::domain::payment::Origin;
+use kassir::limits::OPERATION_HOLD_MS;
+use kassir::store::{Commit, PaymentWrite};
+use kassir_providers::State;
+
+use super::till::Till;
+use super::vector::Vector;
+use crate::world::bank::Reply;
+
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// When it is asked what became of an operation.
+fn held() -> i64 {
+    i64::try_from(OPERATION_HOLD_MS).unwrap()
+}
+
+async fn waiting(till: &Till) -> u64 {
+    till.world.router.store.backlog().await.unwrap().waiting
+}
+
+/// As if the payment had been first seen in a notification: no job asks about it.
+async fn first_seen(till: &Till, number: u32) {
+    let store = &till.world.router.store;
+    let mut payment = store.payment(till.world.merchant, number).await.unwrap().unwrap();
+    payment.origin = Origin::Notification;
+    let payment = Some(PaymentWrite::Update { payment: Box::new(payment), links: Vec::new() });
+    store.commit(Commit { payment, ..Commit::of(till.world.merchant) }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_whose_end_nobody_heard_is_asked_about() {
+    let vector = Vector::named("unitpay", "refund_partial");
+    let till = Till::open(&vector).await;
+    let number = till.stage(&vector, State::Succeeded).await;
+    let exchanges = vector.exchanges();
+    till.bank.next(&exchanges[0].call(), exchanges[0].reply.clone());
+    till.bank.next(&exchanges[1].call(), Reply::Silence);
+    // The router has written nothing down yet, and never does if it dies now.
+    let meanwhile = async {
+        while till.bank.asked().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        till.bank.take_asked();
+        let told = till.expect(&Vector::named("unitpay", "status_partial_refund"));
+        till.later(held()).await;
+        till.was_asked(&told, "what became of it");
+        assert_eq!(till.world.states().await, ["partially_refunded"]);
+    };
+    let part = vector.part().map(|part| part.minor);
+    let (silent, ()) = tokio::join!(till.act(number, "refund", part), meanwhile);
+    assert_eq!(silent.is(502).word("type"), "urn:kassir:problem:provider-unknown");
+    assert_eq!(till.look(number).await.json["refunded_amount"], 525);
+    assert_eq!(waiting(&till).await, 0);
+    till.later(DAY).await;
+    assert_eq!(till.bank.take_asked().len(), 0, "it is known");
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_asked_about_a_refund_that_is_known_or_was_refused() {
+    let vector = Vector::named("unitpay", "refund_partial");
+    let till = Till::open(&vector).await;
+    let number = till.stage(&vector, State::Succeeded).await;
+    let part = vector.part().map(|part| part.minor);
+    till.expect(&vector);
+    till.act(number, "refund", part).await.is(200);
+    assert_eq!(waiting(&till).await, 0);
+    till.expect(&Vector::named("unitpay", "refund_too_much"));
+    assert!(till.act(number, "refund", part).await.status >= 400);
+    assert_eq!(waiting(&till).await, 0);
+    till.bank.take_asked();
+    till.later(DAY).await;
+    assert_eq!(till.bank.take_asked().len(), 0);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_under_way_is_asked_about_by_its_number_alone() {
+    let vector = Vector::named("robokassa", "refund_part");
+    let till = Till::open(&vector).await;
+    let number = till.stage(&vector, State::Succeeded).await;
+    till.expect(&vector);
+    till.act(number, "refund", vector.part().map(|part| part.minor)).await.is(200);
+    assert_eq!(waiting(&till).await, 1);
+    till.bank.take_asked();
+    let told = till.expect(&Vector::named("robokassa", "refund_status"));
+    till.later(2 * held()).await;
+    till.was_asked(&told, "by its number");
+    assert_eq!((till.world.states().await, waiting(&till).await), (vec!["partially_refunded"], 0));
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_of_which_a_notification_told_is_not_asked_about() {
+    let vector = Vector::named("unitpay", "refund_partial");
+    let till = Till::open(&vector).await;
+    let number = till.stage(&vector, State::Succeeded).await;
+    // The job that a router left that died.
+    till.queue(Task::Outcome { payment: number, of: Operation::Refund { known: 0 } }).await;
+    till.expect(&vector);
+    till.act(number, "refund", vector.part().map(|part| part.minor)).await.is(200);
+    till.bank.take_asked();
+    till.world.work().await;
+    assert_eq!((till.bank.take_asked().len(), waiting(&till).await), (0, 0));
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_capture_of_a_payment_that_no_job_asks_about_is_asked_about() {
+    let vector = Vector::named("unitpay", "capture");
+    let till = Till::open(&vector).await;
+    let number = till.stage(&vector, State::WaitingForCapture).await;
+    first_seen(&till, number).await;
+    let exchange = &vector.exchanges()[0];
+    till.bank.next(&exchange.call(), Reply::Silence);
+    till.act(number, "capture", None).await.is(502);
+    assert_eq!((till.bank.take_asked().len(), waiting(&till).await), (1, 1));
+    // It is still held, so it is asked about again; then it is paid.
+    let held_yet = till.expect(&Vector::named("unitpay", "status_hold"));
+    till.later(held()).await;
+    till.was_asked(&held_yet, "held yet");
+    let paid = till.expect(&Vector::named("unitpay", "status_hold_captured"));
+    till.later(held()).await;
+    till.was_asked(&paid, "paid");
+    assert_eq!(till.look(number).await.word("state"), "succeeded");
+    assert_eq!((till.world.states().await, waiting(&till).await), (vec!["succeeded"], 0));
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_never_came_about_is_not_asked_about_for_ever() {
+    let vector = Vector::named("unitpay", "refund_partial");
+    let till = Till::open(&vector).await;
+    let number = till.stage(&vector, State::Succeeded).await;
+    till.queue(Task::Outcome { payment: number, of: Operation::Refund { known: 0 } }).await;
+    let paid = Vector::named("unitpay", "status_success").exchanges();
+    let Reply::Say { body, .. } = paid[0].reply.clone() else { panic!("the vector has no answer") };
+    till.bank.answer(&paid[0].call(), 200, body);
+    for _ in 0..100 {
+        till.later(DAY / 4).await;
+    }
+    assert_eq!((waiting(&till).await, till.world.states().await.len()), (0, 0));
+    assert!((2..30).contains(&till.bank.take_asked().len()));
+    till.close().await;
+}
