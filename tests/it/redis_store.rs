@@ -54,6 +54,11 @@ pub async fn fresh() -> Bench {
     bench(Place::One(shared())).await
 }
 
+/// On a server that no other test has.
+pub async fn alone(server: Arc<Server>) -> Bench {
+    bench(Place::One(server)).await
+}
+
 pub async fn fresh_in_cluster() -> Bench {
     bench(Place::Cluster(shared_cluster().await)).await
 }
