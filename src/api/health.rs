@@ -8,6 +8,10 @@ use utoipa::ToSchema;
 use super::problem::{Problem, RETRY_AFTER_S};
 use super::state::ApiState;
 use crate::keeping::Fault;
+use crate::quiet::LogGate;
+
+/// Anybody may ask as often as he likes.
+static LOG: LogGate = LogGate::new();
 
 /// A probe's answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,13 +41,17 @@ pub async fn live() -> HttpResponse {
     responses((status = 200, body = Health), (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub async fn ready(state: web::Data<ApiState>) -> Result<HttpResponse, Problem> {
     if let Err(error) = state.manage.store.ready().await {
-        tracing::warn!(%error, "not ready");
+        if let Some(left_out) = LOG.open() {
+            tracing::warn!(%error, left_out, "not ready");
+        }
         return Err(not_ready("A notification could not be kept now: the store can't write."));
     }
     match state.keeping.fault(state.manage.clock.now()) {
         None => Ok(ok()),
         Some(fault) => {
-            tracing::warn!(?fault, "not ready: the last notification could not be kept");
+            if let Some(left_out) = LOG.open() {
+                tracing::warn!(?fault, left_out, "not ready: the last notification could not be kept");
+            }
             Err(not_ready(words(fault)))
         }
     }

@@ -1,14 +1,23 @@
 //! The real binary, started as a user starts it.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use kassir::client::Client;
+use kassir::clock::Stopwatch;
 use kassir_providers::Secret;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// The admin token of these routers.
 pub const ADMIN: &str = "process-admin-token-0123456789";
+
+/// Longest wait for a router's readiness to change, and the pause between two looks.
+const PATIENCE: Duration = Duration::from_secs(60);
+const POLL_PAUSE: Duration = Duration::from_millis(20);
+
+/// What the kernel counts processor time in.
+const TICKS_PER_S: u64 = 100;
 
 /// How to start a router.
 #[derive(Clone)]
@@ -131,6 +140,15 @@ impl Process {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Processor time that it has used, in user and kernel mode.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id().unwrap())).unwrap();
+        // The second field is its name, in brackets, in which there may be spaces.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        Duration::from_millis(ticks * 1_000 / TICKS_PER_S)
+    }
+
     /// Sends it a signal by its name.
     pub async fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
@@ -155,6 +173,22 @@ impl Process {
         let status = std::fs::read_to_string(path).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024
+    }
+}
+
+/// Whether the router says that it can keep notifications.
+pub async fn ready(plan: &Plan) -> bool {
+    let mut connection = crate::raw::Raw::to(&format!("{}/", plan.url())).await;
+    connection.send(b"GET /health/ready HTTP/1.1\r\nhost: router\r\n\r\n").await;
+    connection.answer().await.expect("an answer").0 == 200
+}
+
+/// Waits until it says so, or does not any more.
+pub async fn until_ready(plan: &Plan, wanted: bool) {
+    let waited = Stopwatch::start();
+    while ready(plan).await != wanted {
+        assert!(waited.elapsed() < PATIENCE, "whether it is ready does not become {wanted}");
+        tokio::time::sleep(POLL_PAUSE).await;
     }
 }
 

@@ -61,6 +61,11 @@ pub async fn fresh() -> Bench {
     bench(Place::One(shared()), Options::default().timeout).await
 }
 
+/// On a server that no other test has.
+pub async fn alone(server: Arc<Server>) -> Bench {
+    bench(Place::One(server)).await
+}
+
 pub async fn fresh_in_cluster() -> Bench {
     in_cluster(shared_cluster().await, Options::default().timeout).await
 }

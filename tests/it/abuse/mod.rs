@@ -3,4 +3,5 @@
 mod deadline;
 mod floods;
 mod inbound;
+mod later;
 mod overload;

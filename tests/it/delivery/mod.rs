@@ -3,6 +3,7 @@
 mod again;
 mod answers;
 mod attempts;
+mod beside;
 mod changes;
 mod elsewhere;
 mod ending;

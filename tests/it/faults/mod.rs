@@ -7,6 +7,7 @@ mod answers;
 mod backlog;
 mod cluster;
 mod kept;
+mod network;
 mod receiver;
 mod replicas;
 mod secured;
@@ -19,6 +20,7 @@ use std::fmt::Display;
 
 pub use crate::size::size;
 pub use kept::end_and_compare;
+pub use network::{Network, Weather};
 pub use receiver::Receiver;
 pub use sending::{Shop, Stream, accept_all, accepted_after, shop, shop_with};
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use kassir::clock::Stopwatch;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -27,11 +28,14 @@ pub struct Arrival {
     pub event: String,
     /// `kassir-delivery`.
     pub delivery: String,
+    /// When, since the subscriber's start.
+    pub at: Duration,
 }
 
 /// The subscriber.
 pub struct Receiver {
     pub url: String,
+    started: Stopwatch,
     arrivals: Mutex<Vec<Arrival>>,
     count: watch::Sender<usize>,
     held: watch::Sender<bool>,
@@ -47,6 +51,7 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let receiver = Arc::new(Receiver {
             url: format!("http://127.0.0.1:{}/events", listener.local_addr().unwrap().port()),
+            started: Stopwatch::start(),
             arrivals: Mutex::default(),
             count: watch::Sender::new(0),
             held: watch::Sender::new(false),
@@ -84,6 +89,11 @@ impl Receiver {
     fn refuses(&self, order: usize) -> bool {
         let each = self.refuse_each.load(Ordering::SeqCst);
         each > 0 && order.is_multiple_of(each) && self.refused.lock().unwrap().insert(order)
+    }
+
+    /// The time by which arrivals are noted.
+    pub fn since_start(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// All requests so far.
@@ -138,12 +148,22 @@ impl Receiver {
 
     /// No order has two different events.
     pub fn assert_one_event_each(&self) {
+        let twice = self.twice();
+        assert!(twice.is_empty(), "two events for one order: {twice:?}");
+    }
+
+    /// How many orders have two different events.
+    pub fn with_two_events(&self) -> usize {
+        self.twice().len()
+    }
+
+    fn twice(&self) -> HashMap<usize, HashSet<String>> {
         let mut events: HashMap<usize, HashSet<String>> = HashMap::new();
         for arrival in self.arrivals() {
             events.entry(arrival.order).or_default().insert(arrival.event);
         }
-        let twice: Vec<_> = events.iter().filter(|(_, ids)| ids.len() > 1).collect();
-        assert!(twice.is_empty(), "two events for one order: {twice:?}");
+        events.retain(|_, ids| ids.len() > 1);
+        events
     }
 }
 
@@ -154,7 +174,8 @@ async fn take(receiver: web::Data<Receiver>, request: HttpRequest, body: web::By
     if receiver.refuses(order) {
         return HttpResponse::InternalServerError().finish();
     }
-    let arrival = Arrival { order, event: header("webhook-id"), delivery: header("kassir-delivery") };
+    let at = receiver.since_start();
+    let arrival = Arrival { order, event: header("webhook-id"), delivery: header("kassir-delivery"), at };
     let status = receiver.status.load(Ordering::SeqCst);
     receiver.arrivals.lock().unwrap().push(arrival);
     receiver.count.send_modify(|count| *count += 1);

@@ -25,6 +25,8 @@ use crate::store_suite::{Bench, START};
 const STORE: &str = "KASSIR_TEST_CRASH_STORE";
 /// Names the shop: merchant, integration, endpoint, version of its configuration.
 const SHOP: &str = "KASSIR_TEST_CRASH_SHOP";
+/// Set: the victim goes on when the store tells it that it can't write.
+pub(super) const GOES_ON: &str = "KASSIR_TEST_CRASH_GOES_ON";
 /// Times the victim is killed.
 const ROUNDS: usize = 20;
 /// Acknowledgements after which it is killed, at the most.
@@ -46,11 +48,13 @@ async fn victim() {
         endpoint: names[2].parse().unwrap(),
         version: names[3].parse().unwrap(),
     };
-    let writers = (0..WRITERS).map(|_| tokio::spawn(keep_writing(shop.clone())));
+    #[allow(clippy::disallowed_methods, reason = "as above")]
+    let goes_on = std::env::var(GOES_ON).is_ok();
+    let writers = (0..WRITERS).map(|_| tokio::spawn(keep_writing(shop.clone(), goes_on)));
     // Whoever hears first that the store can't write ends the victim: the others may have nothing left to write.
     tokio::select! {
         (ended, ..) = select_all(writers) => ended.unwrap(),
-        () = keep_settling(shop) => {}
+        () = keep_settling(shop, goes_on) => {}
     }
 }
 
@@ -60,19 +64,26 @@ fn acknowledge(what: &str, id: &str) {
     std::io::stdout().flush().unwrap();
 }
 
-async fn keep_writing(shop: Shop) {
+async fn keep_writing(shop: Shop, goes_on: bool) {
     loop {
         let id = Uuid::new_v4().simple().to_string();
-        shop.write(shop.whole(&id)).await;
-        acknowledge("payment", &id);
+        match shop.store.commit(shop.whole(&id)).await {
+            Ok(_) => acknowledge("payment", &id),
+            Err(StoreError::Unavailable(_)) if goes_on => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
-async fn keep_settling(shop: Shop) {
+async fn keep_settling(shop: Shop, goes_on: bool) {
     loop {
         // A short lease: the next victim soon takes over what this one held.
         let request = ClaimAsk { lease_ms: 1, ..ask(3) };
-        for claimed in shop.store.claim(&request).await.unwrap().work {
+        let claims = match shop.store.claim(&request).await {
+            Err(StoreError::Unavailable(_)) if goes_on => continue,
+            claims => claims.unwrap(),
+        };
+        for claimed in claims.work {
             let taken = delivery_of(&claimed).clone();
             let (status, id) = (DeliveryStatus::Delivered, taken.id);
             let delivery = Box::new(Delivery { status, next_attempt_at: None, ..taken });
@@ -87,6 +98,7 @@ async fn keep_settling(shop: Shop) {
             match shop.store.settle(settle).await {
                 Ok(()) => acknowledge("settled", &id.to_string()),
                 Err(StoreError::Conflict(_)) => {}
+                Err(StoreError::Unavailable(_)) if goes_on => {}
                 Err(error) => panic!("{error}"),
             }
         }

@@ -3,6 +3,9 @@
 //! The victim of the kill -9 tests runs under strace, which writes down every write and every fsync of the store's files.
 //! Then the power fails at many moments of that record: the files are made anew from what had been fsynced by then, with
 //! none, all, or some of the other writes (of 512-byte sectors, too), and a store is opened on them.
+//!
+//! And errors of fsync: strace makes several in a row fail, and the victim goes on. After a failed fsync a system may take
+//! what it had not written for written, and never write it: so it is gone with the next power failure, in any case.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -14,10 +17,10 @@ use kassir::clock::ManualClock;
 use kassir::store::sqlite::SqliteStore;
 
 use super::File;
-use super::crash::{Acknowledged, check, start_by};
+use super::crash::{Acknowledged, GOES_ON, check, start_by};
 use crate::faults::{UNCOUNTED, print, size};
 use crate::store_suite::START;
-use crate::store_suite::samples::shop;
+use crate::store_suite::samples::{Shop, shop};
 
 /// What a disk writes whole.
 const SECTOR: usize = 512;
@@ -30,10 +33,25 @@ struct Call {
 }
 
 enum What {
-    Write { file: String, at: usize, bytes: Vec<u8> },
-    Cut { file: String, to: usize },
-    Sync { file: String },
-    Gone { file: String },
+    Write {
+        file: String,
+        at: usize,
+        bytes: Vec<u8>,
+    },
+    Cut {
+        file: String,
+        to: usize,
+    },
+    Sync {
+        file: String,
+    },
+    /// An fsync that failed.
+    NoSync {
+        file: String,
+    },
+    Gone {
+        file: String,
+    },
     Acknowledged(String),
 }
 
@@ -76,6 +94,11 @@ impl Disk {
         for pending in std::mem::take(&mut self.pending) {
             pending.apply(&mut self.durable);
         }
+    }
+
+    /// What waited is taken for written from now on, and is not.
+    fn lose(&mut self) -> usize {
+        std::mem::take(&mut self.pending).len()
     }
 
     fn after_power_loss(&self, keeps: Keeps) -> Vec<u8> {
@@ -122,7 +145,8 @@ fn read(line: &str, places: &mut HashMap<String, usize>) -> Option<Call> {
     let took = result.rsplit_once('<').map_or(took, |(_, took)| took).trim_end_matches('>');
     let ended = began + took.parse::<f64>().unwrap_or(0.0);
     let call = |what| Some(Call { began, ended, what });
-    if value < 0 {
+    let failed = value < 0;
+    if failed && !matches!(name, "fsync" | "fdatasync") {
         return None;
     }
     let (descriptor, rest) = arguments.split_once(", ").unwrap_or((arguments, ""));
@@ -154,6 +178,7 @@ fn read(line: &str, places: &mut HashMap<String, usize>) -> Option<Call> {
             call(What::Write { file, at, bytes: bytes(rest)? })
         }
         "ftruncate" => call(What::Cut { file, to: rest.parse().ok()? }),
+        "fsync" | "fdatasync" if failed => call(What::NoSync { file }),
         "fsync" | "fdatasync" => call(What::Sync { file }),
         _ => None,
     }
@@ -187,12 +212,16 @@ fn record(folder: &Path) -> Vec<Call> {
     calls
 }
 
-/// Runs the victim under strace until it acknowledged so much.
-fn victim(path: &Path, shop: &crate::store_suite::samples::Shop, traces: &Path, wanted: usize) {
+/// Runs the victim under strace until it acknowledged so much. `failing`: which of its fsyncs fail, as strace is told.
+fn victim(path: &Path, shop: &Shop, traces: &Path, wanted: usize, failing: Option<&str>) {
     let mut strace = Command::new("strace");
     let calls = "trace=write,pwrite64,lseek,ftruncate,fsync,fdatasync,unlink";
     strace.args(["-ff", "-ttt", "-T", "-y", "-xx", "-s", "1000000", "-e", calls, "-o"]);
-    strace.arg(traces.join("t")).arg(std::env::current_exe().unwrap());
+    strace.arg(traces.join("t"));
+    if let Some(numbers) = failing {
+        strace.args(["-e", &format!("inject=fsync,fdatasync:error=EIO:when={numbers}")]).env(GOES_ON, "1");
+    }
+    strace.arg(std::env::current_exe().unwrap());
     let (mut child, mut lines) = start_by(strace, path, shop);
     let mut known = Acknowledged::default();
     let got = known.read(&mut lines, wanted as u128);
@@ -206,12 +235,7 @@ fn victim(path: &Path, shop: &crate::store_suite::samples::Shop, traces: &Path, 
 }
 
 /// Opens a store on the files as the power failure left them; everything acknowledged must be there, and whole.
-async fn survives(
-    disks: &HashMap<String, Disk>,
-    keeps: Keeps,
-    own: &crate::store_suite::samples::Shop,
-    known: &Acknowledged,
-) {
+async fn survives(disks: &HashMap<String, Disk>, keeps: Keeps, own: &Shop, known: &Acknowledged) {
     let folder = tempfile::tempdir().unwrap();
     for (name, disk) in disks {
         let mut file = std::fs::File::create(folder.path().join(name)).unwrap();
@@ -225,8 +249,21 @@ async fn survives(
     own.store.close().await;
 }
 
-#[tokio::test]
-async fn what_was_acknowledged_survives_a_power_failure_at_any_moment() {
+/// What came of one victim's power failures.
+#[derive(Default)]
+struct Failures {
+    tried: usize,
+    dropped: usize,
+    /// Writes that a failed fsync lost.
+    lost_by_fsync: usize,
+    fsyncs_failed: usize,
+    accepted: usize,
+    /// … of which after the last fsync that failed.
+    accepted_after: usize,
+}
+
+/// Runs a victim, and lets the power fail at so many moments of what it did.
+async fn failures(wanted: usize, cuts: usize, failing: Option<&str>) -> Failures {
     let (file, traces) = (File::new(), tempfile::tempdir().unwrap());
     let path: PathBuf = file.path();
     let store = file.open().unwrap();
@@ -236,15 +273,14 @@ async fn what_was_acknowledged_survives_a_power_failure_at_any_moment() {
     let mut disks: HashMap<String, Disk> = HashMap::new();
     let durable = std::fs::read(&path).unwrap();
     disks.insert("kassir.db".to_owned(), Disk { durable, pending: Vec::new() });
-    victim(&path, &own, traces.path(), size(150, 3_000));
+    victim(&path, &own, traces.path(), wanted, failing);
 
     let calls = record(traces.path());
-    let cuts = size(40, 1_000);
     let every = (calls.len() / cuts).max(1);
     // An fsync counts once it has returned.
     let mut syncing: Vec<(f64, String)> = Vec::new();
     let mut known = Acknowledged::default();
-    let (mut tried, mut dropped) = (0_usize, 0_usize);
+    let (mut came, mut before) = (Failures::default(), 0);
     for (number, call) in calls.iter().enumerate() {
         syncing.retain(|(ended, file)| {
             let done = *ended <= call.began;
@@ -262,23 +298,61 @@ async fn what_was_acknowledged_survives_a_power_failure_at_any_moment() {
                 disks.entry(file.clone()).or_default().pending.push(Pending::Cut(*to));
             }
             What::Sync { file } => syncing.push((call.ended, file.clone())),
+            What::NoSync { file } => {
+                came.lost_by_fsync += disks.get_mut(file).map_or(0, Disk::lose);
+                came.fsyncs_failed += 1;
+                before = known.count();
+            }
             What::Gone { file } => drop(disks.remove(file)),
             What::Acknowledged(said) => drop(known.read(&mut said.as_bytes(), u128::MAX)),
         }
         if number % every == 0 {
             for keeps in [Keeps::Nothing, Keeps::Everything, Keeps::Some(number as u64 * 2 + 1)] {
                 survives(&disks, keeps, &own, &known).await;
-                tried += 1;
+                came.tried += 1;
             }
-            dropped += disks.values().map(|disk| disk.pending.len()).sum::<usize>();
+            came.dropped += disks.values().map(|disk| disk.pending.len()).sum::<usize>();
         }
     }
-    let accepted = known.count();
+    (came.accepted, came.accepted_after) = (known.count(), known.count() - before);
+    came
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_power_failure_at_any_moment() {
+    let Failures { tried, dropped, accepted, .. } = failures(size(150, 3_000), size(40, 1_000), None).await;
     assert!(accepted > 0 && dropped > 0, "{accepted} acknowledged, {dropped} writes pending");
     // Nobody delivers here; that none is lost is what each look at the files asserts.
     print(
         "C4",
         [&accepted, &UNCOUNTED, &UNCOUNTED, &0],
         &[("power_failures", &tried), ("unsynced_writes_in_them", &dropped)],
+    );
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_fsyncs_that_failed_and_lost_what_was_written() {
+    let (mut all, rounds) = (Failures::default(), size(2, 30));
+    for round in 0..rounds {
+        // Always at another moment. One in a row is a commit's; three are also those of what the store does then.
+        let (first, row) = (5 + 7 * round, [4, 1, 3, 2, 5, 6][round % 6]);
+        let numbers = format!("{first}..{}", first + row - 1);
+        let one = failures(size(100, 600), size(12, 60), Some(&numbers)).await;
+        assert_eq!(one.fsyncs_failed, row, "{numbers}");
+        assert!(one.accepted_after > 0, "{numbers}: it did not go on");
+        all.tried += one.tried;
+        all.lost_by_fsync += one.lost_by_fsync;
+        all.fsyncs_failed += one.fsyncs_failed;
+        all.accepted += one.accepted;
+    }
+    assert!(all.lost_by_fsync > 0);
+    print(
+        "C7-lost-writes",
+        [&all.accepted, &UNCOUNTED, &UNCOUNTED, &0],
+        &[
+            ("fsyncs_failed", &all.fsyncs_failed),
+            ("writes_lost_by_them", &all.lost_by_fsync),
+            ("power_failures", &all.tried),
+        ],
     );
 }
