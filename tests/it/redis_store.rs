@@ -63,7 +63,7 @@ pub async fn fresh() -> Bench {
 
 /// On a server that no other test has.
 pub async fn alone(server: Arc<Server>) -> Bench {
-    bench(Place::One(server)).await
+    bench(Place::One(server), Options::default().timeout).await
 }
 
 pub async fn fresh_in_cluster() -> Bench {
