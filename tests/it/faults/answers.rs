@@ -46,6 +46,7 @@ type Verb = (&'static str, for<'a> fn(&'a Shop, &'a Stock) -> Done<'a>);
 struct Stock {
     claimed: kassir::store::Claimed,
     delivery: kassir::domain::Delivery,
+    hold: Hold,
 }
 
 macro_rules! verbs {
@@ -111,9 +112,8 @@ const VERBS: &[Verb] = verbs! {
     "append_audit": |s, _k| async { s.store.append_audit(&samples::audit_entry(None, "x"), "").await };
     "audit": |s, _k| s.store.audit(None, &Page::default());
     "idempotency_begin": |s, _k| s.store.idempotency_begin("a", "b", "c", 1_000);
-    "idempotency_note": |s, _k| s.store.idempotency_note("a", "b", Hold::fresh(), "x");
-    "idempotency_finish": |s, _k| s.store.idempotency_finish(
-        "a", "b", Hold::fresh(), Some((200, "x".to_owned())));
+    "idempotency_note": |s, k| s.store.idempotency_note("a", "held", k.hold, "x");
+    "idempotency_finish": |s, k| s.store.idempotency_finish("a", "held", k.hold, Some((200, "x".to_owned())));
     "mend": |s, _k| s.store.mend();
     "sweep": |s, _k| async { s.store.sweep(&Cutoffs { events: Some(1), ..Cutoffs::default() }, 10).await };
 };
@@ -123,7 +123,8 @@ async fn every_answer_on_every_verb() {
     let (_server, proxy, shop) = behind_a_proxy().await;
     shop.write(shop.whole("a")).await;
     let claimed = shop.claim().await.work.remove(0);
-    let stock = Stock { delivery: delivery_of(&claimed).clone(), claimed };
+    let hold = crate::store_suite::held(shop.store.idempotency_begin("a", "held", "c", 1_000).await);
+    let stock = Stock { delivery: delivery_of(&claimed).clone(), claimed, hold };
     for (answer, said) in ANSWERS {
         for (verb, call) in VERBS {
             proxy.plan(vec![Deed::Answer(answer); 4 * CALLS_MAX]);
