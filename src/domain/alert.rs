@@ -117,7 +117,7 @@ pub struct Alert {
 }
 
 /// An id that follows from what it is about: from a time, Unix milliseconds, and a digest of words.
-pub(super) fn follows(at: i64, of: &[&dyn std::fmt::Display]) -> JobId {
+fn follows(at: i64, of: &[&dyn std::fmt::Display]) -> JobId {
     let words: Vec<String> = of.iter().map(ToString::to_string).collect();
     let digest = Hash::Sha256.digest(words.join(" ").as_bytes());
     let mut random = [0; 10];

@@ -3,7 +3,7 @@
 use kassir_providers::{Fact, State};
 use serde::{Deserialize, Serialize};
 
-use super::alert::{Alert, Trouble, follows};
+use super::alert::{Alert, Trouble};
 use super::event::Proven;
 use super::ids::{DeliveryId, EndpointId, IntegrationId, JobId, MerchantId, NotificationId, ReplayId};
 use super::payment::Payment;
@@ -179,20 +179,6 @@ pub struct Job {
 }
 
 impl Job {
-    /// The job that asks what became of an operation; `key`: the operation's idempotency key, so that a repetition has no
-    /// second one.
-    #[must_use]
-    pub fn outcome(payment: &Payment, of: Operation, key: &str, now: i64) -> Job {
-        Job {
-            id: follows(payment.created_at, &[&of.word(), &key]),
-            merchant: payment.merchant,
-            lane: Lane::Integration(payment.integration),
-            task: Task::Outcome { payment: payment.number, of },
-            attempts: 0,
-            created_at: now,
-        }
-    }
-
     /// The job that sees to what is the matter with an endpoint.
     #[must_use]
     pub fn about(merchant: MerchantId, endpoint: EndpointId, trouble: Trouble, now: i64) -> Job {

@@ -1,14 +1,14 @@
 //! Operations on a payment that exists. What asks about one later is written down before the provider is asked: should
 //! this process die meanwhile, or the store be away afterwards, what the provider did becomes known all the same.
 
-use kassir_providers::operation::{Context, Wish};
-use kassir_providers::{Done, Retry};
+use kassir_providers::operation::Wish;
+use kassir_providers::{Done, Fact, Retry};
 
 use super::once::unwritten;
 use super::rules::check_receipt;
 use super::{PaymentError, Payments};
 use crate::domain::ids::JobId;
-use crate::domain::job::{Job, Operation, Task};
+use crate::domain::job::{Operation, Task};
 use crate::domain::payment::{Origin, Payment};
 use crate::limits::{OPERATION_HOLD_MS, POLL_FIRST_MS};
 use crate::operations::Operations;
@@ -36,7 +36,7 @@ impl Payments {
             what.push_str(&format!("-{}", crate::secrets::token_hash(&receipt.to_string())));
         }
         let context = self.context(payment.merchant, &payment, &what);
-        let asks = self.leave_question(&payment, of, &context).await?;
+        let asks = self.leave_question(&payment, of).await?;
         match operations.run(provider, account, wish, context).await {
             Ok(done) => {
                 let written = self.written_down(&payment, done, of, asks).await;
@@ -53,17 +53,13 @@ impl Payments {
     }
 
     /// Writes down the job that asks what became of an operation, unless the payment is asked about anyway.
-    async fn leave_question(
-        &self,
-        payment: &Payment,
-        of: Operation,
-        context: &Context,
-    ) -> Result<Option<JobId>, StoreError> {
+    async fn leave_question(&self, payment: &Payment, of: Operation) -> Result<Option<JobId>, StoreError> {
         let moves_state = !matches!(of, Operation::Refund { .. });
-        if moves_state && payment.origin == Origin::Api && payment.is_polled(context.now) {
+        if moves_state && payment.origin == Origin::Api && payment.is_polled(self.ledger.clock.now()) {
             return Ok(None);
         }
-        let job = Job::outcome(payment, of, &context.idempotency_key, context.now);
+        // Each attempt has its own: the refusal of a repetition says nothing of the first one.
+        let job = self.job(payment, Task::Outcome { payment: payment.number, of });
         let id = job.id;
         let jobs = vec![(job, OPERATION_HOLD_MS)];
         self.ledger.store.commit(Commit { jobs, ..Commit::of(payment.merchant) }).await?;
@@ -87,7 +83,9 @@ impl Payments {
         }
         self.enter_facts(payment, &done).await?;
         let payment = self.load(payment.merchant, payment.number).await?;
-        if !under_way && of.is_known(&payment) {
+        // Under a caller's key it may be the answer of a refund that is known already.
+        let told = done.facts.iter().any(|fact| matches!(fact, Fact::Refund(_)));
+        if !under_way && (told || of.is_known(&payment)) {
             self.call_off(&payment, asks).await;
         }
         Ok(payment)

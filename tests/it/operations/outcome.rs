@@ -11,11 +11,22 @@ use super::till::Till;
 use super::vector::Vector;
 use crate::world::bank::Reply;
 
+const STILL_HELD: (&str, &str) = (r#""status":"succeeded""#, r#""status":"waiting_for_capture""#);
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// When it is asked what became of an operation.
 fn held() -> i64 {
     i64::try_from(OPERATION_HOLD_MS).unwrap()
+}
+
+/// A refund of more than is left: refused for good.
+fn too_much() -> Vector {
+    let left = r#""availableForRefund": "#;
+    Vector::changed(
+        "unitpay",
+        "refund_too_much",
+        &[(&format!(r#"{left}"5.25""#), &format!(r#"{left}"1.00""#))],
+    )
 }
 
 async fn waiting(till: &Till) -> u64 {
@@ -69,12 +80,32 @@ async fn nobody_is_asked_about_a_refund_that_is_known_or_was_refused() {
     till.expect(&vector);
     till.act(number, "refund", part).await.is(200);
     assert_eq!(waiting(&till).await, 0);
-    till.expect(&Vector::named("unitpay", "refund_too_much"));
+    till.expect(&too_much());
     assert!(till.act(number, "refund", part).await.status >= 400);
     assert_eq!(waiting(&till).await, 0);
     till.bank.take_asked();
     till.later(DAY).await;
     assert_eq!(till.bank.take_asked().len(), 0);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_refusal_of_a_repetition_does_not_end_the_question_about_the_first() {
+    let vector = Vector::named("unitpay", "refund_partial");
+    let till = Till::open(&vector).await;
+    let number = till.stage(&vector, State::Succeeded).await;
+    let (part, exchanges) = (vector.part().map(|part| part.minor), vector.exchanges());
+    till.bank.next(&exchanges[0].call(), exchanges[0].reply.clone());
+    till.bank.next(&exchanges[1].call(), Reply::json(503, ""));
+    till.act(number, "refund", part).await.is(502);
+    till.expect(&too_much());
+    till.act(number, "refund", part).await.is(409);
+    assert_eq!(waiting(&till).await, 1);
+    till.bank.take_asked();
+    let told = till.expect(&Vector::named("unitpay", "status_partial_refund"));
+    till.later(held()).await;
+    till.was_asked(&told, "about the first");
+    assert_eq!((till.world.states().await, waiting(&till).await), (vec!["partially_refunded"], 0));
     till.close().await;
 }
 
@@ -111,7 +142,7 @@ async fn a_refund_of_which_a_notification_told_is_not_asked_about() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_capture_of_a_payment_that_no_job_asks_about_is_asked_about() {
-    let vector = Vector::named("unitpay", "capture");
+    let vector = Vector::named("yookassa", "capture");
     let till = Till::open(&vector).await;
     let number = till.stage(&vector, State::WaitingForCapture).await;
     first_seen(&till, number).await;
@@ -120,10 +151,10 @@ async fn a_capture_of_a_payment_that_no_job_asks_about_is_asked_about() {
     till.act(number, "capture", None).await.is(502);
     assert_eq!((till.bank.take_asked().len(), waiting(&till).await), (1, 1));
     // It is still held, so it is asked about again; then it is paid.
-    let held_yet = till.expect(&Vector::named("unitpay", "status_hold"));
+    let held_yet = till.expect(&Vector::changed("yookassa", "status", &[STILL_HELD]));
     till.later(held()).await;
     till.was_asked(&held_yet, "held yet");
-    let paid = till.expect(&Vector::named("unitpay", "status_hold_captured"));
+    let paid = till.expect(&Vector::named("yookassa", "status"));
     till.later(held()).await;
     till.was_asked(&paid, "paid");
     assert_eq!(till.look(number).await.word("state"), "succeeded");

@@ -1,7 +1,9 @@
 -- Puts work back that is in the queue's list and waits nowhere, and lanes that have lost their place: somebody removed
 -- keys by hand. Work whose due time went with them is due now. Work of deleted merchants goes.
 -- ARGV: cursor, how much to look at
--- Returns {next cursor, works put back, lanes put back, deleted merchants…}; the cursor is 0 at the end.
+-- Returns {next cursor, works put back, lanes put back, deleted merchants… (some, if they are very many)}; the cursor is 0
+-- at the end.
+local TOLD_MAX = 1000
 local gone = redis.call('SMEMBERS', key('gone'))
 local leaving = {}
 for _, merchant in ipairs(gone) do
@@ -24,4 +26,4 @@ for n = 1, #page[2], 2 do
     end
   end
 end
-return { page[1], works, lanes, unpack(gone) }
+return { page[1], works, lanes, unpack(gone, 1, math.min(#gone, TOLD_MAX)) }
