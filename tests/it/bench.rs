@@ -116,3 +116,21 @@ async fn redis_is_measured_the_same_way() {
     let left: Vec<String> = server.command(&["KEYS", "bench-*:*"]);
     assert!(left.is_empty(), "it tidies up: {left:?}");
 }
+
+#[tokio::test]
+async fn what_is_set_for_the_operators_own_router_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("production.db");
+    let url_file = folder.path().join("url");
+    std::fs::write(&url_file, format!("sqlite:{}", elsewhere.display())).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_kassir"))
+        .args(["bench", "--json", "--count", "4", "--senders", "2", "intake"])
+        .current_dir(folder.path())
+        .env("KASSIR__STORE__URL_FILE", &url_file)
+        .env("KASSIR__TELEMETRY__SAMPLE_RATIO", "nonsense")
+        .output()
+        .await
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(!elsewhere.exists(), "it wrote into the operator's store");
+}

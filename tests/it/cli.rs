@@ -58,6 +58,23 @@ fn a_wrong_configuration_exits_with_2_and_says_what_was_meant() {
     assert_eq!(kassir(folder.path(), &["nosuchcommand"], &[]).status.code(), Some(2));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_not_taken_for_one_that_is_not_given() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Command::new(env!("CARGO_BIN_EXE_kassir"))
+        .arg("serve")
+        .current_dir(folder.path())
+        .env("KASSIR__STORE__URL", std::ffi::OsStr::from_bytes(b"redis://:geheim\xe9@127.0.0.1:1"))
+        .output()
+        .unwrap();
+    assert_eq!(serve.status.code(), Some(2));
+    let said = err(&serve);
+    assert!(said.contains("KASSIR__STORE__URL: its value is no UTF-8 text"), "{said}");
+    assert!(!said.contains("geheim") && folder.path().read_dir().unwrap().count() == 0, "{said}");
+}
+
 #[test]
 fn the_configuration_is_shown_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
