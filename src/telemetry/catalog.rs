@@ -116,14 +116,14 @@ pub const SECTIONS: &[Section] = &[
             gauge(
                 "kassir_queue_oldest_due_seconds",
                 &[],
-                "How long the oldest due work has been due; what waits for its next attempt is not due.",
+                "How long the oldest due work has been due; what waits for its next attempt is not due, nor what waits for an endpoint that is left alone, until the end of that.",
             ),
             gauge("kassir_queue_waiting", &[], "Deliveries and jobs in the queue, those under way included."),
             gauge("kassir_queue_leased", &[], "Deliveries and jobs that some router has in hand."),
             gauge(
                 "kassir_endpoint_breaker",
                 &[("state", Values::Given(&["open"]))],
-                "Endpoints that are left alone for a while because they failed or asked for it.",
+                "Endpoints that are left alone because they failed or asked for it: for a while, and after it as long as something waits for them that is tried one at a time. In Redis: of those whose while is over the last 500 per partition are looked at.",
             ),
             gauge("kassir_endpoints_failing", &[], "Endpoints whose last attempt failed."),
         ],
