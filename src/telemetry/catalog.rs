@@ -125,6 +125,16 @@ pub const SECTIONS: &[Section] = &[
                 &[("state", Values::Given(&["open"]))],
                 "Endpoints that are left alone because they failed or asked for it: for a while, and after it as long as something waits for them that is tried one at a time. In Redis: of those whose while is over the last 500 per partition are looked at.",
             ),
+            counter(
+                "kassir_deliveries_ended_total",
+                &[("status", Values::Given(&["failed", "held", "canceled"]))],
+                "Deliveries that ended without having been taken: failed (given up: only a replay sends them again), held (the endpoint is disabled, from the event's making or since), canceled (the endpoint was deleted). What people cancel themselves is not counted.",
+            ),
+            counter(
+                "kassir_confirmations_given_up_total",
+                &[("why", Values::Given(&["late", "denied", "gone"]))],
+                "Notifications that will take no effect, because the provider's API did not confirm them: not within intake.confirm_max_age, or it says that there is nothing to confirm; gone: the merchant or integration was deleted.",
+            ),
             gauge("kassir_endpoints_failing", &[], "Endpoints whose last attempt failed."),
         ],
     },
