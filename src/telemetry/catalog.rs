@@ -321,6 +321,11 @@ pub const SECTIONS: &[Section] = &[
     Section {
         title: "Process",
         metrics: &[
+            counter(
+                "kassir_telemetry_exports_failed_total",
+                &[],
+                "Batches of spans that the collector (telemetry.otlp_endpoint) did not take; they are dropped.",
+            ),
             gauge("kassir_build_info", &[("version", Values::Open("the version"))], "1."),
             gauge("kassir_uptime_seconds", &[], "How long this router has been running."),
             gauge("process_resident_memory_bytes", &[], "Resident memory (Linux)."),

@@ -451,6 +451,24 @@ async fn a_collector_gets_the_spans() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_away_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let nobody = format!("http://127.0.0.1:{}", crate::process::free_port());
+    let plan = Plan { log: Some(log.clone()), ..Plan::sqlite(folder.path()) }
+        .with("KASSIR__TELEMETRY__OTLP_ENDPOINT", &nobody);
+    let router = plan.start().await;
+    let subscriber = Subscriber::http().await;
+    let url = set_up(&plan, &subscriber).await;
+    assert_eq!(pay(&url, 1, "abc").await, 200);
+    let failed = |scrape: &Scrape| scrape.sum("kassir_telemetry_exports_failed_total", &[]) > 0;
+    Scrape::when(&plan, failed).await;
+    assert_eq!(router.terminate().await, Some(0));
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(said.contains("does not take the spans"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_given_up_or_held_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let mut plan = Plan::sqlite(folder.path());
