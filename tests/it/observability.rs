@@ -337,6 +337,21 @@ fn dashboard_and_alerts_name_documented_metrics() {
 }
 
 #[test]
+fn the_two_recipes_for_production_are_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let readme = read("README.md");
+    let recipe = readme.split("## Production").nth(1).unwrap().split("```").nth(1).unwrap();
+    let recipe: Vec<&str> = recipe.lines().skip(1).collect();
+    let compose = read("docker-compose.yml");
+    let head: Vec<&str> = compose.lines().map(|line| line.trim_start_matches('#').trim()).collect();
+    assert!(recipe.len() > 4 && head.windows(recipe.len()).any(|lines| lines == recipe), "{recipe:?}");
+    // The container's user is another one than who made the files.
+    assert!(recipe.contains(&"chmod 644 secrets/*"), "{recipe:?}");
+    assert!(read(".dockerignore").lines().any(|line| line == "secrets"));
+}
+
+#[test]
 fn who_stops_a_router_waits_for_both_of_its_drains() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let drain = kassir::config::from_parts(None, "test", &BTreeMap::new()).unwrap().delivery.drain.0;
