@@ -106,6 +106,23 @@ async fn the_first_start_makes_key_and_token_and_says_where() {
     assert_eq!(router.terminate().await, Some(0));
 }
 
+#[test]
+fn who_only_asks_a_router_makes_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = ["--url", "http://127.0.0.1:9"];
+    for command in [
+        &["replay", "--dry-run"][..],
+        &["listen", "--forward-to", "http://localhost:9/"],
+        &["audit", "export"],
+        &["export"],
+    ] {
+        let asked = kassir(folder.path(), &[command, &url].concat(), &[]);
+        assert_eq!(asked.status.code(), Some(2), "{command:?}: {}", err(&asked));
+        assert!(err(&asked).contains("give --token"), "{command:?}: {}", err(&asked));
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "{command:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_router_on_the_same_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
