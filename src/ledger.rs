@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::clock::SharedClock;
 use crate::domain::apply::{self, Decision, Rules, Verdict};
 use crate::domain::config::Integration;
+use crate::domain::delivery::{Delivery, DeliveryStatus};
 use crate::domain::event::Proven;
 use crate::domain::fanout::{self, Making};
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, IntegrationId, JobId, MerchantId};
@@ -204,9 +205,9 @@ impl Ledger {
                     view = self.registry.reload(entry.merchant).await?.ok_or(LedgerError::Gone)?;
                 }
                 Some(Decided::Gone) => return Err(LedgerError::Gone),
-                Some(Decided::Made { mut entered, to_send, job_now, kept: _until_handed_over }) => {
+                Some(Decided::Made { mut entered, to_do, kept: _until_handed_over }) => {
                     if let Some(mut committed) = committed {
-                        self.pass_on(&mut committed, to_send, job_now);
+                        self.pass_on(&mut committed, to_do);
                         entered.payment = committed.payment.map(|(number, _)| number).or(entered.payment);
                     }
                     return Ok(*entered);
@@ -243,18 +244,21 @@ impl Ledger {
     /// # Errors
     /// [`StoreError`]; nothing is known to be written then.
     pub async fn write(&self, commit: Commit) -> Result<Committed, StoreError> {
-        let (to_send, job_now) = to_do(&commit);
+        let to_do = ToDo::of(&commit);
         pass(Point::BeforeCommit);
         let mut committed = self.store.commit(commit).await?;
         pass(Point::AfterCommit);
-        self.pass_on(&mut committed, to_send, job_now);
+        self.pass_on(&mut committed, to_do);
         Ok(committed)
     }
 
-    fn pass_on(&self, committed: &mut Committed, to_send: usize, job_now: bool) {
+    fn pass_on(&self, committed: &mut Committed, to_do: ToDo) {
         let leased = std::mem::take(&mut committed.leased);
-        if job_now || leased.len() < to_send {
+        if to_do.job_now || leased.len() < to_do.to_send {
             self.hand_over.wake();
+        }
+        if to_do.held > 0 {
+            metrics::counter!("kassir_deliveries_ended_total", "status" => "held").increment(to_do.held);
         }
         if !leased.is_empty() {
             self.hand_over.hand_over(leased, committed.now);
@@ -277,7 +281,7 @@ enum Decided {
     /// Nothing: the integration is no more.
     Gone,
     /// This, and what the step leaves to be done.
-    Made { entered: Box<Entered>, to_send: usize, job_now: bool, kept: Option<Kept> },
+    Made { entered: Box<Entered>, to_do: ToDo, kept: Option<Kept> },
 }
 
 impl Deciding {
@@ -303,11 +307,11 @@ impl Deciding {
         let mut commit = Commit::of(entry.merchant);
         let event = if nothing { None } else { self.fill(&mut commit, &decision, payment, integration) };
         let kept = Lease::write(&*self.hand_over, &mut commit);
-        let (to_send, job_now) = to_do(&commit);
+        let to_do = ToDo::of(&commit);
         let number = payment.map(|payment| payment.number);
         let commit = Some(commit).filter(|commit| !nothing && !is_empty(commit));
         let entered = Box::new(Entered { decision, payment: number, event });
-        (Decided::Made { entered, to_send, job_now, kept }, commit)
+        (Decided::Made { entered, to_do, kept }, commit)
     }
 
     /// Fills the step; gives the event's id.
@@ -399,10 +403,28 @@ fn number(payment: Option<&Payment>, decision: &Decision) -> Option<u32> {
     payment.map(|payment| payment.number).or(is_new.then_some(0))
 }
 
-/// How many new deliveries of a step are to be sent, and whether a job of it is due at once.
-fn to_do(commit: &Commit) -> (usize, bool) {
-    let to_send = commit.deliveries.iter().filter(|delivery| delivery.next_attempt_at.is_some()).count();
-    (to_send, commit.jobs.iter().any(|(_, in_ms)| *in_ms == 0))
+/// What a step leaves to be done, and what it leaves undone.
+#[derive(Clone, Copy)]
+struct ToDo {
+    /// Deliveries to be sent.
+    to_send: usize,
+    /// Whether a job is due at once.
+    job_now: bool,
+    /// Deliveries that are not sent: their endpoint is off.
+    held: u64,
+}
+
+impl ToDo {
+    fn of(commit: &Commit) -> ToDo {
+        let count =
+            |is: fn(&Delivery) -> bool| commit.deliveries.iter().filter(|delivery| is(delivery)).count();
+        let held = count(|delivery| delivery.status == DeliveryStatus::Held);
+        ToDo {
+            to_send: count(|delivery| delivery.next_attempt_at.is_some()),
+            job_now: commit.jobs.iter().any(|(_, in_ms)| *in_ms == 0),
+            held: u64::try_from(held).unwrap_or(u64::MAX),
+        }
+    }
 }
 
 fn is_empty(commit: &Commit) -> bool {

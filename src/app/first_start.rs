@@ -24,10 +24,31 @@ pub struct AdminToken {
 /// # Errors
 /// When the file can't be read or written, or is empty.
 pub fn admin_token(config: &Config) -> anyhow::Result<AdminToken> {
-    if let Some(token) = &config.admin_token {
-        return Ok(AdminToken { token: token.clone(), file: None, made: false });
+    if let Some(known) = known_admin_token(config)? {
+        return Ok(known);
     }
-    let file = config.secrets.master_key_file.with_file_name("admin.token");
+    let file = admin_token_file(config);
+    let token = secrets::new_token("kas_")?;
+    secrets::write_private(&file, &format!("{}\n", token.expose()))
+        .with_context(|| format!("can't write {}", file.display()))?;
+    Ok(AdminToken { token, file: Some(file), made: true })
+}
+
+/// Where the admin token is, or would be made, when the configuration gives none.
+#[must_use]
+pub fn admin_token_file(config: &Config) -> PathBuf {
+    config.secrets.master_key_file.with_file_name("admin.token")
+}
+
+/// The admin token, if there is one: for those who only talk to a router. One that they made up nobody would know.
+///
+/// # Errors
+/// When the file can't be read, or is empty.
+pub fn known_admin_token(config: &Config) -> anyhow::Result<Option<AdminToken>> {
+    if let Some(token) = &config.admin_token {
+        return Ok(Some(AdminToken { token: token.clone(), file: None, made: false }));
+    }
+    let file = admin_token_file(config);
     match std::fs::read_to_string(&file) {
         Ok(text) => {
             let token = text.trim();
@@ -36,14 +57,9 @@ pub fn admin_token(config: &Config) -> anyhow::Result<AdminToken> {
                 "{} is empty: delete it to have a new token made",
                 file.display()
             );
-            Ok(AdminToken { token: Secret::new(token), file: Some(file), made: false })
+            Ok(Some(AdminToken { token: Secret::new(token), file: Some(file), made: false }))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let token = secrets::new_token("kas_")?;
-            secrets::write_private(&file, &format!("{}\n", token.expose()))
-                .with_context(|| format!("can't write {}", file.display()))?;
-            Ok(AdminToken { token, file: Some(file), made: true })
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("can't read {}", file.display())),
     }
 }

@@ -42,6 +42,11 @@ impl Child {
         token: &Secret,
     ) -> anyhow::Result<Child> {
         let mut command = Command::new(std::env::current_exe().context("can't find this program")?);
+        // What is set for the operator's own router must not lead this one into that one's store: a variable that is
+        // not given here would count, `KASSIR__STORE__URL_FILE` even before the URL that is given.
+        for name in crate::config::inherited() {
+            command.env_remove(name);
+        }
         command.arg("serve").current_dir(folder).envs(environment).stdout(Stdio::piped()).kill_on_drop(true);
         let since = Stopwatch::start();
         let mut process = command.spawn().context("can't start the router")?;

@@ -33,7 +33,10 @@ pub(super) struct Floors {
 impl Floors {
     pub(super) async fn measure(stage: &Stage<'_>) -> anyhow::Result<Floors> {
         if let Some(url) = &stage.plan.store {
-            return Ok(Floors { own: of(stage, Sink::redis(url).await?).await?, shared: None });
+            return Ok(Floors {
+                own: of(stage, Sink::redis(url, format!("{}:floor", stage.prefix)).await?).await?,
+                shared: None,
+            });
         }
         let own = Sink::sqlite(&stage.folder.join("floor.db"), 1)?;
         let shared = Sink::sqlite(&stage.folder.join("floor-shared.db"), BATCH_MAX)?;
@@ -102,7 +105,8 @@ async fn take(handler: web::Data<Handler>, body: web::Bytes) -> HttpResponse {
 #[derive(Clone)]
 enum Sink {
     Sqlite(mpsc::Sender<(Vec<u8>, oneshot::Sender<()>)>),
-    Redis(redis::aio::MultiplexedConnection),
+    /// A stream and its key.
+    Redis(redis::aio::MultiplexedConnection, String),
 }
 
 impl Sink {
@@ -119,12 +123,12 @@ impl Sink {
         Ok(Sink::Sqlite(to))
     }
 
-    async fn redis(url: &str) -> anyhow::Result<Sink> {
+    async fn redis(url: &str, key: String) -> anyhow::Result<Sink> {
         crate::tls::install();
         let client = redis::Client::open(url).with_context(
             || "the floor is measured on one Redis: redis://host:port/db, no cluster, no Sentinel",
         )?;
-        Ok(Sink::Redis(client.get_multiplexed_async_connection().await?))
+        Ok(Sink::Redis(client.get_multiplexed_async_connection().await?, key))
     }
 
     async fn keep(&self, body: Vec<u8>) -> anyhow::Result<()> {
@@ -134,10 +138,10 @@ impl Sink {
                 to.send((body, reply)).await?;
                 Ok(answer.await?)
             }
-            Sink::Redis(conn) => {
+            Sink::Redis(conn, key) => {
                 let mut conn = conn.clone();
                 let mut command = redis::cmd("XADD");
-                command.arg("kassir-bench-floor").arg("MAXLEN").arg("~").arg(WAITING_MAX).arg("*");
+                command.arg(key).arg("MAXLEN").arg("~").arg(WAITING_MAX).arg("*");
                 Ok(command.arg("body").arg(body).query_async::<()>(&mut conn).await?)
             }
         }

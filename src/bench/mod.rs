@@ -18,6 +18,7 @@ mod size;
 mod subscriber;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -111,6 +112,9 @@ struct Stage<'a> {
     /// The senders' client; it trusts the subscriber's certificate.
     wire: &'a Outbound,
     folder: &'a Path,
+    /// What everything in a store begins with that this run makes.
+    prefix: &'a str,
+    sites: AtomicUsize,
     tls: Option<rustls::ServerConfig>,
 }
 
@@ -122,7 +126,8 @@ impl Stage<'_> {
     /// A place with an empty store of the kind that is measured.
     fn site(&self) -> anyhow::Result<Site> {
         let ca_file = self.tls.is_some().then(|| self.folder.join(CA_FILE));
-        Site::new(self.folder, self.plan.store.as_deref(), ca_file)
+        let number = self.sites.fetch_add(1, Ordering::Relaxed);
+        Site::new(self.folder, format!("{}{number:08x}", self.prefix), self.plan.store.as_deref(), ca_file)
     }
 
     fn subscriber(&self) -> anyhow::Result<Subscriber> {
@@ -133,23 +138,46 @@ impl Stage<'_> {
 /// The subscriber's CA.
 const CA_FILE: &str = "ca.pem";
 
-/// Measures.
+/// Characters of a run's own name in the keys of a store.
+const RUN_LEN: usize = 24;
+
+/// Measures, until it is done or `stop` is. However it ends, nothing of it stays: no router, no file, no key.
 ///
 /// # Errors
 /// What went wrong.
-pub async fn run(plan: &Plan, progress: &dyn Progress) -> anyhow::Result<Figures> {
-    let folder = std::env::temp_dir().join(format!("kassir-bench-{}", uuid::Uuid::new_v4().simple()));
+pub async fn run(
+    plan: &Plan,
+    progress: &dyn Progress,
+    stop: impl Future<Output = &'static str>,
+) -> anyhow::Result<Figures> {
+    let run = uuid::Uuid::new_v4().simple().to_string();
+    let folder = std::env::temp_dir().join(format!("kassir-bench-{run}"));
+    let prefix = format!("bench-{}", run.get(..RUN_LEN).unwrap_or(&run));
     std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
-    let result = measure(plan, &folder, progress).await;
+    // What is left undone is dropped here, and with it the routers are killed.
+    let result = tokio::select! {
+        result = measure(plan, &folder, &prefix, progress) => result,
+        signal = stop => Err(anyhow::anyhow!("{signal}: stopped before the end")),
+    };
     drop(std::fs::remove_dir_all(&folder));
+    if let Some(redis) = plan.store.as_deref().and_then(server::RedisServer::at)
+        && let Err(error) = redis.clear(&prefix).await
+    {
+        tracing::warn!(%error, prefix, "keys of this run may be left in Redis");
+    }
     result
 }
 
-async fn measure(plan: &Plan, folder: &Path, progress: &dyn Progress) -> anyhow::Result<Figures> {
+async fn measure(
+    plan: &Plan,
+    folder: &Path,
+    prefix: &str,
+    progress: &dyn Progress,
+) -> anyhow::Result<Figures> {
     crate::tls::install();
     let tls = plan.tls.then(|| crate::tls::for_localhost(&folder.join(CA_FILE))).transpose()?;
     let wire = client(tls.is_some().then(|| folder.join(CA_FILE)))?;
-    let stage = Stage { plan, progress, wire: &wire, folder, tls };
+    let stage = Stage { plan, progress, wire: &wire, folder, prefix, sites: AtomicUsize::new(0), tls };
     let mut figures = Figures { tls: plan.tls, ..Figures::default() };
     quick::measure(&stage, &mut figures).await?;
     if stage.wants(Part::Backlog) {

@@ -36,13 +36,13 @@ impl RedisServer {
         self.info("memory", "used_memory").await
     }
 
-    /// Removes every key with a prefix.
+    /// Removes every key that begins with this.
     pub(super) async fn clear(&self, prefix: &str) -> anyhow::Result<()> {
         let mut conn = self.client.get_multiplexed_async_connection().await?;
         let mut cursor = 0_u64;
         loop {
             let mut scan = redis::cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(format!("{prefix}:*")).arg("COUNT").arg(REMOVED_AT_ONCE);
+            scan.arg(cursor).arg("MATCH").arg(format!("{prefix}*")).arg("COUNT").arg(REMOVED_AT_ONCE);
             let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(&mut conn).await?;
             if !keys.is_empty() {
                 redis::cmd("UNLINK").arg(keys).query_async::<()>(&mut conn).await?;

@@ -42,15 +42,20 @@ pub(super) struct Shop {
 }
 
 impl Site {
-    pub(super) fn new(base: &Path, store: Option<&str>, ca_file: Option<PathBuf>) -> anyhow::Result<Site> {
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        let folder = base.join(&name);
+    /// `prefix`: of its keys in Redis, and the name of its folder.
+    pub(super) fn new(
+        base: &Path,
+        prefix: String,
+        store: Option<&str>,
+        ca_file: Option<PathBuf>,
+    ) -> anyhow::Result<Site> {
+        let folder = base.join(&prefix);
         std::fs::create_dir_all(&folder).with_context(|| format!("can't make {}", folder.display()))?;
         let embedded = format!("sqlite:{}", folder.join("kassir.db").display());
         Ok(Site {
             store: store.unwrap_or(&embedded).to_owned(),
             redis: store.and_then(RedisServer::at),
-            prefix: format!("bench-{name}"),
+            prefix,
             token: new_token("kas_")?,
             folder,
             ca_file,

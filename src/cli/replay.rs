@@ -271,7 +271,12 @@ async fn cancel(client: &Client, path: &str) -> Result<(), Failed> {
 async fn canceled(client: &Client, path: &str) -> Result<(), ClientError> {
     let mut told = false;
     loop {
-        let Err(error) = client.post(&format!("{path}/cancel"), &json!({})).await else { return Ok(()) };
+        let error = match client.post(&format!("{path}/cancel"), &json!({})).await {
+            Ok(_) => return Ok(()),
+            // It is over, perhaps by the wish before this one, which nobody answered: how it ended is read.
+            Err(ClientError::Refused { status: 409, .. }) => return Ok(()),
+            Err(error) => error,
+        };
         let Some(pause) = error.pause() else { return Err(error) };
         if !std::mem::replace(&mut told, true) {
             print::note(&format!("{error}; trying again to cancel"));

@@ -5,7 +5,7 @@ use kassir_providers::Secret;
 use serde_json::Value;
 
 use super::Failed;
-use crate::app::admin_token;
+use crate::app::{admin_token_file, known_admin_token};
 use crate::client::Client;
 use crate::config::Config;
 
@@ -25,7 +25,10 @@ impl Router {
     pub(super) fn client(&self, config: &Config) -> Result<Client, Failed> {
         let token = match &self.token {
             Some(token) => Secret::new(token.clone()),
-            None => admin_token(config)?.token,
+            None => {
+                let known = known_admin_token(config)?;
+                known.map(|known| known.token).ok_or_else(|| no_token(config))?
+            }
         };
         let url = self.url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
         Ok(Client::new(&url, token)?)
@@ -51,4 +54,12 @@ impl Router {
             }
         }
     }
+}
+
+fn no_token(config: &Config) -> Failed {
+    Failed::Usage(format!(
+        "no API token: give --token or set KASSIR_TOKEN. Without one the configuration's admin token is used, but \
+         admin_token is not set, and {} is not there",
+        admin_token_file(config).display()
+    ))
 }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{Failed, print};
-use crate::app::{admin_token, open_store};
+use crate::app::{known_admin_token, open_store};
 use crate::client::{Client, ClientError};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::Config;
@@ -86,8 +86,15 @@ fn perhaps_made(error: &ClientError) -> Failed {
 
 /// The router that has the store open makes it.
 async fn through_router(config: &Config, role: Role, arguments: &Arguments) -> Result<Value, ClientError> {
-    let admin = admin_token(config).map_err(|error| ClientError::Strange(format!("{error:#}")))?;
-    let client = Client::new(&format!("http://{}", config.listen), admin.token)?;
+    let url = format!("http://{}", config.listen);
+    let admin = known_admin_token(config).map_err(|error| ClientError::Strange(format!("{error:#}")))?;
+    let Some(admin) = admin else {
+        return Err(ClientError::Unreachable {
+            url,
+            why: "there is no admin token to ask it with".to_owned(),
+        });
+    };
+    let client = Client::new(&url, admin.token)?;
     client.post("/tokens", &body(role, arguments)).await
 }
 

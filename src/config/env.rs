@@ -1,19 +1,51 @@
 //! The environment's part of the configuration: `KASSIR__SECTION__KEY`, and `…_FILE` for values kept in files.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 
 use super::keys::{KEYS, Key, Kind};
 use super::load::ConfigError;
 
 const PREFIX: &str = "KASSIR__";
 
+/// What every variable that means us begins with; those of the configuration begin with [`PREFIX`].
+const OURS: &str = "KASSIR_";
+
 /// The variables that start with our prefix.
 #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-pub(super) fn variables() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| name.starts_with(PREFIX))
-        .collect()
+pub(super) fn variables() -> Result<BTreeMap<String, String>, ConfigError> {
+    texts(std::env::vars_os())
+}
+
+/// Of these the ones that start with our prefix. What is no text is an error, not a value that was not given: a
+/// router must not open another store because its URL was written in another encoding. The value is not told, it may
+/// be a secret.
+fn texts(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let ours = variables.filter(|(name, _)| begins(name, PREFIX));
+    ours.map(|(name, value)| match (name.into_string(), value.into_string()) {
+        (Ok(name), Ok(value)) => Ok((name, value)),
+        (Ok(name), Err(_)) => {
+            Err(ConfigError::new(format!("environment variable {name}: its value is no UTF-8 text")))
+        }
+        (Err(name), _) => Err(ConfigError::new(format!(
+            "environment variable {}: its name is no UTF-8 text",
+            name.to_string_lossy()
+        ))),
+    })
+    .collect()
+}
+
+/// The names of all variables that mean us: what a router that is started with a configuration of its own must not
+/// inherit.
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn inherited() -> Vec<OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| begins(name, OURS)).collect()
+}
+
+fn begins(name: &OsStr, prefix: &str) -> bool {
+    name.as_encoded_bytes().starts_with(prefix.as_bytes())
 }
 
 /// At which point this process is to end itself, in a build for tests.
@@ -93,5 +125,28 @@ fn put(table: &mut toml::Table, path: &str, value: toml::Value) {
                 put(inner, rest, value);
             }
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    fn of(name: &[u8], value: &[u8]) -> Result<BTreeMap<String, String>, String> {
+        let other = (OsString::from_vec(vec![0xff]), OsString::from_vec(vec![0xfe]));
+        let named = (OsString::from_vec(name.to_vec()), OsString::from_vec(value.to_vec()));
+        texts([other, named].into_iter()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_an_error() {
+        assert_eq!(of(b"PATH", b"\xff"), Ok(BTreeMap::new()));
+        assert_eq!(of(b"KASSIR__LISTEN", b"x").unwrap().len(), 1);
+        let error = of(b"KASSIR__STORE__URL", b"redis://:geheim@h\xe9").unwrap_err();
+        assert_eq!(error, "environment variable KASSIR__STORE__URL: its value is no UTF-8 text");
+        let error = of(b"KASSIR__STORE__\xff", b"geheim").unwrap_err();
+        assert!(error.starts_with("environment variable KASSIR__STORE__") && !error.contains("geheim"));
     }
 }

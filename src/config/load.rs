@@ -48,7 +48,7 @@ pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
     from_parts(
         text.as_ref().map(|(_, text)| text.as_str()),
         place.as_deref().unwrap_or("file"),
-        &env::variables(),
+        &env::variables()?,
     )
 }
 

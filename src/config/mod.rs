@@ -11,6 +11,7 @@ mod types;
 
 #[cfg(feature = "fail-points")]
 pub(crate) use env::fail_point;
+pub(crate) use env::inherited;
 pub use load::{ConfigError, from_parts, load};
 pub use types::{Limit, Span, TOKEN_LEN_SAFE, Url};
 

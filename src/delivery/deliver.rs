@@ -107,7 +107,12 @@ impl Worker {
             pass(Point::AfterSettle);
             match written {
                 Err(StoreError::Conflict(Conflict::Delivery)) => {}
-                other => return other.map(|()| status),
+                other => {
+                    if other.is_ok() && status == DeliveryStatus::Failed {
+                        count_ended(status);
+                    }
+                    return other.map(|()| status);
+                }
             }
             current = self.reload(leased, claimed).await?;
         }
@@ -172,7 +177,9 @@ impl Worker {
     ) {
         let mut current = delivery.clone();
         for _ in 0..CONFLICT_RETRIES_MAX {
+            let is_ours = current.status == DeliveryStatus::Pending;
             let stopped = end(current, self.store_now());
+            let status = stopped.status;
             let write = Settle {
                 fence: leased.fence,
                 merchant: leased.merchant,
@@ -181,6 +188,7 @@ impl Worker {
                 hold,
             };
             let error = match self.write(leased, write).await {
+                Ok(()) if is_ours && status != DeliveryStatus::Pending => return count_ended(status),
                 Ok(()) => return,
                 Err(error) => error,
             };
@@ -217,6 +225,11 @@ impl Worker {
             metrics::histogram!("kassir_event_to_success_seconds").record(since(ended));
         }
     }
+}
+
+/// Counts a delivery that ended without having been taken.
+fn count_ended(status: DeliveryStatus) {
+    metrics::counter!("kassir_deliveries_ended_total", "status" => status.word()).increment(1);
 }
 
 /// An attempt in logs and traces: ids and outcomes only.

@@ -81,21 +81,25 @@ impl Confirm {
         let store = &self.ledger.store;
         let integration_id = match job.lane {
             crate::domain::job::Lane::Integration(id) => id,
-            _ => return self.give_up(job, None, fence, "the job has no integration").await,
+            _ => return self.give_up(job, None, fence, GivenUp::Gone, "the job has no integration").await,
         };
         let notification = store.notification(job.merchant, asked.notification).await?;
         let Some(view) = self.ledger.registry.current(job.merchant).await? else {
-            return self.give_up(job, notification, fence, "the merchant was deleted").await;
+            return self.give_up(job, notification, fence, GivenUp::Gone, "the merchant was deleted").await;
         };
         let known = view.integration(integration_id)?;
         let Some((provider, account)) = known.and_then(|(integration, account)| {
             Registry::provider(integration).map(|provider| (provider, account))
         }) else {
-            return self.give_up(job, notification, fence, "the integration was deleted").await;
+            return self
+                .give_up(job, notification, fence, GivenUp::Gone, "the integration was deleted")
+                .await;
         };
         let Some(told) = asked.facts.iter().find(|fact| matches!(fact, Fact::Payment(_) | Fact::Refund(_)))
         else {
-            return self.give_up(job, notification, fence, "it says nothing about a payment").await;
+            return self
+                .give_up(job, notification, fence, GivenUp::Denied, "it says nothing about a payment")
+                .await;
         };
         let facts = match self.ask(provider, account, job, integration_id, told).await? {
             Answered::Facts(facts) => facts,
@@ -108,7 +112,9 @@ impl Confirm {
             }
             // A refund that was believed needs nobody's word, only its payment.
             Answered::Never(_) if is_believed_refund(asked, told) => Vec::new(),
-            Answered::Never(why) => return self.give_up(job, notification, fence, &why).await,
+            Answered::Never(why) => {
+                return self.give_up(job, notification, fence, GivenUp::Denied, &why).await;
+            }
         };
         self.enter(job, asked, fence, notification, integration_id, told, facts).await
     }
@@ -198,9 +204,8 @@ impl Confirm {
         }
         let canceled = to_enter.iter().any(|said| state_of(&said.fact) == Some(State::Canceled));
         let Some(last) = to_enter.pop() else {
-            return self
-                .give_up(job, notification, fence, "the provider's API says nothing of the payment")
-                .await;
+            let why = "the provider's API says nothing of the payment";
+            return self.give_up(job, notification, fence, GivenUp::Denied, why).await;
         };
         let entry = |said: Said| Entry {
             merchant: job.merchant,
@@ -245,7 +250,7 @@ impl Confirm {
     ) -> Result<End, LedgerError> {
         if self.ledger.clock.now().saturating_sub(job.created_at) >= self.max_age_ms {
             let why = format!("not confirmed in time: {why}");
-            return self.give_up(job, notification, fence, &why).await;
+            return self.give_up(job, notification, fence, GivenUp::Late, &why).await;
         }
         Ok(End::Again { why, pause })
     }
@@ -274,6 +279,7 @@ impl Confirm {
         job: &Job,
         notification: Option<Notification>,
         fence: Fence,
+        given_up: GivenUp,
         why: &str,
     ) -> Result<End, LedgerError> {
         tracing::warn!(job = %job.id, why, "a notification was not confirmed");
@@ -284,8 +290,34 @@ impl Confirm {
             notification
         });
         match self.ledger.store.commit(commit).await {
-            Ok(_) | Err(StoreError::Conflict(_)) => Ok(End::Finished),
+            Ok(_) => {
+                let why = given_up.word();
+                metrics::counter!("kassir_confirmations_given_up_total", "why" => why).increment(1);
+                Ok(End::Finished)
+            }
+            Err(StoreError::Conflict(_)) => Ok(End::Finished),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Why nobody asks any more.
+#[derive(Clone, Copy)]
+enum GivenUp {
+    /// The provider's API did not confirm it in time, or never answered.
+    Late,
+    /// It says that there is nothing to confirm.
+    Denied,
+    /// Whom it was for was deleted.
+    Gone,
+}
+
+impl GivenUp {
+    const fn word(self) -> &'static str {
+        match self {
+            GivenUp::Late => "late",
+            GivenUp::Denied => "denied",
+            GivenUp::Gone => "gone",
         }
     }
 }

@@ -277,12 +277,13 @@ pub struct Backlog {
     pub waiting: u64,
     /// Those that are leased.
     pub leased: u64,
-    /// Due time of the oldest one, Unix milliseconds.
+    /// Due time of the oldest one, Unix milliseconds; in a lane that is held not before the end of the hold.
     pub oldest_due: Option<i64>,
     /// When the oldest delivery that is neither delivered nor given up was made, Unix milliseconds. In Redis: of those
     /// that are looked at, the first and last ones of the lanes that are due or held first.
     pub oldest_delivery: Option<i64>,
-    /// Lanes that are held.
+    /// Lanes that are held: whose hold has not ended, or has and something waits. In Redis: of those whose hold has
+    /// ended the last 500 per partition are looked at.
     pub held_lanes: u64,
 }
 

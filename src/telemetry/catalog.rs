@@ -116,14 +116,24 @@ pub const SECTIONS: &[Section] = &[
             gauge(
                 "kassir_queue_oldest_due_seconds",
                 &[],
-                "How long the oldest due work has been due; what waits for its next attempt is not due.",
+                "How long the oldest due work has been due; what waits for its next attempt is not due, nor what waits for an endpoint that is left alone, until the end of that.",
             ),
             gauge("kassir_queue_waiting", &[], "Deliveries and jobs in the queue, those under way included."),
             gauge("kassir_queue_leased", &[], "Deliveries and jobs that some router has in hand."),
             gauge(
                 "kassir_endpoint_breaker",
                 &[("state", Values::Given(&["open"]))],
-                "Endpoints that are left alone for a while because they failed or asked for it.",
+                "Endpoints that are left alone because they failed or asked for it: for a while, and after it as long as something waits for them that is tried one at a time. In Redis: of those whose while is over the last 500 per partition are looked at.",
+            ),
+            counter(
+                "kassir_deliveries_ended_total",
+                &[("status", Values::Given(&["failed", "held", "canceled"]))],
+                "Deliveries that ended without having been taken: failed (given up: only a replay sends them again), held (the endpoint is disabled, from the event's making or since), canceled (the endpoint was deleted). What people cancel themselves is not counted.",
+            ),
+            counter(
+                "kassir_confirmations_given_up_total",
+                &[("why", Values::Given(&["late", "denied", "gone"]))],
+                "Notifications that will take no effect, because the provider's API did not confirm them: not within intake.confirm_max_age, or it says that there is nothing to confirm; gone: the merchant or integration was deleted.",
             ),
             gauge("kassir_endpoints_failing", &[], "Endpoints whose last attempt failed."),
         ],
@@ -311,6 +321,11 @@ pub const SECTIONS: &[Section] = &[
     Section {
         title: "Process",
         metrics: &[
+            counter(
+                "kassir_telemetry_exports_failed_total",
+                &[],
+                "Batches of spans that the collector (telemetry.otlp_endpoint) did not take; they are dropped.",
+            ),
             gauge("kassir_build_info", &[("version", Values::Open("the version"))], "1."),
             gauge("kassir_uptime_seconds", &[], "How long this router has been running."),
             gauge("process_resident_memory_bytes", &[], "Resident memory (Linux)."),

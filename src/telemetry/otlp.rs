@@ -17,7 +17,8 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 
 use crate::config::{Config, TelemetrySection};
-use crate::delivery::outbound::{Outbound, OutboundConfig, OutboundRequest};
+use crate::delivery::outbound::{Outbound, OutboundConfig, OutboundRequest, Outcome};
+use crate::quiet::LogGate;
 
 /// Longest time of one export.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ pub(super) struct Export {
 pub(super) fn start(config: &Config) -> Result<Option<Export>, String> {
     let section = &config.telemetry;
     let Some(endpoint) = &section.otlp_endpoint else { return Ok(None) };
-    let client = Collector { runtime: Handle::current(), outbound: client(config)? };
+    let client = Collector { runtime: Handle::current(), outbound: client(config)?, log: LogGate::new() };
     let exporter = SpanExporter::builder()
         .with_http()
         .with_http_client(client)
@@ -90,11 +91,23 @@ fn headers(section: &TelemetrySection) -> Result<HashMap<String, String>, String
     let given = section.otlp_headers.as_ref().map_or("", |headers| headers.expose());
     let pairs = given.split(',').map(str::trim).filter(|pair| !pair.is_empty());
     pairs
-        .map(|pair| {
+        .zip(1..)
+        .map(|(pair, number)| {
             let (name, value) = pair
                 .split_once('=')
                 .ok_or("telemetry.otlp_headers: expected name=value, several with commas between them")?;
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
+            let (name, value) = (name.trim(), value.trim());
+            // The exporter would leave out what is no header, without a word.
+            if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+                // What is taken for a name may be a secret whose name was forgotten.
+                return Err(format!(
+                    "telemetry.otlp_headers: what stands before = in number {number} is no name"
+                ));
+            }
+            if http::HeaderValue::from_str(value).is_err() {
+                return Err(format!("telemetry.otlp_headers: the value of number {number} can't be sent"));
+            }
+            Ok((name.to_owned(), value.to_owned()))
         })
         .collect()
 }
@@ -103,6 +116,27 @@ fn headers(section: &TelemetrySection) -> Result<HashMap<String, String>, String
 struct Collector {
     runtime: Handle,
     outbound: Outbound,
+    log: LogGate,
+}
+
+impl Collector {
+    /// Says that spans were not taken: nothing else would.
+    fn tell(&self, why: &str) {
+        metrics::counter!("kassir_telemetry_exports_failed_total").increment(1);
+        if let Some(left_out) = self.log.open() {
+            tracing::warn!(why, left_out, "the collector (telemetry.otlp_endpoint) does not take the spans");
+        }
+    }
+}
+
+/// Why spans were not taken, when they were not.
+fn refused(outcome: &Outcome) -> Option<String> {
+    match (outcome.status, &outcome.failure) {
+        (Some(200..=299), _) => None,
+        (Some(status), _) => Some(format!("it answers {status}")),
+        (None, Some(failure)) => Some(failure.to_string()),
+        (None, None) => Some("no answer".to_owned()),
+    }
 }
 
 impl std::fmt::Debug for Collector {
@@ -127,13 +161,13 @@ impl HttpClient for Collector {
         };
         let outbound = self.outbound.clone();
         let outcome = self.runtime.spawn(async move { outbound.send(request).await }).await?;
+        let why = refused(&outcome);
+        if let Some(why) = &why {
+            self.tell(why);
+        }
         match outcome.status {
             Some(status) => Ok(Response::builder().status(status).body(outcome.body.into())?),
-            None => {
-                let why =
-                    outcome.failure.map_or_else(|| "no answer".to_owned(), |failure| failure.to_string());
-                Err(why.into())
-            }
+            None => Err(why.unwrap_or_default().into()),
         }
     }
 }
@@ -155,5 +189,11 @@ mod tests {
         let read = headers(&section("authorization=Bearer a=b, x-team = pay,")).unwrap();
         assert_eq!((read["authorization"].as_str(), read["x-team"].as_str()), ("Bearer a=b", "pay"));
         assert!(!headers(&section("geheim")).unwrap_err().contains("geheim"));
+        let error = headers(&section("x key=geheim")).unwrap_err();
+        assert_eq!(error, "telemetry.otlp_headers: what stands before = in number 1 is no name");
+        let error = headers(&section("x-key=geheim\n")).map(drop);
+        assert_eq!(error, Ok(()), "spaces at the ends are cut off");
+        let error = headers(&section("a=b,x-key=ge\nheim")).unwrap_err();
+        assert_eq!(error, "telemetry.otlp_headers: the value of number 2 can't be sent");
     }
 }

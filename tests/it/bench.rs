@@ -113,6 +113,67 @@ async fn redis_is_measured_the_same_way() {
     throughput_is_there(&figures);
     the_rest_is_there(&figures, 60.0);
     assert!(figure(&figures, "/end_to_end/redis_cpu_ms_per_event") >= 0.0);
-    let left: Vec<String> = server.command(&["KEYS", "bench-*:*"]);
+    let left: Vec<String> = server.command(&["KEYS", "*"]);
     assert!(left.is_empty(), "it tidies up: {left:?}");
+}
+
+#[tokio::test]
+async fn what_is_set_for_the_operators_own_router_does_not_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("production.db");
+    let url_file = folder.path().join("url");
+    std::fs::write(&url_file, format!("sqlite:{}", elsewhere.display())).unwrap();
+    let out = Command::new(env!("CARGO_BIN_EXE_kassir"))
+        .args(["bench", "--json", "--count", "4", "--senders", "2", "intake"])
+        .current_dir(folder.path())
+        .env("KASSIR__STORE__URL_FILE", &url_file)
+        .env("KASSIR__TELEMETRY__SAMPLE_RATIO", "nonsense")
+        .output()
+        .await
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(!elsewhere.exists(), "it wrote into the operator's store");
+}
+
+/// The routers that a process has started and that still run.
+fn routers_of(pid: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        Some((pid, std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
+    });
+    let ours = all.filter(|(_, stat)| {
+        let after: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        after[0] != "Z" && after[1] == pid.to_string()
+    });
+    ours.map(|(pid, _)| pid).collect()
+}
+
+#[tokio::test]
+async fn what_is_stopped_before_its_end_leaves_nothing_behind() {
+    let server = crate::redis_server::Server::start(crate::redis_server::DURABLE);
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_kassir"))
+        .args(["bench", "--count", "40", "--seconds", "600", "intake", "latency", "--store", &server.url()])
+        .current_dir(folder.path())
+        .env("TMPDIR", folder.path())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let pid = bench.id().unwrap();
+    let (mut routers, mut tick) = (Vec::new(), tokio::time::interval(std::time::Duration::from_millis(20)));
+    while routers.is_empty() || server.command::<Vec<String>>(&["KEYS", "bench-*{*"]).is_empty() {
+        tick.tick().await;
+        routers = routers_of(pid);
+    }
+    assert!(Command::new("kill").args(["-TERM", &pid.to_string()]).status().await.unwrap().success());
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), bench.wait()).await.unwrap();
+    assert_eq!(ended.unwrap().code(), Some(1));
+    for router in routers {
+        let stat = std::fs::read_to_string(format!("/proc/{router}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "the router goes on: {stat}");
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+    let left: Vec<String> = server.command(&["KEYS", "*"]);
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -58,6 +58,23 @@ fn a_wrong_configuration_exits_with_2_and_says_what_was_meant() {
     assert_eq!(kassir(folder.path(), &["nosuchcommand"], &[]).status.code(), Some(2));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_not_taken_for_one_that_is_not_given() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let serve = Command::new(env!("CARGO_BIN_EXE_kassir"))
+        .arg("serve")
+        .current_dir(folder.path())
+        .env("KASSIR__STORE__URL", std::ffi::OsStr::from_bytes(b"redis://:geheim\xe9@127.0.0.1:1"))
+        .output()
+        .unwrap();
+    assert_eq!(serve.status.code(), Some(2));
+    let said = err(&serve);
+    assert!(said.contains("KASSIR__STORE__URL: its value is no UTF-8 text"), "{said}");
+    assert!(!said.contains("geheim") && folder.path().read_dir().unwrap().count() == 0, "{said}");
+}
+
 #[test]
 fn the_configuration_is_shown_without_secrets() {
     let folder = tempfile::tempdir().unwrap();
@@ -87,6 +104,23 @@ async fn the_first_start_makes_key_and_token_and_says_where() {
     let mode = std::fs::metadata(folder.path().join("master.key")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(router.terminate().await, Some(0));
+}
+
+#[test]
+fn who_only_asks_a_router_makes_no_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = ["--url", "http://127.0.0.1:9"];
+    for command in [
+        &["replay", "--dry-run"][..],
+        &["listen", "--forward-to", "http://localhost:9/"],
+        &["audit", "export"],
+        &["export"],
+    ] {
+        let asked = kassir(folder.path(), &[command, &url].concat(), &[]);
+        assert_eq!(asked.status.code(), Some(2), "{command:?}: {}", err(&asked));
+        assert!(err(&asked).contains("give --token"), "{command:?}: {}", err(&asked));
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "{command:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

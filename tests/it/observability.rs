@@ -313,6 +313,17 @@ fn dashboard_and_alerts_name_documented_metrics() {
         let unknown: Vec<_> = names.difference(&documented).collect();
         assert!(unknown.is_empty(), "{expression}: {unknown:?}");
     }
+    // What keeps money from coming in, or ends its way, has a rule.
+    for metric in [
+        "kassir_intake_busy_total",
+        "kassir_intake_flood_total",
+        "kassir_deliveries_ended_total",
+        "kassir_endpoints_disabled_total",
+        "kassir_confirmations_given_up_total",
+        "kassir_provider_calls_total",
+    ] {
+        assert!(rules.iter().any(|rule| rule.contains(metric)), "no rule looks at {metric}");
+    }
     // A sum of no series is nothing, not 0.
     for rule in rules.iter().filter(|rule| rule.contains("sum(") && rule.contains("== 0")) {
         assert!(rule.contains("or vector(0)) == 0"), "does not fire without a series: {rule}");
@@ -323,6 +334,21 @@ fn dashboard_and_alerts_name_documented_metrics() {
             "says what it means and what to do: {rule}"
         );
     }
+}
+
+#[test]
+fn the_two_recipes_for_production_are_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let readme = read("README.md");
+    let recipe = readme.split("## Production").nth(1).unwrap().split("```").nth(1).unwrap();
+    let recipe: Vec<&str> = recipe.lines().skip(1).collect();
+    let compose = read("docker-compose.yml");
+    let head: Vec<&str> = compose.lines().map(|line| line.trim_start_matches('#').trim()).collect();
+    assert!(recipe.len() > 4 && head.windows(recipe.len()).any(|lines| lines == recipe), "{recipe:?}");
+    // The container's user is another one than who made the files.
+    assert!(recipe.contains(&"chmod 644 secrets/*"), "{recipe:?}");
+    assert!(read(".dockerignore").lines().any(|line| line == "secrets"));
 }
 
 #[test]
@@ -437,6 +463,52 @@ async fn a_collector_gets_the_spans() {
     assert!(has(&attribute("delivery", seen.header("kassir-delivery"))));
     assert!(has(&attribute("outcome", "success")));
     assert!(!has(url.rsplit('/').next().unwrap().as_bytes()), "the inbound token is in no span");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_that_is_away_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let nobody = format!("http://127.0.0.1:{}", crate::process::free_port());
+    let plan = Plan { log: Some(log.clone()), ..Plan::sqlite(folder.path()) }
+        .with("KASSIR__TELEMETRY__OTLP_ENDPOINT", &nobody);
+    let router = plan.start().await;
+    let subscriber = Subscriber::http().await;
+    let url = set_up(&plan, &subscriber).await;
+    assert_eq!(pay(&url, 1, "abc").await, 200);
+    let failed = |scrape: &Scrape| scrape.sum("kassir_telemetry_exports_failed_total", &[]) > 0;
+    Scrape::when(&plan, failed).await;
+    assert_eq!(router.terminate().await, Some(0));
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert!(said.contains("does not take the spans"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_given_up_or_held_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = Plan::sqlite(folder.path());
+    for key in ["FIRST_INTERVAL", "MAX_INTERVAL", "MAX_AGE"] {
+        plan = plan.with(&format!("KASSIR__DELIVERY__{key}"), "10ms");
+    }
+    let router = plan.start().await;
+    let subscriber = Subscriber::http().await;
+    subscriber.script((0..100).map(|_| Act::status(400)));
+    let url = set_up(&plan, &subscriber).await;
+    let client = plan.client();
+    let merchant = client.get("/merchants").await.unwrap();
+    let merchant = merchant["data"][0]["id"].as_str().unwrap().to_owned();
+    let off = json!({ "url": subscriber.url("/off") });
+    let path = format!("/merchants/{merchant}/endpoints");
+    let off = client.post(&path, &off).await.unwrap();
+    let off = format!("{path}/{}", off["id"].as_str().unwrap());
+    client.patch(&off, &json!({ "enabled": false })).await.unwrap();
+    assert_eq!(pay(&url, 1, "abc").await, 200);
+    let ended = |scrape: &Scrape, status: &str| {
+        scrape.sum("kassir_deliveries_ended_total", &[&format!("status=\"{status}\"")])
+    };
+    let scrape = Scrape::when(&plan, |scrape| ended(scrape, "failed") > 0).await;
+    assert_eq!(["failed", "held", "canceled"].map(|status| ended(&scrape, status)), [1, 1, 0]);
+    assert_eq!(router.terminate().await, Some(0));
 }
 
 /// A short text as a field of a protobuf message.

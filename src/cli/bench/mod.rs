@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::serve::Stop;
 use super::{Failed, print};
 use crate::bench::{Part, Plan, Progress, run as measure};
 
@@ -96,7 +97,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failed> {
     let plan = arguments.plan()?;
     let bar = Bar(ProgressBar::new(0));
     bar.0.enable_steady_tick(TICK);
-    let figures = measure(&plan, &bar).await;
+    let mut stop = Stop::new()?;
+    let figures = measure(&plan, &bar, stop.wait()).await;
     bar.0.finish_and_clear();
     let figures = figures?;
     if json {

@@ -4,7 +4,7 @@ use super::advice::Kind;
 use super::{Finding, Mark};
 use crate::config::Config;
 use crate::domain::job::Lane;
-use crate::store::{Held, Page, Result, Store};
+use crate::store::{Backlog, Held, Page, Result, Store};
 
 /// An undelivered event older than this is worth a warning, milliseconds.
 const OLD_MS: i64 = 60 * 60 * 1000;
@@ -38,19 +38,20 @@ pub(super) async fn backlog(store: &dyn Store, config: &Config, router: Router) 
             );
         }
     };
+    judged(&backlog, now, router)
+}
+
+/// What is late comes first, also when no delivery waits: payments wait for their provider's word in the same queue.
+fn judged(backlog: &Backlog, now: i64, router: Router) -> Finding {
     let age = |at: Option<i64>| at.map(|at| now.saturating_sub(at).max(0));
-    let Some(oldest) = age(backlog.oldest_delivery) else {
-        return Finding::ok("backlog", format!("no event waits; {} jobs in the queue", backlog.waiting));
-    };
-    let late = age(backlog.oldest_due).unwrap_or(0);
+    let (late, oldest) = (age(backlog.oldest_due).unwrap_or(0), age(backlog.oldest_delivery));
     let due =
         if late > 0 { format!("what is due waits for {}", shown(late)) } else { "none is late".to_owned() };
-    let found = format!(
-        "{} in the queue, {} under way, {due}; the oldest undelivered event is {} old",
-        backlog.waiting,
-        backlog.leased,
-        shown(oldest)
+    let events = oldest.map_or_else(
+        || "no event waits".to_owned(),
+        |oldest| format!("the oldest undelivered event is {} old", shown(oldest)),
     );
+    let found = format!("{} in the queue, {} under way, {due}; {events}", backlog.waiting, backlog.leased);
     if late > LATE_MS {
         let todo = match router {
             Router::Runs => "the router does not get to it; its log and GET /health/ready say why",
@@ -58,7 +59,7 @@ pub(super) async fn backlog(store: &dyn Store, config: &Config, router: Router) 
         };
         let advice = format!("due work has been waiting for {}: {todo}", shown(late));
         Finding::new(Mark::Warning, "backlog", found, advice)
-    } else if oldest > OLD_MS {
+    } else if oldest.is_some_and(|oldest| oldest > OLD_MS) {
         let advice = "its endpoint does not take it: GET …/deliveries?status=pending shows the attempts";
         Finding::new(Mark::Warning, "backlog", found, advice)
     } else {
@@ -159,6 +160,24 @@ fn shown(ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_late_is_told_also_when_no_event_waits() {
+        let now = 2 * OLD_MS;
+        let found = |backlog: Backlog| {
+            let finding = judged(&backlog, now, Router::Runs);
+            (finding.mark == Mark::Ok, finding.found)
+        };
+        let jobs = Backlog { waiting: 3, ..Backlog::default() };
+        assert_eq!(
+            found(jobs),
+            (true, "3 in the queue, 0 under way, none is late; no event waits".to_owned())
+        );
+        let (ok, words) = found(Backlog { oldest_due: Some(now - LATE_MS - 1), ..jobs });
+        assert!(!ok && words.contains("what is due waits for 1 min; no event waits"), "{words}");
+        let (ok, words) = found(Backlog { oldest_delivery: Some(0), ..jobs });
+        assert!(!ok && words.ends_with("the oldest undelivered event is 2 h old"), "{words}");
+    }
 
     #[test]
     fn words() {

@@ -66,7 +66,7 @@ pub(super) struct Arguments {
     /// Go on with the next event although one was not taken.
     #[arg(long)]
     skip_failures: bool,
-    /// Where the place is kept; without it kassir-listen-MERCHANT.json in this folder.
+    /// Where the place is kept; without it kassir-listen-MERCHANT-….json in this folder, another for each target.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
     /// One JSON object per attempt.
@@ -108,7 +108,7 @@ pub(super) async fn run(arguments: Arguments, config: Config) -> Result<(), Fail
     let client = arguments.router.client(&config)?;
     let merchant = arguments.router.merchant(&client, arguments.merchant.as_deref()).await?;
     let file = arguments.state.clone();
-    let file = file.unwrap_or_else(|| PathBuf::from(format!("kassir-listen-{merchant}.json")));
+    let file = file.unwrap_or_else(|| place::file_for(&merchant, &arguments.forward_to));
     let mut place = Place::open(file, &merchant)?;
     let path = format!("/merchants/{merchant}/events");
     begin(&arguments, &client, &path, &mut place).await?;

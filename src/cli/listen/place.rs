@@ -1,8 +1,10 @@
 //! Where a listener stands, in a file that only its owner may read: it holds the signing secret.
 
 use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use kassir_providers::digest::Hash;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Failed;
@@ -15,6 +17,8 @@ use crate::secrets::write_private;
 const LATE_MS: u64 = 60_000;
 /// Events that are remembered by their ids at the most; of more the oldest are taken as settled.
 const KNOWN_MAX: usize = 20_000;
+/// Characters of a target's hash in the name of its file.
+const TARGET_LEN: usize = 8;
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -29,6 +33,8 @@ struct Kept {
 /// Where a listener stands.
 pub(super) struct Place {
     file: PathBuf,
+    /// Held for as long as this listens: two would write over each other's place.
+    _lock: File,
     is_new: bool,
     kept: Kept,
     /// The `whsec_…` text of this listener.
@@ -38,6 +44,7 @@ pub(super) struct Place {
 impl Place {
     /// Reads the file, or begins with a new secret.
     pub(super) fn open(file: PathBuf, merchant: &str) -> Result<Place, Failed> {
+        let lock = lock(&file)?;
         let kept = match std::fs::read(&file) {
             Ok(text) => {
                 let wrong = |why: String| Failed::Usage(format!("{}: {why}", file.display()));
@@ -61,7 +68,7 @@ impl Place {
                 Kept { merchant: merchant.to_owned(), secret, settled: None, done: BTreeSet::new() }
             }
         };
-        Ok(Place { file, is_new, secret: kept.secret.clone(), kept })
+        Ok(Place { file, _lock: lock, is_new, secret: kept.secret.clone(), kept })
     }
 
     pub(super) fn file(&self) -> &Path {
@@ -111,7 +118,7 @@ impl Place {
     /// Keeps it: whole, or not at all.
     pub(super) fn save(&self) -> Result<(), Failed> {
         let text = serde_json::to_string(&self.kept).map_err(|error| Failed::Work(error.to_string()))?;
-        let fresh = self.file.with_extension("new");
+        let fresh = beside(&self.file, "new");
         let write = || {
             match std::fs::remove_file(&fresh) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -120,6 +127,36 @@ impl Place {
             std::fs::rename(&fresh, &self.file)
         };
         write().map_err(|error| Failed::Work(format!("can't write {}: {error}", self.file.display())))
+    }
+}
+
+/// The file that is kept for a merchant and a target, unless another is named: each target has a place of its own.
+pub(super) fn file_for(merchant: &str, target: &str) -> PathBuf {
+    let hash = Hash::Sha256.hex(target.trim_end_matches('/').as_bytes());
+    let short = hash.get(..TARGET_LEN).unwrap_or(&hash);
+    PathBuf::from(format!("kassir-listen-{merchant}-{short}.json"))
+}
+
+/// The file's whole name and something behind it.
+fn beside(file: &Path, more: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{more}"));
+    PathBuf::from(name)
+}
+
+/// Takes the place for this process. The lock is on a file of its own, which stays: the place's is replaced with each
+/// write. The system lifts it when the process ends, however it does.
+fn lock(file: &Path) -> Result<File, Failed> {
+    let path = beside(file, "lock");
+    let can_not = |error: std::io::Error| Failed::Work(format!("can't lock {}: {error}", path.display()));
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(can_not)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Failed::Usage(format!(
+            "{} is in use: another kassir listen forwards from there; end it, or name another file by --state",
+            file.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(can_not(error)),
     }
 }
 
@@ -145,11 +182,31 @@ mod tests {
         }
         place.settle(Some(id(100_000, 1)));
         place.save().unwrap();
+        drop(place);
         let place = Place::open(file.clone(), "mer_1").unwrap();
         assert!(!place.is_new());
         assert!(place.knows(id(2_000, 1)) && place.knows(id(39_000, 7)) && place.knows(id(90_000, 1)));
         assert!(!place.knows(id(90_000, 2)), "one that shows late is not known");
         assert!(!place.knows(id(100_001, 0)));
+        drop(place);
         assert!(Place::open(file, "mer_2").is_err());
+    }
+
+    #[test]
+    fn a_place_is_for_one_listener_and_a_target_has_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, other] = ["http://localhost:3000/a", "http://localhost:3000/b"]
+            .map(|to| folder.path().join(file_for("mer_1", to)));
+        assert_ne!(one, other);
+        assert_eq!(file_for("mer_1", "http://h/"), file_for("mer_1", "http://h"));
+        let first = Place::open(one.clone(), "mer_1").unwrap();
+        let second = Place::open(other, "mer_1").unwrap();
+        let Err(Failed::Usage(why)) = Place::open(one.clone(), "mer_1") else { panic!("it was let in") };
+        assert!(why.contains("is in use: another kassir listen"), "{why}");
+        for place in [&first, &second, &first] {
+            place.save().unwrap();
+        }
+        drop(first);
+        assert!(!Place::open(one, "mer_1").unwrap().is_new());
     }
 }

@@ -103,6 +103,10 @@ impl RedisStore {
             let ended: Vec<String> = hashes.into_iter().filter(|hash| !kept.contains(hash)).collect();
             self.index_tokens("del", merchant, integration, &ended).await?;
         }
+        if matches!(change, ConfigChange::DeleteEndpoint(_)) {
+            // What waited in its lane, if that was held, may be claimed now.
+            self.heads.waits(keys::of_merchant(merchant), None);
+        }
         if matches!(change, ConfigChange::DeleteMerchant) {
             self.end_api_tokens_of(merchant).await?;
         }

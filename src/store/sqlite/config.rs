@@ -2,12 +2,13 @@
 
 use rusqlite::{Connection, params};
 
-use super::super::{ConfigChange, Conflict, Result, StoreError};
-use super::batch;
+use super::super::{ConfigChange, Conflict, Holding, Result, StoreError};
 use super::rows::{all, execute, from_text, int, one, parse, record, to_text, uint};
 use super::writer::Tx;
+use super::{batch, holds};
 use crate::domain::config::{Endpoint, Integration, Merchant, MerchantConfig};
 use crate::domain::ids::{EndpointId, IntegrationId, MerchantId, TokenId};
+use crate::domain::job::Lane;
 use crate::domain::people::ApiToken;
 
 /// The version of a merchant's configuration, 0 when there is no such merchant.
@@ -99,11 +100,15 @@ fn put_endpoint(tx: &Tx<'_>, merchant: MerchantId, endpoint: &Endpoint) -> Resul
 }
 
 fn delete_endpoint(tx: &Tx<'_>, merchant: MerchantId, id: EndpointId) -> Result<()> {
-    let (merchant, id) = (merchant.to_string(), id.to_string());
-    let key = [&merchant, &id];
+    let (merchant, name) = (merchant.to_string(), id.to_string());
+    let key = [&merchant, &name];
     execute(tx.conn, "DELETE FROM health WHERE merchant = ?1 AND endpoint = ?2", key)?;
     let gone = execute(tx.conn, "DELETE FROM endpoint WHERE merchant = ?1 AND id = ?2", key)?;
-    if gone == 0 { Err(StoreError::NotFound("endpoint")) } else { Ok(()) }
+    if gone == 0 {
+        return Err(StoreError::NotFound("endpoint"));
+    }
+    // What waits there goes on at once: there is nobody any more who could be spared.
+    holds::set(tx, &Lane::Endpoint(id).to_string(), Holding::Lift)
 }
 
 /// The merchant, what it set up and what waits for it go at once; its records, which may be many, go with the next
@@ -114,7 +119,8 @@ fn delete_merchant(tx: &Tx<'_>, merchant: MerchantId) -> Result<()> {
     // The whole queue is read here, once in a merchant's life; an index by merchant would cost every delivery.
     let lanes = "DELETE FROM lane WHERE lane IN (SELECT DISTINCT lane FROM queue WHERE merchant = ?1)";
     execute(tx.conn, lanes, key)?;
-    let holds = "DELETE FROM hold WHERE lane IN (SELECT DISTINCT lane FROM queue WHERE merchant = ?1)";
+    let holds = "DELETE FROM hold WHERE lane IN (SELECT DISTINCT lane FROM queue WHERE merchant = ?1 \
+                 UNION SELECT id FROM endpoint WHERE merchant = ?1)";
     execute(tx.conn, holds, key)?;
     for table in ["queue", "inbound_token", "integration", "endpoint", "health", "api_token"] {
         execute(tx.conn, &format!("DELETE FROM {table} WHERE merchant = ?1"), key)?;

@@ -191,22 +191,25 @@ pub(super) fn end_all_leases(tx: &Tx<'_>) -> Result<()> {
 pub(super) const OLDEST_DELIVERY: &str =
     "SELECT work FROM queue WHERE work >= 'dlv_' AND work < 'dlv`' ORDER BY work LIMIT 1";
 
+/// What waits in a held lane, or is tried there, is due when the hold ends: `hold.due` is that already.
+const OLDEST_DUE: &str = "SELECT min(due) FROM (SELECT min(due) AS due FROM lane \
+     UNION ALL SELECT min(due) FROM hold WHERE due IS NOT NULL \
+     UNION ALL SELECT min(max(queue.due, coalesce(hold.until, queue.due))) \
+     FROM queue LEFT JOIN hold ON hold.lane = queue.lane WHERE lease_until IS NOT NULL)";
+
 /// How much waits.
 pub(super) fn backlog(conn: &Connection, now: i64) -> Result<Backlog> {
-    let count = |sql| Ok(one(conn, sql, [], |row| row.get::<_, i64>(0))?.map_or(0, uint));
-    let leased = one(conn, "SELECT count(*) FROM queue WHERE lease_until > ?1", [now], |row| row.get(0))?;
-    let sql = "SELECT min(due) FROM (SELECT min(due) AS due FROM lane \
-               UNION ALL SELECT min(due) FROM queue WHERE lease_until IS NOT NULL \
-               UNION ALL SELECT (SELECT min(due) FROM queue WHERE lane = hold.lane AND lease_until IS NULL) \
-               FROM hold WHERE due IS NOT NULL)";
-    let oldest: Option<Option<i64>> = one(conn, sql, [], |row| row.get(0))?;
+    let count = |sql, at: &[i64]| {
+        Ok(one(conn, sql, rusqlite::params_from_iter(at), |row| row.get::<_, i64>(0))?.map_or(0, uint))
+    };
+    let oldest: Option<Option<i64>> = one(conn, OLDEST_DUE, [], |row| row.get(0))?;
     let first: Option<String> = one(conn, OLDEST_DELIVERY, [], |row| row.get(0))?;
     let first = first.and_then(|id| id.parse::<DeliveryId>().ok());
     Ok(Backlog {
-        waiting: count("SELECT count(*) FROM queue")?,
-        leased: leased.map_or(0, uint),
+        waiting: count("SELECT count(*) FROM queue", &[])?,
+        leased: count("SELECT count(*) FROM queue WHERE lease_until > ?1", &[now])?,
         oldest_due: oldest.flatten(),
         oldest_delivery: first.map(|id| made_at(id.0)),
-        held_lanes: count("SELECT count(*) FROM hold")?,
+        held_lanes: count("SELECT count(*) FROM hold WHERE due IS NOT NULL OR until > ?1", &[now])?,
     })
 }

@@ -214,3 +214,37 @@ async fn the_progress_of_a_replay_is_asked_for_again() {
     assert_eq!(told.matches("trying again").count(), 2, "{told}");
     assert_eq!(gateway.seen().len(), 4);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_that_was_done_but_not_answered_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Subscriber::http().await;
+    let replay = |status: &str| {
+        let body = json!({ "id": "rpl_1", "status": status, "matched": 3, "sent": 1 });
+        Act::answer(200, &[], body.to_string())
+    };
+    // Long enough for Ctrl-C to come while it waits.
+    gateway.script([replay("running"), Act::answer(503, &[("retry-after", "60")], "")]);
+    gateway.script([Act::Close, Act::answer(409, &[], r#"{"detail":"it is over"}"#), replay("canceled")]);
+    let arguments = ["replay", "--merchant", MERCHANT, "--follow", "rpl_1"];
+    let mut command = command(folder.path(), &arguments, &gateway.url("")).spawn().unwrap();
+    let mut told = BufReader::new(command.stderr.take().unwrap()).lines();
+    let mut says = async |words: &str| {
+        while !tokio::time::timeout(PATIENCE, told.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap()
+            .contains(words)
+        {}
+    };
+    says("trying again").await;
+    let pid = command.id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().await.unwrap().success());
+    says("trying again to cancel").await;
+    let ended = tokio::time::timeout(PATIENCE, command.wait_with_output()).await.unwrap().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    let summary = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(summary.contains("rpl_1 canceled: 1 of 3"), "{summary}");
+    assert_eq!(gateway.seen().len(), 5);
+}

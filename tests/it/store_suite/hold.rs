@@ -1,9 +1,10 @@
 //! Lanes that are held: by one decision for all routers, until its time, and then for one entry at a time.
 
+use kassir::domain::config::Endpoint;
 use kassir::domain::ids::{DeliveryId, EndpointId};
 use kassir::domain::job::WorkId;
 use kassir::domain::{Delivery, Event, Lane};
-use kassir::store::{ClaimAsk, Claimed, Claims, Commit, Held, Holding, Settle, SettleEnd};
+use kassir::store::{ClaimAsk, Claimed, Claims, Commit, ConfigChange, Held, Holding, Settle, SettleEnd};
 
 use super::samples::{LEASE_MS, Shop, ask, attempt, delivery_of, id, shop};
 use super::{Bench, START};
@@ -61,7 +62,61 @@ pub async fn a_held_lane_gives_nothing(bench: Bench) {
     assert!(shop.claim().await.work.is_empty());
     let backlog = shop.store.backlog().await.unwrap();
     assert_eq!((backlog.waiting, backlog.held_lanes), (4, 1));
-    assert_eq!(backlog.oldest_due, Some(START - 30), "what waits has waited all the while");
+    assert_eq!(backlog.oldest_due, Some(START), "what is under way; what is spared on purpose is not late");
+}
+
+pub async fn what_is_held_is_late_only_from_its_end(bench: Bench) {
+    let shop = shop(&bench).await;
+    three(&shop).await;
+    let late = async || shop.store.backlog().await.unwrap().oldest_due.map(|due| due - START);
+    assert_eq!(late().await, Some(-30));
+    hold(&shop, until(5_000, 0)).await;
+    assert_eq!(late().await, Some(5_000));
+    bench.clock.advance(7_000);
+    assert_eq!(late().await, Some(5_000), "nobody tries it");
+    let probe = shop.claim().await;
+    assert_eq!(late().await, Some(7_000 + LEASE), "it is tried for as long as its lease lasts");
+    end(&shop, &probe.work[0], Some(90_000), Some(Holding::Lift)).await;
+    assert_eq!(late().await, Some(-20));
+}
+
+pub async fn a_hold_that_ended_with_nothing_behind_it_is_not_counted(bench: Bench) {
+    let shop = shop(&bench).await;
+    let open = async || shop.store.backlog().await.unwrap().held_lanes;
+    hold(&shop, until(5_000, 0)).await;
+    assert_eq!(open().await, 1);
+    bench.clock.advance(5_000);
+    assert_eq!(open().await, 0, "the endpoint gets no events");
+    shop.queue().await;
+    assert_eq!(open().await, 1, "it has still to show that it works");
+    let claims = shop.claim().await;
+    assert_eq!((open().await, claims.work[0].probe), (1, Some(0)));
+    end(&shop, &claims.work[0], None, Some(until(20_000, 1))).await;
+    assert_eq!(open().await, 1);
+    bench.clock.advance(15_000);
+    assert_eq!(open().await, 0);
+}
+
+pub async fn a_hold_goes_with_its_endpoint_and_its_merchant(bench: Bench) {
+    let shop = shop(&bench).await;
+    let open = async || shop.store.backlog().await.unwrap().held_lanes;
+    let put = async || {
+        let endpoint = Endpoint { id: shop.endpoint, ..super::samples::endpoint(shop.merchant) };
+        let change = ConfigChange::PutEndpoint(Box::new(endpoint));
+        shop.store.change_config(shop.merchant, change, None).await.unwrap();
+    };
+    let waits = shop.queue().await;
+    hold(&shop, until(5_000, 0)).await;
+    let change = ConfigChange::DeleteEndpoint(shop.endpoint);
+    shop.store.change_config(shop.merchant, change, None).await.unwrap();
+    assert_eq!(open().await, 0);
+    assert!(shop.store.holds(shop.merchant, &[shop.lane()]).await.unwrap().is_empty());
+    assert_eq!(works(&shop.claim().await), deliveries(&[waits]), "what waited is seen to at once");
+    put().await;
+    hold(&shop, until(5_000, 0)).await;
+    assert_eq!(open().await, 1);
+    shop.store.change_config(shop.merchant, ConfigChange::DeleteMerchant, None).await.unwrap();
+    assert_eq!(open().await, 0);
 }
 
 pub async fn then_one_entry_and_no_second_before_it_ended(bench: Bench) {

@@ -156,6 +156,9 @@ macro_rules! store_suite {
                 an_empty_lane_is_held_too
                 only_named_lanes
                 what_is_held_is_told
+                what_is_held_is_late_only_from_its_end
+                a_hold_that_ended_with_nothing_behind_it_is_not_counted
+                a_hold_goes_with_its_endpoint_and_its_merchant
                 what_is_tried_of_a_held_lane_is_told
             }
             delivery {

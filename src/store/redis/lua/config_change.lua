@@ -30,7 +30,16 @@ end
 if expected ~= '' and tonumber(expected) ~= version then
   return { 'config' }
 end
+-- An endpoint that is gone can't be spared any more: what waits for it goes on at once.
+local function lift(endpoint)
+  hold_lane('ep_' .. string.sub(endpoint, 3), 'lift', '')
+end
 if op == 'gone' then
+  for _, at_field in ipairs(redis.call('HKEYS', config)) do
+    if string.sub(at_field, 1, 2) == 'e:' then
+      lift(at_field)
+    end
+  end
   redis.call('SADD', key('gone'), merchant)
   redis.call('ZREM', key('ms'), id .. merchant)
   local failing = redis.call('HGETALL', key('eh'))
@@ -45,6 +54,9 @@ elseif op == 'del' then
     return { 'none' }
   end
   redis.call('HDEL', key('eh'), merchant .. string.sub(field, 2))
+  if string.sub(field, 1, 2) == 'e:' then
+    lift(field)
+  end
 else
   redis.call('HSET', config, field, value)
   if op == 'merchant' then
