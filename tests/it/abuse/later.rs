@@ -110,7 +110,7 @@ async fn more_at_once_than_a_slow_store_can_take() {
             tokio::spawn(sender)
         })
         .collect();
-    let (long, watch) = (Duration::from_secs(size(4, 60) as u64), Stopwatch::start());
+    let (long, watch) = (Duration::from_secs(size(4, 20) as u64), Stopwatch::start());
     let mut memory = 0;
     while watch.elapsed() < long || (heard.later.lock().unwrap().is_empty() && watch.elapsed() < PATIENCE) {
         memory = memory.max(router.memory_mib());

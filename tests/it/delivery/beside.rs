@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use kassir::clock::Stopwatch;
-use kassir::delivery::EndpointView;
+use kassir::delivery::outbound::OutboundConfig;
+use kassir::delivery::{DeliveryConfig, EndpointView};
 use kassir::domain::{Delivery, Event};
 use kassir::store::Commit;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::world::{World, world};
+use super::world::{World, world_through};
 use crate::crash::paid;
 use crate::faults::{Receiver, Shop, UNCOUNTED, accept_all, print, shop, size};
 use crate::process::{Plan, Process};
@@ -19,13 +21,15 @@ use crate::raw::{Raw, post};
 use crate::subscriber::Subscriber;
 
 /// Nothing here takes that long; so that a failing test ends.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// How late an event of an endpoint that works may be, but for one in a hundred: beside dead ones …
+const PATIENCE: Duration = Duration::from_secs(100);
+/// How much later than alone an event of an endpoint that works may be, but for one in a hundred: beside dead ones …
 const DEAD_MS: usize = 100;
-/// … and beside a long queue of others, milliseconds. In the short form, beside many other tests, only so much is asked …
+/// … and beside a long queue of others, milliseconds.
 const QUEUE_MS: usize = 1_000;
-/// … as shows that nobody waited for what hangs.
-const SHORT_MS: usize = 10_000;
+/// In the short form, beside many other tests: later than alone by less than an attempt at what hangs takes …
+const HANGING_MS: usize = 10_000;
+/// … and not behind the whole queue.
+const QUEUE_SHORT_MS: usize = 60_000;
 /// Senders, and the pause of each between two notifications: a hundred in a second.
 const SENDERS: usize = 10;
 const EVERY: Duration = Duration::from_millis(100);
@@ -33,10 +37,14 @@ const EVERY: Duration = Duration::from_millis(100);
 const ALONE: usize = 1;
 const BESIDE: usize = 1_000_000;
 const FOR_THE_DEAD: usize = 2_000_000;
+/// Dead endpoints of one merchant.
+const OF_ONE_MERCHANT: usize = 100;
 /// Processor time that dead endpoints may take, percent of a core.
 const PROCESSOR_MAX: f64 = 50.0;
 /// Endpoints of the long queues.
 const HERDS: usize = 50;
+/// Requests at once to their host.
+const PER_HOST: u32 = 1_024;
 /// Deliveries of one commit.
 const BATCH: usize = 500;
 
@@ -99,24 +107,34 @@ async fn measured(
     (p99(lateness(receiver, &accepted).await), used * 100.0)
 }
 
-/// A merchant with so many endpoints that are dead, each with this many events waiting: half of them refuse connections,
-/// half take them and never answer. Each is a host of its own, since endpoints of one host share its places.
+/// Merchants with so many endpoints in all that are dead, each with this many events waiting: half of them refuse
+/// connections, half take them and never answer. Each is a host of its own, since endpoints of one host share its places.
 async fn dead(plan: &Plan, endpoints: usize, events: usize) -> TcpListener {
     let hole = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let hanging = hole.local_addr().unwrap().port();
     let refusing = TcpListener::bind("0.0.0.0:0").await.unwrap().local_addr().unwrap().port();
-    let url = |number: usize| {
-        let port = [hanging, refusing][number % 2];
-        format!("http://127.1.{}.{}:{port}/", number / 250, number % 250 + 1)
-    };
-    let others = shop(&[plan], &url(0)).await;
-    let (client, path) = (plan.client(), format!("{}/endpoints", others.merchant));
-    for number in 1..endpoints {
-        client.post(&path, &json!({ "url": url(number) })).await.unwrap();
-    }
-    let orders: Vec<usize> = (FOR_THE_DEAD..FOR_THE_DEAD + events).collect();
-    accept_all(&others, &orders, 1, async |_| {}).await;
+    let merchants = (0..endpoints).step_by(OF_ONE_MERCHANT).map(|from| {
+        let urls: Vec<String> = (from..(from + OF_ONE_MERCHANT).min(endpoints))
+            .map(|number| {
+                let port = [hanging, refusing][number % 2];
+                format!("http://127.1.{}.{}:{port}/", number / 250, number % 250 + 1)
+            })
+            .collect();
+        merchant(plan.clone(), urls, FOR_THE_DEAD + from * events, events)
+    });
+    futures_util::stream::iter(merchants).for_each_concurrent(SENDERS, |merchant| merchant).await;
     hole
+}
+
+/// A merchant with endpoints at these addresses, and so many events for all of them.
+async fn merchant(plan: Plan, urls: Vec<String>, first: usize, events: usize) {
+    let shop = shop(&[&plan], &urls[0]).await;
+    let (client, path) = (plan.client(), format!("{}/endpoints", shop.merchant));
+    for url in &urls[1..] {
+        client.post(&path, &json!({ "url": url })).await.unwrap();
+    }
+    let orders: Vec<usize> = (first..first + events).collect();
+    accept_all(&shop, &orders, 1, async |_| {}).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,7 +171,8 @@ async fn an_endpoint_that_works_beside_dead_ones() {
     drop(router);
     assert_eq!((counts.lost, counts.duplicated), (0, 0));
     assert!(lines <= endpoints, "{lines} lines of log: more than one for an endpoint");
-    assert!(beside <= size(SHORT_MS, DEAD_MS), "{beside} ms");
+    let most = size(HANGING_MS + 2 * alone, DEAD_MS + alone);
+    assert!(beside <= most, "{beside} ms, and {alone} ms alone");
     assert!(size(0, 1) == 0 || dead_used <= PROCESSOR_MAX, "{dead_used} percent of a core");
 }
 
@@ -174,7 +193,15 @@ async fn fill(world: &World, views: &[EndpointView], count: usize, attempts: u32
 
 /// What waits is sent as fast as it goes, and meanwhile other endpoints get one event each, from the queue.
 async fn beside_queues(name: &str, crowded: usize, attempts: u32) {
-    let world = world().await;
+    let outbound = OutboundConfig {
+        allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        allow_http: true,
+        // Its usual timeouts: the clock stands still, and what a busy machine does not send in time is never tried again.
+        ..OutboundConfig::default()
+    };
+    // All are on one host, whose places are not what this is about.
+    let config = DeliveryConfig { per_host: PER_HOST, ..DeliveryConfig::default() };
+    let world = world_through(&outbound, config, |store| store).await;
     let (busy, quiet) = (Subscriber::http().await, Subscriber::http().await);
     let many: Vec<_> = (0..crowded).map(|n| world.endpoint(&busy.url(&format!("/{n}")))).collect();
     let waiting = size(1_000, 100_000);
@@ -207,7 +234,7 @@ async fn beside_queues(name: &str, crowded: usize, attempts: u32) {
         ],
     );
     assert!(sent < waiting || size(0, 1) == 0, "nothing waited any more");
-    assert!(p99 <= size(SHORT_MS, QUEUE_MS), "{p99} ms");
+    assert!(p99 <= size(QUEUE_SHORT_MS, QUEUE_MS), "{p99} ms");
 }
 
 #[tokio::test(flavor = "multi_thread")]

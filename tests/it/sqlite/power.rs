@@ -337,7 +337,7 @@ async fn what_was_acknowledged_survives_fsyncs_that_failed_and_lost_what_was_wri
         // Always at another moment. One in a row is a commit's; three are also those of what the store does then.
         let (first, row) = (5 + 7 * round, [4, 1, 3, 2, 5, 6][round % 6]);
         let numbers = format!("{first}..{}", first + row - 1);
-        let one = failures(size(100, 600), size(12, 60), Some(&numbers)).await;
+        let one = failures(size(100, 600), size(12, 30), Some(&numbers)).await;
         assert_eq!(one.fsyncs_failed, row, "{numbers}");
         assert!(one.accepted_after > 0, "{numbers}: it did not go on");
         all.tried += one.tried;
