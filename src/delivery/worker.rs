@@ -25,7 +25,7 @@ use crate::clock::SharedClock;
 use crate::domain::ids::MerchantId;
 use crate::domain::job::Job;
 use crate::quiet::LogGate;
-use crate::store::{Fence, Holding, Material, Settle, SettleEnd, Store, StoreError};
+use crate::store::{Conflict, Fence, Holding, Material, Settle, SettleEnd, Store, StoreError};
 
 /// When a job that took longer than its lease is run again at the earliest; later, as the growing intervals grow.
 const JOB_TIMEOUT_AGAIN_MIN: Duration = Duration::from_secs(30);
@@ -149,7 +149,9 @@ impl Worker {
         if AssertUnwindSafe(doing).catch_unwind().await.is_err() {
             tracing::error!(work = %leased.fence.work, "work ended in a panic; it is due again when its lease ends");
         }
-        drop(place);
+        if let Some(left) = place.give_back() {
+            self.release(&[left]).await;
+        }
         metrics::gauge!("kassir_work_in_flight").set(self.lanes.in_flight() as f64);
     }
 
@@ -197,8 +199,10 @@ impl Worker {
                     }
                     tokio::time::sleep(wait).await;
                 }
+                Err(StoreError::Conflict(Conflict::Lease)) if self.lease(leased).0 != fence => {}
                 other => {
                     if other.is_ok() {
+                        self.lanes.ended(fence);
                         self.errors.store(0, Ordering::Relaxed);
                         self.wake_if_free(hold);
                     }
@@ -245,7 +249,9 @@ impl Worker {
 
     /// Gives back what a place was found for.
     pub(super) async fn release_one(&self, leased: &Leased) {
-        self.release(&[(leased.merchant, self.lease(leased).0)]).await;
+        let (fence, _) = self.lease(leased);
+        self.release(&[(leased.merchant, fence)]).await;
+        self.lanes.ended(fence);
     }
 
     /// Gives work back. What can't be given back now is due again when its lease ends.

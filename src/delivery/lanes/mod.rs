@@ -131,6 +131,8 @@ struct Host {
 struct InHand {
     /// Its lease, as it was given last, and until when, Unix milliseconds of the store's clock.
     lease: (Fence, i64),
+    /// Whether that was given while the work was under way, and is not ended.
+    adopted: bool,
     lane: Lane,
     merchant: MerchantId,
     abort: Option<AbortHandle>,
@@ -152,6 +154,7 @@ pub(super) struct Place {
     lanes: Arc<Lanes>,
     lane: Lane,
     work: WorkId,
+    given_back: bool,
 }
 
 impl Lanes {
@@ -167,8 +170,18 @@ impl Lanes {
     /// that jumped. What comes of it is then written under the new one.
     pub fn adopt(&self, fence: Fence, lease_until: i64) -> bool {
         let mut state = self.state();
-        let under_way = state.in_hand.get_mut(&fence.work);
-        under_way.map(|work| work.lease = (fence, lease_until)).is_some()
+        let Some(work) = state.in_hand.get_mut(&fence.work) else { return false };
+        work.lease = (fence, lease_until);
+        work.adopted = true;
+        true
+    }
+
+    /// A lease was ended in the store.
+    pub fn ended(&self, fence: Fence) {
+        let mut state = self.state();
+        if let Some(work) = state.in_hand.get_mut(&fence.work).filter(|work| work.lease.0 == fence) {
+            work.adopted = false;
+        }
     }
 
     /// The lease of work that is under way, and until when it is.
@@ -194,9 +207,19 @@ impl Lanes {
         match admitted {
             Ok(Admitted { suspect, paced, host }) => {
                 let work = lease.0.work;
-                let in_hand = InHand { lease, lane, merchant, abort: None, suspect, probe, paced, host };
+                let in_hand = InHand {
+                    lease,
+                    adopted: false,
+                    lane,
+                    merchant,
+                    abort: None,
+                    suspect,
+                    probe,
+                    paced,
+                    host,
+                };
                 state.in_hand.insert(work, in_hand);
-                Ok(Place { lanes: Arc::clone(self), lane, work })
+                Ok(Place { lanes: Arc::clone(self), lane, work, given_back: false })
             }
             Err(refusal) => {
                 state.waited_for = true;
@@ -445,10 +468,20 @@ fn is_cut_off(unreached: &mut HashSet<Arc<str>>, host: Option<&Arc<str>>, reache
     unreached.len() >= UNREACHED
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
+impl Place {
+    /// Gives the place back; tells of a lease that came while the work was under way and that nobody ended.
+    pub fn give_back(mut self) -> Option<(MerchantId, Fence)> {
+        self.leave()
+    }
+
+    fn leave(&mut self) -> Option<(MerchantId, Fence)> {
+        if std::mem::replace(&mut self.given_back, true) {
+            return None;
+        }
+        let mut left = None;
         let mut state = self.lanes.state();
         if let Some(work) = state.in_hand.remove(&self.work) {
+            left = work.adopted.then_some((work.merchant, work.lease.0));
             state.suspects = state.suspects.saturating_sub(usize::from(work.suspect));
             state.asks = state.asks.saturating_sub(usize::from(is_ask(work.lane)));
             state.host_gives(work.host.as_ref());
@@ -462,5 +495,12 @@ impl Drop for Place {
         if state.in_hand.is_empty() {
             self.lanes.idle.notify_waiters();
         }
+        left
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
