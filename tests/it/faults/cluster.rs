@@ -181,7 +181,7 @@ async fn a_node_of_the_cluster_fails() {
 }
 
 /// How long the store waits for Redis here.
-const TIMEOUT: Duration = Duration::from_secs(4);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_stands_still_keeps_the_others_work_waiting_once() {
@@ -197,7 +197,7 @@ async fn a_node_that_stands_still_keeps_the_others_work_waiting_once() {
     let living: Vec<_> = shops.iter().zip(&nodes).filter(|(_, node)| **node != stopped).collect();
     shops[0].queue().await;
     cluster.nodes[stopped].signal("STOP");
-    for round in 0..3 {
+    for round in 0..2 {
         // Somebody always has business there, in vain.
         let vain = shops[0].store.commit(shops[0].whole("in vain"));
         let business = async {
