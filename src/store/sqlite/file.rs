@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -100,6 +101,32 @@ pub(super) fn opening(path: &Path, error: StoreError) -> StoreError {
         )),
         other => other,
     }
+}
+
+/// Bytes of the log that are written anew at a time.
+const LOG_CHUNK: usize = 64 * 1024;
+
+/// Writes the log of a database file over itself, as it is read now, and syncs it: what a failed fsync left out reaches
+/// the disk by that. Nobody may write to it meanwhile.
+///
+/// # Errors
+/// Those of the file. That there is none is no error.
+pub(super) fn rewrite_log(database: &Path) -> std::io::Result<()> {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    let log = match OpenOptions::new().read(true).write(true).open(name) {
+        Ok(log) => log,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let (mut chunk, mut at) = (vec![0; LOG_CHUNK], 0_u64);
+    loop {
+        let count = log.read_at(&mut chunk, at)?;
+        let Some(read) = chunk.get(..count).filter(|read| !read.is_empty()) else { break };
+        log.write_all_at(read, at)?;
+        at = at.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+    log.sync_all()
 }
 
 /// The one connection that writes.

@@ -17,7 +17,7 @@ use super::super::measure::Meter;
 use super::super::{Result, StoreError, Tally};
 use super::batch::Batch;
 use super::error::{from_sqlite, is_lasting};
-use super::file::{FileLock, open_writer};
+use super::file::{FileLock, open_writer, rewrite_log};
 use super::tally::Bucket;
 use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::ids::MerchantId;
@@ -257,9 +257,13 @@ impl Thread {
     }
 
     /// A fresh connection after an error of the disk. After a failed fsync the system may hold pages for written
-    /// that the disk never got; the checkpoint writes and syncs the log's content anew, and only if that works is
-    /// the file trusted with new writes.
+    /// that the disk never got. So the log is written anew as it is read, and then the checkpoint puts its content into
+    /// the file; only if both work is the file trusted with new writes. The checkpoint alone would do, but for a power
+    /// failure in the middle of it: then the file is whole only together with its log.
     fn reopen(&self) -> Result<Connection> {
+        rewrite_log(&self.place.path).map_err(|error| {
+            StoreError::Unavailable(format!("the log of the store's file can't be written anew: {error}"))
+        })?;
         let conn = open_writer(&self.place.path, self.place.max_pages)?;
         let busy: i64 =
             conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(from_sqlite)?;
