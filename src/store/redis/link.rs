@@ -9,21 +9,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_redis::{Runtime, Timeouts, cluster, sentinel};
 use futures_util::future::join_all;
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
-use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
-use redis::{Client, Cmd, ErrorKind, RedisError, RedisResult, TlsMode, Value};
+use redis::{Client, Cmd, ErrorKind, RedisError, RedisResult, Value};
 
 use super::place::{Address, Place};
+use super::pool::Pool;
+use super::sentinels::named_primary;
 use crate::clock::Stopwatch;
-use crate::store::{Result, StoreError};
+use crate::store::Result;
 
-/// Connections of the pool: batches under way at once.
-const POOL_SIZE: usize = 4;
 /// Commands that may wait to be written to one of the shared connections.
 const PIPELINE_MAX: usize = 1024;
 /// After a failed attempt to connect, everybody gets its error for so long instead of trying too.
@@ -34,8 +32,6 @@ const SHARED_SIZE: usize = 8;
 const WAITING_SIZE: usize = 8;
 /// Longest question to the sentinels beside the work: it must not hold up the next word that this router lives.
 const FOLLOW_MAX: Duration = Duration::from_millis(1_500);
-/// Longest wait for one sentinel: one that is gone must not speak for the others.
-const SENTINEL_MAX: Duration = Duration::from_secs(1);
 /// Times the cluster's client follows a moved slot or a lost node within one call.
 const CLUSTER_RETRIES: u32 = 3;
 
@@ -54,12 +50,6 @@ pub(super) enum Via {
 enum Wire {
     One(ConnectionManager),
     Cluster(ClusterConnection),
-}
-
-enum Pool {
-    One(deadpool_redis::Pool),
-    Sentinel(sentinel::Pool),
-    Cluster(cluster::Pool),
 }
 
 /// A connection that is made when it is needed, and anew when it is lost.
@@ -110,9 +100,7 @@ impl Link {
             // A second provider in the process is no harm: the first one stays.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let pool = pool(&address, timeout).map_err(|why| {
-            StoreError::Unusable(format!("the pool of Redis connections can't be made: {why}"))
-        })?;
+        let pool = Pool::new(&address, timeout)?;
         Ok(Link {
             address,
             timeout,
@@ -158,7 +146,7 @@ impl Link {
         }
         let unsent = |error| (u64::MAX, error);
         if via == Via::Pool {
-            return self.send_by_pool(cmd).await.map_err(unsent);
+            return self.pool.send(cmd).await.map_err(unsent);
         }
         let (generation, wire) = self.wire(self.lane(via).map_err(unsent)?).await.map_err(unsent)?;
         let sent = match wire {
@@ -193,25 +181,6 @@ impl Link {
             Ok([written, waited]) => Ok((written, waited)),
             Err(_) => Err((generation, RedisError::from((ErrorKind::Parse, "an answer is missing")))),
         }
-    }
-
-    async fn send_by_pool(&self, cmd: &Cmd) -> RedisResult<Value> {
-        let no_connection = |why: String| RedisError::from((ErrorKind::Io, "no connection", why));
-        let sent = match &self.pool {
-            Pool::One(pool) => {
-                let mut held = pool.get().await.map_err(|error| no_connection(error.to_string()))?;
-                held.req_packed_command(cmd).await
-            }
-            Pool::Sentinel(pool) => {
-                let mut held = pool.get().await.map_err(|error| no_connection(error.to_string()))?;
-                held.req_packed_command(cmd).await
-            }
-            Pool::Cluster(pool) => {
-                let mut held = pool.get().await.map_err(|error| no_connection(error.to_string()))?;
-                held.req_packed_command(cmd).await
-            }
-        };
-        sent.and_then(Value::extract_error)
     }
 
     /// Sends a command to each master and gives the answers by node; the name is empty where there is only one.
@@ -297,23 +266,15 @@ impl Link {
         }
     }
 
-    /// Drops the pool's idle connections: after a failover they lead to a replica, which answers PING as well.
+    /// Drops the pool's idle connections.
     pub(super) fn forget_pool(&self) {
-        match &self.pool {
-            Pool::One(pool) => drop(pool.retain(|_, _| false)),
-            Pool::Sentinel(pool) => drop(pool.retain(|_, _| false)),
-            Pool::Cluster(_) => {}
-        }
+        self.pool.forget();
     }
 
     /// Closes everything.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
-        match &self.pool {
-            Pool::One(pool) => pool.close(),
-            Pool::Sentinel(pool) => pool.close(),
-            Pool::Cluster(pool) => pool.close(),
-        }
+        self.pool.close();
         for lane in self.lanes() {
             lane.slot().wire = None;
         }
@@ -363,7 +324,7 @@ impl Link {
         match &self.address.place {
             Place::One(info) => self.manager(Client::open((**info).clone())?).await,
             Place::Sentinel { .. } => {
-                let found = self.named_primary().await?;
+                let found = named_primary(&self.address.place).await?;
                 self.work_with(&found);
                 self.manager(found).await
             }
@@ -395,35 +356,13 @@ impl Link {
         self.forget_pool();
     }
 
-    /// The primary that most of the sentinels name now which answer: one that is cut off together with an old primary
-    /// goes on naming that.
-    async fn named_primary(&self) -> RedisResult<Client> {
-        let Place::Sentinel { sentinels, master, node, tls } = &self.address.place else {
-            return Err(RedisError::from((ErrorKind::Client, "there are no sentinels")));
-        };
-        let mut info = SentinelNodeConnectionInfo::default().set_redis_connection_info(node.clone());
-        if *tls {
-            info = info.set_tls_mode(TlsMode::Secure);
-        }
-        let asks = sentinels.iter().map(|sentinel| {
-            let (sentinels, info) = (vec![sentinel.clone()], info.clone());
-            async move {
-                let kind = SentinelServerType::Master;
-                let mut client = SentinelClient::build(sentinels, master, Some(info), kind)?;
-                let found = tokio::time::timeout(SENTINEL_MAX, client.async_get_client()).await;
-                found.unwrap_or_else(|_| Err(RedisError::from((ErrorKind::Io, "a sentinel does not answer"))))
-            }
-        });
-        most_named(futures_util::future::join_all(asks).await)
-    }
-
     /// Asks the sentinels whether the primary is still the one that we work with, and leaves it if not: one that was
     /// cut off from them and from its replicas goes on answering us, and what it accepts is lost when it comes back.
     pub(super) async fn follow_primary(&self) {
         if self.primary().is_none() {
             return;
         }
-        if let Ok(Ok(named)) = tokio::time::timeout(FOLLOW_MAX, self.named_primary()).await {
+        if let Ok(Ok(named)) = tokio::time::timeout(FOLLOW_MAX, named_primary(&self.address.place)).await {
             self.work_with(&named);
         }
     }
@@ -437,79 +376,5 @@ impl Link {
             .set_response_timeout(Some(self.timeout))
             .set_pipeline_buffer_size(PIPELINE_MAX);
         ConnectionManager::new_with_config(client, config).await.map(Wire::One)
-    }
-}
-
-/// What most answers name; of several that are named as often, the first.
-fn most_named(answers: Vec<RedisResult<Client>>) -> RedisResult<Client> {
-    let mut error = RedisError::from((ErrorKind::Client, "there are no sentinels"));
-    let mut named: Vec<(String, usize, Client)> = Vec::new();
-    for answer in answers {
-        match answer {
-            Ok(client) => {
-                let address = client.get_connection_info().addr().to_string();
-                match named.iter_mut().find(|(known, ..)| *known == address) {
-                    Some((_, votes, _)) => *votes += 1,
-                    None => named.push((address, 1, client)),
-                }
-            }
-            Err(other) => error = other,
-        }
-    }
-    // The last of those that are greatest is taken: so in reverse.
-    named.into_iter().rev().max_by_key(|(_, votes, _)| *votes).map(|(.., client)| client).ok_or(error)
-}
-
-fn pool(address: &Address, timeout: Duration) -> std::result::Result<Pool, String> {
-    let timeouts = Timeouts { wait: Some(timeout), create: Some(timeout), recycle: Some(timeout) };
-    let words = |error: &dyn std::fmt::Display| error.to_string();
-    match &address.place {
-        Place::One(info) => {
-            let manager = deadpool_redis::Manager::new((**info).clone()).map_err(|e| words(&e))?;
-            let builder = deadpool_redis::Pool::builder(manager).max_size(POOL_SIZE);
-            let pool = builder.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(|e| words(&e))?;
-            Ok(Pool::One(pool))
-        }
-        Place::Sentinel { sentinels, master, node, tls } => {
-            let info = sentinel::SentinelNodeConnectionInfo {
-                tls_mode: tls.then_some(sentinel::TlsMode::Secure),
-                redis_connection_info: Some(node.clone().into()),
-            };
-            let kind = sentinel::SentinelServerType::Master;
-            let manager = sentinel::Manager::new(sentinels.clone(), master.clone(), Some(info), kind)
-                .map_err(|e| words(&e))?;
-            let builder = sentinel::Pool::builder(manager).max_size(POOL_SIZE);
-            let pool = builder.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(|e| words(&e))?;
-            Ok(Pool::Sentinel(pool))
-        }
-        Place::Cluster(nodes) => {
-            let manager = cluster::Manager::new(nodes.clone(), false).map_err(|e| words(&e))?;
-            let builder = cluster::Pool::builder(manager).max_size(POOL_SIZE);
-            let pool = builder.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(|e| words(&e))?;
-            Ok(Pool::Cluster(pool))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn most_sentinels_are_believed() {
-        let named = |port: u16| Ok(Client::open(format!("redis://127.0.0.1:{port}/")).unwrap());
-        let silent = || Err(RedisError::from((ErrorKind::Io, "silent")));
-        let cases = [
-            (vec![named(1), named(2), named(2)], Some(2)),
-            (vec![silent(), named(2), named(1), named(1)], Some(1)),
-            (vec![named(1), named(2)], Some(1)),
-            (vec![silent(), named(2)], Some(2)),
-            (vec![silent(), silent()], None),
-        ];
-        for (answers, expected) in cases {
-            let found =
-                most_named(answers).ok().map(|client| client.get_connection_info().addr().to_string());
-            assert_eq!(found, expected.map(|port: u16| format!("127.0.0.1:{port}")));
-        }
     }
 }

@@ -34,6 +34,18 @@ const CLAIM_MAX: usize = 1_000;
 /// Lines about partitions that can't be asked: claims are many a second.
 static LOG: LogGate = LogGate::new();
 
+/// What one partition is asked for.
+#[derive(Clone, Copy)]
+struct Share<'a> {
+    /// Work of lanes that are not held.
+    usual: usize,
+    /// Of held lanes; `None`: those are not looked at.
+    probes: Option<usize>,
+    ask: &'a ClaimAsk,
+    /// What is left of the lanes' own limits.
+    room: &'a HashMap<Lane, u32>,
+}
+
 /// What a partition gave.
 struct Part {
     partition: u8,
@@ -57,11 +69,11 @@ impl RedisStore {
         let resting = asked.len() + spared.len() < usize::from(PARTITIONS);
         let (mut left, mut probes) = (most, ask.probes.min(CLAIM_MAX));
         for _ in 0..ROUNDS_MAX {
-            let shares = shares(left, asked.len()).zip(shares(probes, asked.len()));
-            let calls = asked
-                .iter()
-                .zip(shares)
-                .map(|(partition, share)| self.ask_part(*partition, share, ask, &room).boxed());
+            let wanted = shares(left, asked.len()).zip(shares(probes, asked.len()));
+            let calls = asked.iter().zip(wanted).map(|(partition, (usual, probes))| {
+                let probes = (ask.probes > 0).then_some(probes);
+                self.ask_part(*partition, Share { usual, probes, ask, room: &room }).boxed()
+            });
             let parts = join_all(calls).await;
             asked.clear();
             for part in parts {
@@ -130,52 +142,39 @@ impl RedisStore {
 
     /// Asks a partition for its share. One that failed last time is only looked at, and not waited for: what it leased
     /// by an answer that nobody waits for would be lost for a while. Once it answers it is asked again, at once.
-    async fn ask_part(
-        &self,
-        partition: u8,
-        share: (usize, usize),
-        ask: &ClaimAsk,
-        room: &HashMap<Lane, u32>,
-    ) -> Result<Part> {
-        match self.heads.brief(partition) {
-            None => {
-                let part = self.claim(partition, share, ask, room).await;
-                self.heads.answered(partition, part.is_ok());
-                part
-            }
-            Some(_) => {
-                let looked = ClaimAsk { probes: 0, ..ask.clone() };
-                let part =
-                    self.patiently(partition, self.claim(partition, (0, 0), &looked, room).boxed()).await;
-                part.map(|part| Part { more: true, ..part })
-            }
-        }
+    async fn ask_part(&self, partition: u8, share: Share<'_>) -> Result<Part> {
+        let brief = self.heads.brief(partition);
+        let share = if brief.is_some() { Share { usual: 0, probes: None, ..share } } else { share };
+        let part = self.patiently(partition, brief, self.claim(partition, share).boxed()).await?;
+        Ok(Part { more: part.more || brief.is_some(), ..part })
     }
 
-    /// Waits for a partition's answer, not for long if it failed last time.
-    async fn patiently<T>(&self, partition: u8, asked: BoxFuture<'_, Result<T>>) -> Result<T> {
+    /// Waits for a partition's answer; only so long if it is to be [brief](super::heads::Heads::brief).
+    async fn patiently<T>(
+        &self,
+        partition: u8,
+        brief: Option<Duration>,
+        asked: BoxFuture<'_, Result<T>>,
+    ) -> Result<T> {
         let late =
             || StoreError::Unavailable("a partition that failed before did not answer at once".to_owned());
-        let patience = self.heads.brief(partition).unwrap_or(self.timeout);
-        let answer = tokio::time::timeout(patience, asked).await.unwrap_or_else(|_| Err(late()));
+        let answer = match brief {
+            None => asked.await,
+            Some(brief) => tokio::time::timeout(brief, asked).await.unwrap_or_else(|_| Err(late())),
+        };
         self.heads.answered(partition, answer.is_ok());
         answer
     }
 
-    async fn claim(
-        &self,
-        partition: u8,
-        share: (usize, usize),
-        ask: &ClaimAsk,
-        room: &HashMap<Lane, u32>,
-    ) -> Result<Part> {
+    async fn claim(&self, partition: u8, share: Share<'_>) -> Result<Part> {
+        let Share { usual, probes, ask, room } = share;
         self.heads.ask(partition);
         let mut call = Call::new(&scripts::CLAIM, partition).arg(&ask.owner).num(span(ask.lease_ms));
-        call.push_count(share.0);
+        call.push_count(usual);
         call.push_num(ask.per_lane);
-        match ask.probes {
-            0 => call.push_num(-1),
-            _ => call.push_count(share.1),
+        match probes {
+            None => call.push_num(-1),
+            Some(probes) => call.push_count(probes),
         }
         call.push_count(room.len());
         for (lane, left) in room {
@@ -277,8 +276,9 @@ impl RedisStore {
         }
         let (mut earliest, mut failed) = (None::<i64>, None);
         let calls = (0..PARTITIONS).zip(calls);
-        let calls =
-            join_all(calls.map(|(partition, call)| self.patiently(partition, self.call(call).boxed())));
+        let calls = join_all(calls.map(|(partition, call)| {
+            self.patiently(partition, self.heads.brief(partition), self.call(call).boxed())
+        }));
         let (told, ()) = futures_util::future::join(calls, self.link.follow_primary()).await;
         for told in told {
             match told.and_then(|reply| reply.int()) {

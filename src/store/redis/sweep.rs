@@ -8,10 +8,11 @@ use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::RedisStore;
-use super::call::{Call, Reply};
+use super::call::Call;
 use super::failure;
 use super::keys::{self, PARTITIONS};
 use super::kinds::Kind;
+use super::mend::Queues;
 use super::path::number;
 use super::people::replay_of;
 use super::reading::rows_of;
@@ -22,7 +23,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::MerchantId;
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::domain::payment::Payment;
-use crate::domain::people::{Replay, ReplayStatus};
+use crate::domain::people::ReplayStatus;
 use crate::quiet::LogGate;
 use crate::store::{Cutoffs, Result, StoreError, StoreSize};
 
@@ -38,10 +39,6 @@ const YOUNG_MAX: usize = 200;
 /// Times that one call goes on where it stopped, while it has found nothing that may go.
 const ROUNDS_MAX: usize = 20;
 
-/// Entries of the queue that are looked at in one step, and steps of one look in a partition.
-const MEND_PAGE: usize = 1_000;
-const MEND_PAGES_MAX: usize = 10;
-
 /// Lines about records that can't be read.
 static LOG: LogGate = LogGate::new();
 
@@ -51,33 +48,13 @@ static LOG: LogGate = LogGate::new();
 pub(super) struct Places {
     /// By merchant and kind.
     records: Mutex<HashMap<(MerchantId, &'static str), Uuid>>,
-    /// In the queue of each partition: a cursor.
-    queues: Mutex<HashMap<u8, String>>,
-    /// Deleted merchants of each partition without any work left in the queue: no more comes.
-    cleared: Mutex<HashMap<u8, Vec<String>>>,
+    /// In the queues.
+    pub(super) queues: Queues,
     /// Whether somewhere more was left to be looked at than one call may.
     cut_short: AtomicBool,
 }
 
 impl Places {
-    fn queue(&self, partition: u8) -> String {
-        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.get(&partition).cloned().unwrap_or_else(|| "0".to_owned())
-    }
-
-    fn set_queue(&self, partition: u8, cursor: String) {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, cursor);
-    }
-
-    fn cleared(&self, partition: u8) -> Vec<String> {
-        let cleared = self.cleared.lock().unwrap_or_else(PoisonError::into_inner);
-        cleared.get(&partition).cloned().unwrap_or_default()
-    }
-
-    fn set_cleared(&self, partition: u8, merchants: Vec<String>) {
-        self.cleared.lock().unwrap_or_else(PoisonError::into_inner).insert(partition, merchants);
-    }
-
     fn get(&self, at: (MerchantId, &'static str)) -> Vec<u8> {
         let places = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         places.get(&at).map(|id| id.as_bytes().to_vec()).unwrap_or_default()
@@ -136,54 +113,6 @@ impl RedisStore {
         Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }
 
-    /// Looks for work that waits nowhere, and puts it back: at some of the queue, from where the last look ended.
-    pub(super) async fn mend_queues(&self) -> Result<()> {
-        for partition in 0..PARTITIONS {
-            self.sweeping.set_cleared(partition, Vec::new());
-            let mut cursor = self.sweeping.queue(partition);
-            for _ in 0..MEND_PAGES_MAX {
-                cursor = self.mend_page(partition, cursor).await?.0;
-                if cursor == "0" {
-                    break;
-                }
-            }
-            self.sweeping.set_queue(partition, cursor);
-        }
-        Ok(())
-    }
-
-    /// Takes the work of deleted merchants out of a queue, all of it: it has to go before their records.
-    async fn clear_queue(&self, partition: u8) -> Result<()> {
-        let (mut cursor, left) = self.mend_page(partition, "0".to_owned()).await?;
-        while cursor != "0" {
-            cursor = self.mend_page(partition, cursor).await?.0;
-        }
-        self.sweeping.set_cleared(partition, left);
-        Ok(())
-    }
-
-    /// Gives the next cursor, and the deleted merchants whose work went.
-    async fn mend_page(&self, partition: u8, cursor: String) -> Result<(String, Vec<String>)> {
-        let mut call = Call::new(&scripts::MEND, partition).by_pool().arg(&cursor);
-        call.push_count(MEND_PAGE);
-        let mut rows = self.call(call).await?.rows()?;
-        let cursor = rows.item()?.text()?;
-        let (works, lanes) = (rows.item()?.int()?, rows.item()?.int()?);
-        let left = rows.map(Reply::text).collect::<Result<_>>()?;
-        if works + lanes > 0 {
-            metrics::counter!("kassir_queue_mended_total")
-                .increment(u64::try_from(works + lanes).unwrap_or(0));
-            tracing::error!(
-                partition,
-                works,
-                lanes,
-                "keys of the queue were missing in Redis, as if removed by hand; what waits is put back, and is due at \
-                 once where its due time is gone"
-            );
-        }
-        Ok((cursor, left))
-    }
-
     /// What all primaries use, and may use. A managed service may not tell: then there is no upper bound.
     pub(super) async fn used_memory(&self) -> Result<StoreSize> {
         let mut info = redis::cmd("INFO");
@@ -213,7 +142,7 @@ impl RedisStore {
             return Ok(0);
         }
         loop {
-            let cleared = self.sweeping.cleared(partition);
+            let cleared = self.sweeping.queues.cleared(partition);
             let mut call = Call::new(&scripts::SWEEP_GONE, partition).by_pool();
             call.push_count(max.min(MERCHANTS_PAGE));
             for merchant in &cleared {
@@ -223,7 +152,7 @@ impl RedisStore {
             if gone >= 0 {
                 if gone == 0 {
                     // One that is made again and deleted again has work anew.
-                    self.sweeping.set_cleared(partition, Vec::new());
+                    self.sweeping.queues.set_cleared(partition, Vec::new());
                 }
                 return Ok(usize::try_from(gone).unwrap_or(0));
             }
@@ -431,45 +360,44 @@ impl RedisStore {
         Ok(gone)
     }
 
-    /// Replays have no index by age, but their ids are in the order of their making.
+    /// Replays have no index by age, but their ids are in the order of their making: the newest of the old ones first.
     async fn sweep_replays(&self, merchant: MerchantId, cutoff: i64, max: usize) -> Result<usize> {
-        if max == 0 {
-            return Ok(0);
+        let mut before = (u128::from(u64::try_from(cutoff).unwrap_or(0)) << 80).to_be_bytes().to_vec();
+        let (mut gone, mut looked_at) = (0, 0);
+        while gone < max && looked_at < LOOKED_AT_MAX {
+            let page = self.replays_made_before(merchant, &before).await?;
+            let Some((last, _)) = page.last() else { break };
+            before = last.clone();
+            looked_at += page.len();
+            let mut call = Call::new(&scripts::SWEEP_REPLAYS, keys::of_merchant(merchant)).by_pool();
+            call.push_count(max.saturating_sub(gone));
+            call.push(keys::merchant(merchant));
+            for (_, bytes) in page {
+                let Some(replay) = readable(replay_of(merchant, &bytes), merchant)? else { continue };
+                if replay.status != ReplayStatus::Running && replay.updated_at < cutoff {
+                    call.push(replay.id.0.as_bytes());
+                    call.push_num(i64::try_from(replay.version).unwrap_or(i64::MAX));
+                }
+            }
+            gone += self.count(call).await?;
         }
-        let old: Vec<_> = self
-            .replays_made_before(merchant, cutoff)
-            .await?
-            .into_iter()
-            .filter(|replay| replay.status != ReplayStatus::Running && replay.updated_at < cutoff)
-            .take(max)
-            .collect();
-        if old.is_empty() {
-            return Ok(0);
-        }
-        let mut call = Call::new(&scripts::SWEEP_REPLAYS, keys::of_merchant(merchant)).by_pool();
-        call.push(keys::merchant(merchant));
-        for replay in old {
-            call.push(replay.id.0.as_bytes());
-            call.push_num(i64::try_from(replay.version).unwrap_or(i64::MAX));
-        }
-        self.count(call).await
+        Ok(gone)
     }
 
-    /// Some of the replays that were made before, the newest first; those that can't be read are left out.
-    async fn replays_made_before(&self, merchant: MerchantId, cutoff: i64) -> Result<Vec<Replay>> {
-        let before = u128::from(u64::try_from(cutoff).unwrap_or(0)) << 80;
+    /// Ids and records of some of the replays that were made before another one, the newest first.
+    async fn replays_made_before(
+        &self,
+        merchant: MerchantId,
+        before: &[u8],
+    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         let key = keys::merchant(merchant);
         let mut call = Call::new(&scripts::HASH_LIST, keys::of_merchant(merchant))
             .by_pool()
             .arg(format!("rx:{key}"))
             .arg(format!("rp:{key}"))
-            .arg(before.to_be_bytes());
+            .arg(before);
         call.push_count(REPLAYS_PAGE);
-        let mut replays = Vec::new();
-        for (_, bytes) in rows_of(self.call(call).await?)? {
-            replays.extend(readable(replay_of(merchant, &bytes), merchant)?);
-        }
-        Ok(replays)
+        rows_of(self.call(call).await?)
     }
 
     async fn sweep_payment(&self, payment: &Payment) -> Result<usize> {
