@@ -10,85 +10,16 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::dictionary::{Dictionary, PLAIN};
 use super::keys::damaged;
 use crate::store::{Result, StoreError};
 
-/// First byte of JSON as it is.
-const PLAIN: u8 = 0;
 /// The largest record, bytes of JSON.
 const RECORD_MAX: usize = 16 * 1024 * 1024;
 /// Deflate's effort: higher ones gain less than 1 %.
 const LEVEL: u32 = 6;
 /// Bytes that the output grows by.
 const STEP: usize = 4 * 1024;
-/// Deflate looks back no farther than 32 KiB less a little.
-const CONTEXT_MAX: usize = 32 * 1024 - 512;
-
-/// What a kind of record usually says, what is said most often last. A short one costs less time than a long one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dictionary {
-    /// What has none of its own.
-    Any,
-    /// Events with providers' bodies.
-    Event,
-    /// Payments.
-    Payment,
-    /// Notifications that stand alone.
-    Notification,
-    /// Notifications whose body is known from their event.
-    Leaning,
-    /// Deliveries.
-    Delivery,
-    /// Attempts.
-    Attempt,
-}
-
-impl Dictionary {
-    const ALL: [Dictionary; 7] = [
-        Dictionary::Any,
-        Dictionary::Event,
-        Dictionary::Payment,
-        Dictionary::Notification,
-        Dictionary::Leaning,
-        Dictionary::Delivery,
-        Dictionary::Attempt,
-    ];
-
-    /// First byte of a record that is deflated with it.
-    const fn code(self) -> u8 {
-        match self {
-            Dictionary::Any => 1,
-            Dictionary::Event => 2,
-            Dictionary::Payment => 3,
-            Dictionary::Notification => 4,
-            Dictionary::Leaning => 5,
-            Dictionary::Delivery => 6,
-            Dictionary::Attempt => 7,
-        }
-    }
-
-    const fn text(self) -> &'static str {
-        match self {
-            Dictionary::Any => include_str!("dictionaries/plain.txt"),
-            Dictionary::Event => include_str!("dictionaries/event.txt"),
-            Dictionary::Payment => include_str!("dictionaries/payment.txt"),
-            Dictionary::Notification => {
-                concat!(include_str!("dictionaries/event.txt"), include_str!("dictionaries/notification.txt"))
-            }
-            Dictionary::Leaning => include_str!("dictionaries/notification.txt"),
-            Dictionary::Delivery => include_str!("dictionaries/delivery.txt"),
-            Dictionary::Attempt => include_str!("dictionaries/attempt.txt"),
-        }
-    }
-
-    /// With the end of a context behind it.
-    fn with(self, context: &str) -> Vec<u8> {
-        let (text, context) = (self.text().as_bytes(), context.as_bytes());
-        let tail = context.len().saturating_sub(CONTEXT_MAX.saturating_sub(text.len()));
-        [text, context.get(tail..).unwrap_or_default()].concat()
-    }
-}
-
 /// Writes a record. `context`: texts that the record repeats and the reader knows too (ids of its key); reading needs
 /// exactly the same.
 ///
@@ -153,8 +84,8 @@ fn unpacked(bytes: &[u8], context: &str) -> Result<Vec<u8>> {
     if *how == PLAIN {
         return Ok(rest.to_vec());
     }
-    let known = Dictionary::ALL.into_iter().find(|dictionary| dictionary.code() == *how);
-    inflate(rest, &known.ok_or_else(newer)?.with(context)).ok_or_else(|| damaged("a record"))
+    let dictionary = Dictionary::of_code(*how).ok_or_else(newer)?;
+    inflate(rest, &dictionary.with(context)).ok_or_else(|| damaged("a record"))
 }
 
 fn misfit(error: &serde_json::Error) -> StoreError {
@@ -224,7 +155,7 @@ mod tests {
     fn records_come_back_and_known_texts_cost_little() {
         let id = "evt_01jqh0a3zq7q8b6v5f4e3d2c1b";
         let record = vec![id.to_owned(); 3];
-        for dictionary in Dictionary::ALL {
+        for dictionary in Dictionary::all() {
             let with = pack(&record, dictionary, id).unwrap();
             let without = pack(&record, dictionary, "").unwrap();
             assert!(with.len() + 15 < without.len(), "{} {}", with.len(), without.len());
@@ -237,17 +168,6 @@ mod tests {
     }
 
     #[test]
-    fn a_dictionary_leaves_room_for_a_context_and_has_a_code_of_its_own() {
-        let mut codes: Vec<u8> = Dictionary::ALL.map(Dictionary::code).to_vec();
-        codes.dedup();
-        assert_eq!(codes.len(), Dictionary::ALL.len());
-        assert!(!codes.contains(&PLAIN));
-        for dictionary in Dictionary::ALL {
-            assert!(dictionary.text().len() < CONTEXT_MAX / 2, "{dictionary:?}");
-        }
-    }
-
-    #[test]
     fn what_is_no_record_is_an_error() {
         for bytes in [&b""[..], b"\x00", b"\x01", b"\x01\xff\xff", b"\x2a{}", b"\x00{"] {
             assert!(matches!(unpack::<Vec<u8>>(bytes, ""), Err(StoreError::Corrupt(_))), "{bytes:?}");
@@ -257,7 +177,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic(bytes: Vec<u8>, how in 0_u8..9) {
+        fn arbitrary_bytes_never_panic(bytes: Vec<u8>, how: u8) {
             let _ = unpack::<String>(&bytes, "x");
             let mut deflated = vec![how];
             deflated.extend(&bytes);
@@ -267,7 +187,7 @@ mod tests {
 
         #[test]
         fn every_text_comes_back(text: String, behind: String, context: String) {
-            for dictionary in Dictionary::ALL {
+            for dictionary in Dictionary::all() {
                 let packed = pack(&text, dictionary, &context).unwrap();
                 proptest::prop_assert_eq!(unpack::<String>(&packed, &context).unwrap(), text.clone());
                 let packed = pack_with(&[&text], &behind, dictionary, &context).unwrap();

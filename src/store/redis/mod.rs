@@ -13,6 +13,7 @@
 
 mod call;
 mod codec;
+mod dictionary;
 mod failure;
 mod heads;
 mod health;

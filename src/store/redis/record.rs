@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::codec::{Dictionary, pack, pack_with, unpack, unpack_with};
+use super::codec::{pack, pack_with, unpack, unpack_with};
+use super::dictionary::{Body, Dictionary};
 use super::keys::{ID_LEN, damaged, id};
 use crate::domain::delivery::{Attempt, Delivery};
 use crate::domain::event::Event;
@@ -44,7 +45,7 @@ pub(super) fn payment(merchant: MerchantId, number: u32, bytes: &[u8]) -> Result
 pub(super) fn pack_event(event: &Event) -> Result<Vec<u8>> {
     let context = format!("{}{}", event.merchant, event.id);
     let without = Event { tail: String::new(), ..event.clone() };
-    pack_with(&without, &event.tail, Dictionary::Event, &context)
+    pack_with(&without, &event.tail, Dictionary::Event(Body::of_event(&event.tail)), &context)
 }
 
 /// Reads an event.
@@ -81,7 +82,8 @@ pub(super) fn pack_notification(notification: &Notification, event: Option<&Even
     let body = &notification.body;
     match event {
         None => {
-            let packed = pack_with(&without, body, Dictionary::Notification, &context)?;
+            let dictionary = Dictionary::Notification(Body::of(&notification.provider));
+            let packed = pack_with(&without, body, dictionary, &context)?;
             Ok([&[ALONE], packed.as_slice()].concat())
         }
         Some(event) => {

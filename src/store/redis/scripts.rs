@@ -30,10 +30,62 @@ impl Script {
     }
 
     fn of(name: &'static str, body: &str, writes: bool) -> Script {
-        let code = format!("{}{body}", include_str!("lua/prelude.lua"));
+        let code = whole(body);
         let sha = ::redis::Script::new(&code).get_hash().to_owned();
         Script { name, code, sha, writes, meter: Meter::new(name) }
     }
+}
+
+/// The script behind those parts of the common head that it needs: Redis makes each of a script's functions anew in
+/// every call, used or not.
+fn whole(body: &str) -> String {
+    let (head, body) = (bare(include_str!("lua/prelude.lua")), bare(body));
+    let mut needed = vec![body.as_str()];
+    // A function is named by the script, or by one that comes later in the head and is needed itself.
+    for part in parts(&head).into_iter().rev() {
+        if part.function.is_none_or(|name| needed.iter().any(|text| mentions(text, name))) {
+            needed.push(part.text);
+        }
+    }
+    needed.reverse();
+    needed.concat()
+}
+
+/// Without comments.
+fn bare(lua: &str) -> String {
+    lua.split_inclusive('\n').filter(|line| !line.trim_start().starts_with("--")).collect()
+}
+
+/// A function of the head, or a line outside of all functions.
+struct Part<'a> {
+    function: Option<&'a str>,
+    text: &'a str,
+}
+
+fn parts(mut lua: &str) -> Vec<Part<'_>> {
+    const END: &str = "\nend\n";
+    let mut parts = Vec::new();
+    while !lua.is_empty() {
+        let rest = lua.strip_prefix("local function ");
+        let function = rest.and_then(|rest| rest.split_once('(')).map(|(name, _)| name);
+        let length = match function {
+            Some(_) => lua.find(END).map(|at| at + END.len()),
+            None => lua.find('\n').map(|at| at + 1),
+        };
+        let (text, left) = lua.split_at(length.unwrap_or(lua.len()));
+        parts.push(Part { function, text });
+        lua = left;
+    }
+    parts
+}
+
+/// Whether a text has this name as a word.
+fn mentions(text: &str, name: &str) -> bool {
+    let in_word = |found: Option<char>| found.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    text.match_indices(name).any(|(at, _)| {
+        let (before, rest) = text.split_at(at);
+        !in_word(before.chars().next_back()) && !in_word(rest.chars().nth(name.chars().count()))
+    })
 }
 
 macro_rules! scripts {
@@ -43,10 +95,10 @@ macro_rules! scripts {
                 LazyLock::new(|| Script::of($file, include_str!(concat!("lua/", $file, ".lua")), $writes));
         )+)+
 
-        /// Every script.
+        /// Every script, and its file.
         #[cfg(test)]
-        pub(super) fn all() -> Vec<&'static Script> {
-            vec![$($(&$name),+),+]
+        fn all() -> Vec<(&'static Script, &'static str)> {
+            vec![$($((&*$name, include_str!(concat!("lua/", $file, ".lua")))),+),+]
         }
     };
 }
@@ -74,13 +126,28 @@ mod tests {
     /// A script that says it takes part in repetition really does, and all keys are made from the one base.
     #[test]
     fn scripts_keep_the_rules() {
-        for script in all() {
-            let body = script.code.split("-- Returns").nth(1).unwrap();
-            assert!(body.contains('\n'), "{} says what it returns", script.name);
-            let body = script.code.strip_prefix(include_str!("lua/prelude.lua")).unwrap();
+        for (script, body) in all() {
+            let says = body.split("-- Returns").nth(1).unwrap();
+            assert!(says.contains('\n'), "{} says what it returns", script.name);
             assert_eq!(body.contains("first_answer()"), script.writes, "{}", script.name);
             assert_eq!(body.contains("remember("), script.writes, "{}", script.name);
             assert!(!body.contains("KEYS["), "{} makes keys with key()", script.name);
         }
+    }
+
+    #[test]
+    fn a_script_has_the_functions_that_it_needs_and_no_others() {
+        let head = bare(include_str!("lua/prelude.lua"));
+        let names: Vec<&str> = parts(&head).iter().filter_map(|part| part.function).collect();
+        assert!(names.len() > 30, "{names:?}");
+        for (script, body) in all() {
+            assert!(script.code.ends_with(&bare(body)));
+            for name in &names {
+                let made = format!("local function {name}(");
+                let is_named = mentions(&script.code.replace(&made, ""), name);
+                assert_eq!(script.code.contains(&made), is_named, "{} {name}", script.name);
+            }
+        }
+        assert!(!SETTLE.code.contains("index_add") && COMMIT.code.contains("index_add"));
     }
 }

@@ -115,7 +115,7 @@ if op ~= '' then
   if op == 'new' then
     redis.call('HSET', config, 'last', whole(number))
     local chunk = whole(math.floor(number / CHUNK))
-    if redis.call('HINCRBY', key('pc:' .. merchant), chunk, 1) == 1 then
+    if redis.call('HINCRBY', key('pc:' .. merchant), chunk, '1') == 1 then
       redis.call('ZADD', key('px:' .. merchant), chunk, chunk)
     end
   end
@@ -133,15 +133,15 @@ end
 
 local note, note_number, note_record = take(), take(), take()
 if note ~= '' then
-  local index = key('nx:' .. merchant)
+  local index, field = key('nx:' .. merchant), 'n' .. note
   local n = note_number == '' and 0 or real(tonumber(note_number))
-  local old = index_find(index, note)
-  if old and old ~= n then
-    index_remove(index, note, old)
-    redis.call('HDEL', payment_key(merchant, old), 'n' .. note)
+  -- One that is changed may be there without a payment, or with this one.
+  local is_there = (op ~= 'new' or n ~= number) and redis.call('HEXISTS', payment_key(merchant, n), field) == 1
+  if n ~= 0 and redis.call('HDEL', payment_key(merchant, 0), field) == 1 then
+    index_remove(index, note, 0)
   end
-  put(n, 'n' .. note, note_record)
-  if old ~= n then
+  put(n, field, note_record)
+  if not is_there then
     index_add(index, note, n)
   end
 end

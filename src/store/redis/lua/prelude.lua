@@ -57,7 +57,9 @@ local function remember(reply)
   end
   local r0 = key('r0')
   local since = tonumber(redis.call('HGET', r0, '@') or nil)
-  if since and (now - since > ANSWERS_MS or now < since or redis.call('HLEN', r0) > ANSWERS_MAX) then
+  -- The number of answers is looked at now and then: ids of requests are random.
+  local full = string.byte(rid) < 8 and redis.call('HLEN', r0) > ANSWERS_MAX
+  if since and (now - since > ANSWERS_MS or now < since or full) then
     redis.call('RENAME', r0, key('r1'))
     since = nil
   end
@@ -111,17 +113,17 @@ end
 -- An index has ids in the order of their making, each with the payment's number (4 bytes). It is a row of chunks, small
 -- enough for Redis's compact form: `<index>` has the chunks' names, `<index>:<name>` a chunk. A name is the id that the
 -- chunk begins with, or zeros for the first one.
-local INDEX_CHUNK_MAX, FIRST_CHUNK = 120, string.rep('\0', 16)
+local INDEX_CHUNK_MAX, FIRST_CHUNK = 64, string.rep('\0', 16)
 local function index_member(id, number)
   return id .. struct.pack('>I4', number)
 end
 local function index_chunk(index, id)
-  return redis.call('ZREVRANGEBYLEX', index, '[' .. id, '-', 'LIMIT', 0, 1)[1]
+  return redis.call('ZREVRANGEBYLEX', index, '[' .. id, '-', 'LIMIT', '0', '1')[1]
 end
 local function index_find(index, id)
   local name = index_chunk(index, id)
   local found = name
-    and redis.call('ZRANGEBYLEX', index .. ':' .. name, '[' .. id, '[' .. id .. '\255\255\255\255\255', 'LIMIT', 0, 1)[1]
+    and redis.call('ZRANGEBYLEX', index .. ':' .. name, '[' .. id, '[' .. id .. '\255\255\255\255\255', 'LIMIT', '0', '1')[1]
   return found and struct.unpack('>I4', found, 17)
 end
 -- Whether a text comes before another byte by byte, as Redis orders members: Lua's `<` goes by the server's locale.
@@ -138,25 +140,31 @@ local function index_add(index, id, number)
   local name = index_chunk(index, id)
   if not name then
     name = FIRST_CHUNK
-    redis.call('ZADD', index, 0, name)
+    redis.call('ZADD', index, '0', name)
   end
   local chunk, member = index .. ':' .. name, index_member(id, number)
   if redis.call('ZCARD', chunk) < INDEX_CHUNK_MAX then
-    redis.call('ZADD', chunk, 0, member)
+    redis.call('ZADD', chunk, '0', member)
     return
   end
-  -- A full chunk: what comes after all of it begins a new one; else its upper half does.
-  local upper = {}
-  if not is_before(redis.call('ZRANGE', chunk, -1, -1)[1], member) then
+  -- A full chunk: what comes after the new one begins another, so that chunks stay full when ids come nearly in their
+  -- order; when that is much, the upper half does.
+  local upper = redis.call('ZRANGEBYLEX', chunk, '(' .. member, '+')
+  if #upper > INDEX_CHUNK_MAX / 2 then
     upper = redis.call('ZRANGE', chunk, INDEX_CHUNK_MAX / 2, -1)
   end
   local next_name = upper[1] and string.sub(upper[1], 1, 16) or id
-  for _, moved in ipairs(upper) do
-    redis.call('ZADD', index .. ':' .. next_name, 0, moved)
-    redis.call('ZREM', chunk, moved)
+  if upper[1] then
+    redis.call('ZREM', chunk, unpack(upper))
+    local moved = {}
+    for _, one in ipairs(upper) do
+      moved[#moved + 1] = '0'
+      moved[#moved + 1] = one
+    end
+    redis.call('ZADD', index .. ':' .. next_name, unpack(moved))
   end
-  redis.call('ZADD', index, 0, next_name)
-  redis.call('ZADD', is_before(id, next_name) and chunk or index .. ':' .. next_name, 0, member)
+  redis.call('ZADD', index, '0', next_name)
+  redis.call('ZADD', is_before(id, next_name) and chunk or index .. ':' .. next_name, '0', member)
 end
 local function index_remove(index, id, number)
   local name = index_chunk(index, id)
@@ -312,10 +320,13 @@ end
 local function about_payment(merchant, number)
   return '#' .. merchant .. ':' .. whole(number)
 end
-local function forget_work(work, what)
+-- `ended`: the note of its lease is gone already.
+local function forget_work(work, what, ended)
   dequeue(work, what[1])
   redis.call('HDEL', key('w'), work)
-  redis.call('HDEL', key('t'), work)
+  if not ended then
+    redis.call('HDEL', key('t'), work)
+  end
   -- Several jobs may be about a payment.
   if what[5] and (#what[5] == 16 or redis.call('HINCRBY', key('wn'), what[5], -1) <= 0) then
     redis.call('HDEL', key('wn'), what[5])
@@ -377,12 +388,23 @@ local function tally(merchant)
   if count == 0 then
     return
   end
-  local hour, first = whole(now - now % HOUR), false
+  local names, moves = {}, {}
   for _ = 1, count do
-    local name, by = take(), take()
-    first = redis.call('HINCRBY', key('t:' .. merchant .. ':' .. hour), name, by) == tonumber(by) or first
+    local name, by = take(), num()
+    if not moves[name] then
+      names[#names + 1] = name
+    end
+    moves[name] = (moves[name] or 0) + by
   end
-  -- A counter that is new may be the hour's first.
+  local hour = whole(now - now % HOUR)
+  local counters = key('t:' .. merchant .. ':' .. hour)
+  local before, after, first = redis.call('HMGET', counters, unpack(names)), {}, true
+  for n, name in ipairs(names) do
+    first = first and not before[n]
+    after[#after + 1] = name
+    after[#after + 1] = whole((before[n] or 0) + moves[name])
+  end
+  redis.call('HSET', counters, unpack(after))
   if first then
     redis.call('ZADD', key('th:' .. merchant), hour, hour)
   end

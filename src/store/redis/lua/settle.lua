@@ -16,8 +16,8 @@ if lease_of(work) ~= token or not what then
 end
 
 -- Attempts are one value: each with its length (4 bytes) before it, the oldest first.
-local function append(payment, field, attempt)
-  local all = (redis.call('HGET', payment, field) or '') .. struct.pack('>I4', #attempt) .. attempt
+local function appended(before, attempt)
+  local all = before .. struct.pack('>I4', #attempt) .. attempt
   local starts, from = {}, 1
   while from < #all do
     starts[#starts + 1] = from
@@ -26,7 +26,7 @@ local function append(payment, field, attempt)
   if #starts > ATTEMPTS_MAX then
     all = string.sub(all, starts[#starts - ATTEMPTS_MAX + 1])
   end
-  redis.call('HSET', payment, field, all)
+  return all
 end
 
 -- `eh`: since when an endpoint fails | its last failure | status | how far its owner was told | error.
@@ -52,11 +52,15 @@ if string.sub(work, 1, 1) == 'd' then
   -- While Redis is out of memory a script may go on whose first write only frees some: what was sent must be settled
   -- even then, or it would be sent again and again.
   redis.call('HDEL', key('t'), work)
-  redis.call('HSET', payment, work, whole(loaded + 1) .. ':' .. record)
   due = tonumber(take())
-  local attempt = take()
+  local attempt, changed = take(), whole(loaded + 1) .. ':' .. record
   if attempt ~= '' then
-    append(payment, 'a' .. string.sub(work, 2), attempt)
+    local attempts = 'a' .. string.sub(work, 2)
+    -- One that never changed was never tried.
+    local before = loaded > 1 and redis.call('HGET', payment, attempts) or ''
+    redis.call('HSET', payment, work, changed, attempts, appended(before, attempt))
+  else
+    redis.call('HSET', payment, work, changed)
   end
   local field, endpoint, failed_at, status, error = take(), take(), take(), take(), take()
   if failed_at ~= '' then
@@ -75,7 +79,7 @@ if due then
   dequeue(work, what[1])
   enqueue(work, what[1], due)
 else
-  forget_work(work, what)
+  forget_work(work, what, 'ended')
 end
 hold_lane(what[1], hold_ends, hold_step)
 tally(take())
