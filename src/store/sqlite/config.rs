@@ -36,7 +36,8 @@ pub(super) fn change(
     }
     batch::forget(tx, merchant)?;
     apply(tx, merchant, change)?;
-    let next = version.saturating_add(1);
+    // At least the time, so that one who is made anew after it was deleted does not get numbers that a router has at hand.
+    let next = version.saturating_add(1).max(uint(tx.now));
     let sql = "UPDATE merchant SET version = ?2 WHERE id = ?1";
     execute(tx.conn, sql, params![merchant.to_string(), int(next)])?;
     Ok(next)

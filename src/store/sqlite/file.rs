@@ -110,8 +110,14 @@ const LOG_CHUNK: usize = 64 * 1024;
 /// the disk by that. Nobody may write to it meanwhile.
 ///
 /// # Errors
-/// Those of the file. That there is none is no error.
-pub(super) fn rewrite_log(database: &Path) -> std::io::Result<()> {
+/// [`StoreError::Unavailable`]. That there is no log is no error.
+pub(super) fn rewrite_log(database: &Path) -> Result<()> {
+    rewrite_wal(database).map_err(|error| {
+        StoreError::Unavailable(format!("the log of the store's file can't be written anew: {error}"))
+    })
+}
+
+fn rewrite_wal(database: &Path) -> std::io::Result<()> {
     let mut name = database.as_os_str().to_owned();
     name.push("-wal");
     let log = match OpenOptions::new().read(true).write(true).open(name) {
@@ -129,10 +135,12 @@ pub(super) fn rewrite_log(database: &Path) -> std::io::Result<()> {
     log.sync_all()
 }
 
-/// The one connection that writes.
+/// The one connection that writes. It leaves the log as it is when it is closed: after a failed fsync that is not
+/// what the disk has.
 pub(super) fn open_writer(path: &Path, max_pages: Option<u32>) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(from_sqlite)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(from_sqlite)?;
     common(&conn, WRITER_CACHE_KIB).map_err(from_sqlite)?;
     conn.pragma_update(None, "page_size", PAGE_SIZE).map_err(from_sqlite)?;
     let mode: String =

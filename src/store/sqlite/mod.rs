@@ -88,6 +88,8 @@ impl SqliteStore {
     /// As [`SqliteStore::open`].
     pub fn open_with(path: &Path, clock: SharedClock, options: Options) -> Result<SqliteStore> {
         let lock = file::prepare(path)?;
+        // Another process may have ended after an fsync that failed, and nothing says so: see `Thread::reopen`.
+        file::rewrite_log(path)?;
         let mut conn =
             file::open_writer(path, options.max_pages).map_err(|error| file::opening(path, error))?;
         migrate::migrate(&mut conn, path)?;

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::super::measure::Meter;
 use super::super::{Result, StoreError};
+use super::error::{from_sqlite, is_of_file};
 use super::file::open_reader;
 use crate::clock::Stopwatch;
 
@@ -101,7 +102,7 @@ impl Pool {
         let conn = self.take()?;
         let result = snapshot(&conn, run);
         // After an error of the file a fresh connection is the better one.
-        if !matches!(result, Err(StoreError::Unavailable(_) | StoreError::Corrupt(_))) {
+        if !result.as_ref().is_err_and(is_of_file) {
             self.put_back(conn);
         }
         result
@@ -124,7 +125,7 @@ impl Pool {
 }
 
 fn snapshot<T>(conn: &Connection, run: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-    let tx = conn.unchecked_transaction().map_err(super::error::from_sqlite)?;
+    let tx = conn.unchecked_transaction().map_err(from_sqlite)?;
     run(&tx)
 }
 

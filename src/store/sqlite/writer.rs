@@ -11,12 +11,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::measure::Meter;
 use super::super::{Result, StoreError, Tally};
 use super::batch::Batch;
-use super::error::{from_sqlite, is_lasting};
+use super::error::{from_sqlite, is_lasting, is_of_file};
 use super::file::{FileLock, open_writer, rewrite_log};
 use super::tally::Bucket;
 use crate::clock::{SharedClock, Stopwatch};
@@ -57,7 +58,7 @@ trait Job: Send {
 
 enum Ran {
     Well,
-    /// The store said no: a conflict, a limit.
+    /// The store said no: a conflict, a limit, a record that can't be read.
     Refused,
     /// The file said no.
     Failed,
@@ -78,7 +79,7 @@ where
         let result = (self.run)(tx);
         let ran = match &result {
             Ok(_) => Ran::Well,
-            Err(StoreError::Unavailable(_) | StoreError::Corrupt(_)) => Ran::Failed,
+            Err(error) if is_of_file(error) => Ran::Failed,
             Err(_) => Ran::Refused,
         };
         self.result = Some(result);
@@ -88,7 +89,7 @@ where
     fn answer(self: Box<Self>, lost: Option<&StoreError>) {
         // Also a conflict is void when the transaction is: it may be with a write that was undone.
         let result = match (lost, self.result) {
-            (Some(_), Some(Err(own @ (StoreError::Unavailable(_) | StoreError::Corrupt(_))))) => Err(own),
+            (Some(_), Some(Err(own))) if is_of_file(&own) => Err(own),
             (Some(why), _) => Err(why.clone()),
             (None, Some(result)) => result,
             (None, None) => Err(StoreError::Unavailable("the write did not run".to_owned())),
@@ -206,7 +207,10 @@ impl Thread {
         }
         let Thread { place: Place { lock, .. }, conn, from, .. } = self;
         drop(from);
-        // The file is closed before somebody else may open it.
+        // The file is closed before somebody else may open it; what its log has is put in, if all of that is durable.
+        if let Some(conn) = &conn {
+            let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
+        }
         drop(conn);
         drop(lock);
         for reply in closing {
@@ -261,9 +265,7 @@ impl Thread {
     /// the file; only if both work is the file trusted with new writes. The checkpoint alone would do, but for a power
     /// failure in the middle of it: then the file is whole only together with its log.
     fn reopen(&self) -> Result<Connection> {
-        rewrite_log(&self.place.path).map_err(|error| {
-            StoreError::Unavailable(format!("the log of the store's file can't be written anew: {error}"))
-        })?;
+        rewrite_log(&self.place.path)?;
         let conn = open_writer(&self.place.path, self.place.max_pages)?;
         let busy: i64 =
             conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(from_sqlite)?;

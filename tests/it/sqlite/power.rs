@@ -212,24 +212,48 @@ fn record(folder: &Path) -> Vec<Call> {
     calls
 }
 
-/// Runs the victim under strace until it acknowledged so much. `failing`: which of its fsyncs fail, as strace is told.
-fn victim(path: &Path, shop: &Shop, traces: &Path, wanted: usize, failing: Option<&str>) {
+/// How a victim lives, and dies.
+enum Life {
+    /// It is killed once it acknowledged so much.
+    Killed { wanted: usize },
+    /// The same; these of its fsyncs fail, as strace is told, and it goes on.
+    Shaken { wanted: usize, failing: String },
+    /// From this fsync on all fail, and it ends by itself.
+    Ended { from: usize },
+}
+
+/// Runs the victim under strace.
+fn victim(path: &Path, shop: &Shop, traces: &Path, life: &Life) {
     let mut strace = Command::new("strace");
     let calls = "trace=write,pwrite64,lseek,ftruncate,fsync,fdatasync,unlink";
     strace.args(["-ff", "-ttt", "-T", "-y", "-xx", "-s", "1000000", "-e", calls, "-o"]);
     strace.arg(traces.join("t"));
-    if let Some(numbers) = failing {
-        strace.args(["-e", &format!("inject=fsync,fdatasync:error=EIO:when={numbers}")]).env(GOES_ON, "1");
-    }
+    let inject = |numbers: &str| format!("inject=fsync,fdatasync:error=EIO:when={numbers}");
+    let wanted = match life {
+        Life::Killed { wanted } => Some(*wanted),
+        Life::Shaken { wanted, failing } => {
+            strace.args(["-e", &inject(failing)]).env(GOES_ON, "1");
+            Some(*wanted)
+        }
+        Life::Ended { from } => {
+            strace.args(["-e", &inject(&format!("{from}+"))]);
+            None
+        }
+    };
     strace.arg(std::env::current_exe().unwrap());
     let (mut child, mut lines) = start_by(strace, path, shop);
     let mut known = Acknowledged::default();
-    let got = known.read(&mut lines, wanted as u128);
-    assert_eq!(got, wanted as u128, "the victim ended by itself; strace is needed: apt-get install strace");
-    // The victim is killed, not strace, so that strace writes down all that it saw.
-    let children = format!("/proc/{0}/task/{0}/children", child.id());
-    let traced = std::fs::read_to_string(children).unwrap();
-    assert!(Command::new("kill").args(["-9", traced.trim()]).status().unwrap().success());
+    if let Some(wanted) = wanted {
+        let got = known.read(&mut lines, wanted as u128);
+        assert_eq!(
+            got, wanted as u128,
+            "the victim ended by itself; strace is needed: apt-get install strace"
+        );
+        // The victim is killed, not strace, so that strace writes down all that it saw.
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        let traced = std::fs::read_to_string(children).unwrap();
+        assert!(Command::new("kill").args(["-9", traced.trim()]).status().unwrap().success());
+    }
     known.read(&mut lines, u128::MAX);
     child.wait().unwrap();
 }
@@ -262,9 +286,23 @@ struct Failures {
     accepted_after: usize,
 }
 
-/// Runs a victim, and lets the power fail at so many moments of what it did.
-async fn failures(wanted: usize, cuts: usize, failing: Option<&str>) -> Failures {
-    let (file, traces) = (File::new(), tempfile::tempdir().unwrap());
+impl Failures {
+    fn print(&self, test: &str) {
+        print(
+            test,
+            [&self.accepted, &UNCOUNTED, &UNCOUNTED, &0],
+            &[
+                ("fsyncs_failed", &self.fsyncs_failed),
+                ("writes_lost_by_them", &self.lost_by_fsync),
+                ("power_failures", &self.tried),
+            ],
+        );
+    }
+}
+
+/// Runs victims, one after the other on the same files, and lets the power fail at so many moments of what they did.
+async fn failures(lives: &[Life], cuts: usize) -> Failures {
+    let file = File::new();
     let path: PathBuf = file.path();
     let store = file.open().unwrap();
     let bench = file.bench(store, Arc::new(ManualClock::at(START)));
@@ -273,9 +311,12 @@ async fn failures(wanted: usize, cuts: usize, failing: Option<&str>) -> Failures
     let mut disks: HashMap<String, Disk> = HashMap::new();
     let durable = std::fs::read(&path).unwrap();
     disks.insert("kassir.db".to_owned(), Disk { durable, pending: Vec::new() });
-    victim(&path, &own, traces.path(), wanted, failing);
-
-    let calls = record(traces.path());
+    let mut calls = Vec::new();
+    for life in lives {
+        let traces = tempfile::tempdir().unwrap();
+        victim(&path, &own, traces.path(), life);
+        calls.extend(record(traces.path()));
+    }
     let every = (calls.len() / cuts).max(1);
     // An fsync counts once it has returned.
     let mut syncing: Vec<(f64, String)> = Vec::new();
@@ -320,7 +361,8 @@ async fn failures(wanted: usize, cuts: usize, failing: Option<&str>) -> Failures
 
 #[tokio::test]
 async fn what_was_acknowledged_survives_a_power_failure_at_any_moment() {
-    let Failures { tried, dropped, accepted, .. } = failures(size(150, 3_000), size(40, 1_000), None).await;
+    let life = Life::Killed { wanted: size(150, 3_000) };
+    let Failures { tried, dropped, accepted, .. } = failures(&[life], size(40, 1_000)).await;
     assert!(accepted > 0 && dropped > 0, "{accepted} acknowledged, {dropped} writes pending");
     // Nobody delivers here; that none is lost is what each look at the files asserts.
     print(
@@ -336,23 +378,32 @@ async fn what_was_acknowledged_survives_fsyncs_that_failed_and_lost_what_was_wri
     for round in 0..rounds {
         // Always at another moment. One in a row is a commit's; three are also those of what the store does then.
         let (first, row) = (5 + 7 * round, [4, 1, 3, 2, 5, 6][round % 6]);
-        let numbers = format!("{first}..{}", first + row - 1);
-        let one = failures(size(100, 600), size(12, 30), Some(&numbers)).await;
-        assert_eq!(one.fsyncs_failed, row, "{numbers}");
-        assert!(one.accepted_after > 0, "{numbers}: it did not go on");
+        let failing = format!("{first}..{}", first + row - 1);
+        let life = Life::Shaken { wanted: size(100, 600), failing };
+        let one = failures(&[life], size(12, 30)).await;
+        assert_eq!(one.fsyncs_failed, row, "from {first}");
+        assert!(one.accepted_after > 0, "from {first}: it did not go on");
         all.tried += one.tried;
         all.lost_by_fsync += one.lost_by_fsync;
         all.fsyncs_failed += one.fsyncs_failed;
         all.accepted += one.accepted;
     }
     assert!(all.lost_by_fsync > 0);
-    print(
-        "C7-lost-writes",
-        [&all.accepted, &UNCOUNTED, &UNCOUNTED, &0],
-        &[
-            ("fsyncs_failed", &all.fsyncs_failed),
-            ("writes_lost_by_them", &all.lost_by_fsync),
-            ("power_failures", &all.tried),
-        ],
-    );
+    all.print("C7-lost-writes");
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_a_restart_after_fsyncs_that_failed() {
+    let (mut all, rounds) = (Failures::default(), size(2, 30));
+    for round in 0..rounds {
+        let lives = [Life::Ended { from: 5 + 7 * round }, Life::Killed { wanted: size(60, 300) }];
+        let one = failures(&lives, size(12, 30)).await;
+        assert!(one.accepted_after > 0, "round {round}: the second one did not go on");
+        all.tried += one.tried;
+        all.lost_by_fsync += one.lost_by_fsync;
+        all.fsyncs_failed += one.fsyncs_failed;
+        all.accepted += one.accepted;
+    }
+    assert!(all.lost_by_fsync > 0);
+    all.print("C7-restart");
 }
