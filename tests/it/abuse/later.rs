@@ -8,11 +8,11 @@ use std::time::Duration;
 use kassir::clock::Stopwatch;
 use tokio::sync::watch;
 
-use crate::crash::paid;
-use crate::faults::{Network, Receiver, Weather, accepted_after, end_and_compare, shop, size};
+use crate::faults::{Network, Weather, accepted_after, end_and_compare, open_shop, size};
 use crate::process::Plan;
 use crate::raw::{Raw, post};
 use crate::redis_server::{DURABLE, Server};
+use crate::robokassa::paid;
 
 /// Notifications that the router works on at once.
 const AT_ONCE: usize = kassir::limits::INBOUND_AT_ONCE_MAX;
@@ -96,9 +96,7 @@ async fn more_at_once_than_a_slow_store_can_take() {
     let network = Network::before(server.port).await;
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan { log: Some(folder.path().join("log")), ..Plan::on(folder.path(), &network.url()) };
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     let usual = accepted_after(&shop, BEFORE).await.as_millis();
 
     network.weather.send_replace(Weather::Latency(SLOW));
