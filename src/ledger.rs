@@ -129,6 +129,22 @@ pub struct Entry {
     pub finish: Option<Fence>,
 }
 
+impl Entry {
+    /// What the provider's API says of a payment.
+    #[must_use]
+    pub fn confirmed(payment: &Payment, fact: Fact, payload: Option<Arc<RawValue>>) -> Entry {
+        Entry {
+            merchant: payment.merchant,
+            integration: payment.integration,
+            fact,
+            proven: Proven::Confirmed,
+            payload,
+            notification: None,
+            finish: None,
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Entered {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::site::Shop;
 use crate::clock::{Clock as _, SystemClock};
-use crate::domain::delivery::{Delivery, DeliveryStatus};
+use crate::domain::delivery::Delivery;
 use crate::domain::event::{Event, EventState, Proven};
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, NotificationId};
 use crate::domain::notification::{GivenAnswer, Notification, NotificationOutcome};
@@ -113,30 +113,8 @@ impl<'a> Sample<'a> {
     }
 
     fn delivery(&self, event: &Event) -> Delivery {
-        Delivery {
-            id: DeliveryId(SystemClock.id()),
-            version: 0,
-            merchant: event.merchant,
-            payment: event.payment,
-            event: event.id,
-            state: event.state,
-            integration: event.integration,
-            provider: PROVIDER.to_owned(),
-            endpoint: self.endpoint,
-            status: DeliveryStatus::Pending,
-            attempts: 0,
-            round: 0,
-            round_started_at: self.at,
-            next_attempt_at: Some(self.at),
-            resume_at: None,
-            replay: None,
-            replayed_by: None,
-            last_status: None,
-            last_error: None,
-            after: 1,
-            created_at: self.at,
-            updated_at: self.at,
-        }
+        let id = DeliveryId(SystemClock.id());
+        Delivery { after: 1, ..Delivery::of(event, self.endpoint, id, PROVIDER) }
     }
 
     fn notification(&self, number: u32, body: &str) -> Notification {

@@ -144,7 +144,7 @@ impl Worker {
             };
             let Claimed { fence, lane, due, lease_until, probe, material } = claimed;
             if self.lanes.adopt(fence, lease_until) {
-                tracing::warn!(work = %fence.work, "a lease ran out while its work is under way; that goes on under a new one");
+                self.note_leased_again(fence);
                 continue;
             }
             let lease = (fence, lease_until);
@@ -162,6 +162,16 @@ impl Worker {
             started.push(handle);
         }
         (started, refused)
+    }
+
+    /// Says that a claim gave work that is under way here. After a jump of the store's clock it gives all of it, and it
+    /// may also give what was settled or given back a moment ago and has not left its place yet.
+    fn note_leased_again(&self, fence: Fence) {
+        metrics::counter!("kassir_work_leased_again_total").increment(1);
+        if let Some(left_out) = self.log.open() {
+            let work = fence.work;
+            tracing::warn!(%work, left_out, "leased again while under way: its lease ran out early, or it is just ending");
+        }
     }
 
     /// The store's clock, Unix milliseconds, as far as it is known.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::EventState;
+use super::event::{Event, EventState};
 use super::ids::{DeliveryId, EndpointId, EventId, IntegrationId, MerchantId, ReplayId};
 
 /// Where a delivery stands.
@@ -116,6 +116,38 @@ pub struct Delivery {
     pub created_at: i64,
     /// Unix milliseconds.
     pub updated_at: i64,
+}
+
+impl Delivery {
+    /// A delivery of an event to an endpoint, due since the event happened; nothing was tried yet. `provider`: the slug of
+    /// the event's integration.
+    #[must_use]
+    pub fn of(event: &Event, endpoint: EndpointId, id: DeliveryId, provider: &str) -> Delivery {
+        Delivery {
+            id,
+            version: 0,
+            merchant: event.merchant,
+            payment: event.payment,
+            event: event.id,
+            state: event.state,
+            integration: event.integration,
+            provider: provider.to_owned(),
+            endpoint,
+            status: DeliveryStatus::Pending,
+            attempts: 0,
+            round: 0,
+            round_started_at: event.created_at,
+            next_attempt_at: Some(event.created_at),
+            resume_at: None,
+            replay: None,
+            replayed_by: None,
+            last_status: None,
+            last_error: None,
+            after: 0,
+            created_at: event.created_at,
+            updated_at: event.created_at,
+        }
+    }
 }
 
 fn is_first(after: &u64) -> bool {

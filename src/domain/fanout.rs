@@ -57,28 +57,10 @@ pub fn deliveries(
         making.config.endpoints.iter().filter(|endpoint| endpoint.wants(event.state, making.integration));
     wanted
         .map(|endpoint| Delivery {
-            id: id(),
-            version: 0,
-            merchant: event.merchant,
-            payment: event.payment,
-            event: event.id,
-            state: event.state,
-            integration: event.integration,
-            provider: making.integration.provider.clone(),
-            endpoint: endpoint.id,
             status: if endpoint.enabled { DeliveryStatus::Pending } else { DeliveryStatus::Held },
-            attempts: 0,
-            round: 0,
-            round_started_at: event.created_at,
             next_attempt_at: endpoint.enabled.then_some(event.created_at),
-            resume_at: None,
-            replay: None,
-            replayed_by: None,
-            last_status: None,
-            last_error: None,
             after: payment.version,
-            created_at: event.created_at,
-            updated_at: event.created_at,
+            ..Delivery::of(event, endpoint.id, id(), &making.integration.provider)
         })
         .collect()
 }

@@ -7,7 +7,6 @@ use kassir_providers::{Fact, Failure, Fault, Retry, State};
 use serde_json::value::RawValue;
 
 use super::Pause;
-use crate::domain::event::Proven;
 use crate::domain::job::Job;
 use crate::domain::payment::Payment;
 use crate::ledger::{Entry, Ledger, LedgerError};
@@ -86,15 +85,7 @@ impl Poll {
         fact: Fact,
         payload: Option<Arc<RawValue>>,
     ) -> Result<(), LedgerError> {
-        let entry = Entry {
-            merchant: payment.merchant,
-            integration: payment.integration,
-            fact,
-            proven: Proven::Confirmed,
-            payload,
-            notification: None,
-            finish: None,
-        };
+        let entry = Entry::confirmed(payment, fact, payload);
         self.ledger.enter(entry).await.map(drop)
     }
 }

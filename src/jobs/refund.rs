@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 
 use super::Pause;
 use super::poll::{Polled, is_final};
-use crate::domain::event::Proven;
 use crate::domain::job::Job;
 use crate::ledger::{Entry, Ledger, LedgerError};
 use crate::operations::{Operations, addressed, target};
@@ -65,15 +64,7 @@ impl Refunds {
         for fact in &done.facts {
             let fact = addressed(fact, &payment);
             known |= matches!(fact, Fact::Refund(_));
-            let entry = Entry {
-                merchant: job.merchant,
-                integration: payment.integration,
-                fact,
-                proven: Proven::Confirmed,
-                payload: payload.clone(),
-                notification: None,
-                finish: None,
-            };
+            let entry = Entry::confirmed(&payment, fact, payload.clone());
             self.ledger.enter(entry).await?;
         }
         Ok(if known { Polled::Done } else { Polled::Open(Pause::default()) })

@@ -181,13 +181,7 @@ impl Manager {
 
     async fn put(&self, integration: &Integration, expected: Option<u64>) -> Result<bool> {
         let change = ConfigChange::PutIntegration(Box::new(integration.clone()));
-        let done = self.store.change_config(integration.merchant, change, expected).await;
-        self.registry.forget(integration.merchant);
-        match done {
-            Ok(_) => Ok(true),
-            Err(error) if expected.is_some() && super::is_config_conflict(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        self.change_config(integration.merchant, change, expected).await
     }
 
     /// Puts the members into the integration, checks the whole account, and seals what is new. Gives what sends

@@ -73,13 +73,8 @@ impl Manager {
                 self.note(actor, Some(id), "merchant.update", id, &merchant.name).await?;
             }
             let change = ConfigChange::UpdateMerchant(merchant.clone());
-            match self.store.change_config(id, change, Some(view.config.version)).await {
-                Err(error) if super::is_config_conflict(&error) => self.registry.forget(id),
-                other => {
-                    other?;
-                    self.registry.forget(id);
-                    return Ok((merchant, secret));
-                }
+            if self.change_config(id, change, Some(view.config.version)).await? {
+                return Ok((merchant, secret));
             }
         }
         Err(super::too_busy())

@@ -30,7 +30,7 @@ use crate::domain::ids::MerchantId;
 use crate::limits;
 use crate::registry::{MerchantView, Registry};
 use crate::secrets::Vault;
-use crate::store::{Conflict, Store, StoreError};
+use crate::store::{ConfigChange, Conflict, Store, StoreError};
 
 /// Longest name of anything, characters.
 pub const NAME_MAX: usize = 200;
@@ -90,6 +90,22 @@ impl Manager {
         match self.outbound.check_resolved(url).await {
             Ok(_) | Err(UrlRefusal::Unresolved(_)) => Ok(()),
             Err(refusal) => Err(refusal.to_string()),
+        }
+    }
+
+    /// Writes a change of what a merchant has; `false` when it was changed since `expected` and is worth deciding again.
+    async fn change_config(
+        &self,
+        merchant: MerchantId,
+        change: ConfigChange,
+        expected: Option<u64>,
+    ) -> Result<bool> {
+        let done = self.store.change_config(merchant, change, expected).await;
+        self.registry.forget(merchant);
+        match done {
+            Ok(_) => Ok(true),
+            Err(error) if expected.is_some() && is_config_conflict(&error) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

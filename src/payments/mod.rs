@@ -468,15 +468,7 @@ impl Payments {
                 continue;
             }
             let fact = addressed(fact, payment);
-            let entry = Entry {
-                merchant: payment.merchant,
-                integration: payment.integration,
-                fact,
-                proven: Proven::Confirmed,
-                payload: payload.clone(),
-                notification: None,
-                finish: None,
-            };
+            let entry = Entry::confirmed(payment, fact, payload.clone());
             self.ledger.enter(entry).await?;
         }
         Ok(())

@@ -220,6 +220,11 @@ pub const SECTIONS: &[Section] = &[
                 "Due work that had to wait for a place: of the router, of endpoints in doubt, of questions to providers, of the endpoint, of its host, or of its rate.",
             ),
             counter(
+                "kassir_work_leased_again_total",
+                &[],
+                "Work that this router was given again while it had it under way: all of it after a jump of the store's clock; now and then what was just ending. It is not begun twice.",
+            ),
+            counter(
                 "kassir_endpoint_breaker_changes_total",
                 &[("to", Values::Given(&["open", "slowed", "closed"]))],
                 "Endpoints that were left alone, were left alone because they asked for it, or work again.",

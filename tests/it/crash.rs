@@ -6,17 +6,17 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use kassir::client::unguarded;
-use kassir::delivery::outbound::{Outbound, OutboundRequest};
-use kassir_providers::operation::Sample;
-use kassir_providers::{Account, Currency, Method, Money, Request, Secret, State, by_slug};
-use serde_json::{Value, json};
+use kassir::delivery::outbound::Outbound;
+use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use crate::faults::{Counts, end_and_compare, size};
+use crate::faults::{Counts, end_and_compare, shop_with, size};
 use crate::process::{Plan, Process};
 use crate::redis_server::{DURABLE, Server};
+use crate::robokassa::notice;
+use crate::serving::serve;
 
 /// Requests that the subscriber takes at once: no more can be under way when a router is killed.
 const IN_FLIGHT: usize = 64;
@@ -41,14 +41,7 @@ pub fn subscriber() -> (String, Arc<Got>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://127.0.0.1:{}/events", listener.local_addr().unwrap().port());
     let got = Arc::new(Got::default());
-    let data = web::Data::from(Arc::clone(&got));
-    let server = HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(take)))
-        .workers(1)
-        .disable_signals()
-        .listen(listener)
-        .unwrap()
-        .run();
-    tokio::spawn(server);
+    serve(listener, &got, take);
     (url, got)
 }
 
@@ -139,49 +132,6 @@ impl Got {
     }
 }
 
-fn account() -> Account {
-    let credentials =
-        [("merchant_login", "demo_shop"), ("password1", "Pass1_qwe"), ("password2", "Pass2_asd")];
-    Account {
-        credentials: credentials
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), Secret::new(*value)))
-            .collect(),
-        ..Account::default()
-    }
-}
-
-/// A paid Robokassa order.
-pub fn paid(order: usize) -> Request {
-    let sample = Sample {
-        kind: None,
-        state: State::Succeeded,
-        refund: false,
-        amount: Money::new(10_000 + i64::try_from(order).unwrap(), Currency::RUB),
-        reference: order.to_string(),
-        provider_id: None,
-        description: String::new(),
-        email: None,
-        metadata: serde_json::Map::new(),
-        now: 0,
-    };
-    by_slug("robokassa").unwrap().imitate(&sample, &account()).unwrap()
-}
-
-/// Sets a merchant with a Robokassa shop and a subscriber up; gives the inbound URL.
-pub async fn set_up(plan: &Plan, subscriber: &str) -> String {
-    let client = plan.client();
-    let merchant = client.post("/merchants", &json!({ "name": "Лавка" })).await.unwrap();
-    let path = format!("/merchants/{}", merchant["id"].as_str().unwrap());
-    let endpoint = json!({ "url": subscriber, "max_in_flight": IN_FLIGHT });
-    client.post(&format!("{path}/endpoints"), &endpoint).await.unwrap();
-    let credentials =
-        json!({ "merchant_login": "demo_shop", "password1": "Pass1_qwe", "password2": "Pass2_asd" });
-    let body = json!({ "provider": "robokassa", "credentials": credentials });
-    let made = client.post(&format!("{path}/integrations"), &body).await.unwrap();
-    made["webhook_url"].as_str().unwrap().to_owned()
-}
-
 /// Sends one order's notification until it is acknowledged. `lives` counts the router's starts: who finds nobody
 /// there waits for the next one.
 async fn send_until_acknowledged(
@@ -190,18 +140,10 @@ async fn send_until_acknowledged(
     order: usize,
     mut lives: watch::Receiver<usize>,
 ) {
-    let notice = paid(order);
+    let notice = notice(url, order);
     loop {
         let life = *lives.borrow_and_update();
-        let request = OutboundRequest {
-            method: Method::Post,
-            url: url.to_owned(),
-            headers: notice.headers.clone(),
-            body: notice.body.clone(),
-            timeout: Some(Duration::from_secs(10)),
-            response_max: 1024,
-        };
-        let outcome = wire.send(request).await;
+        let outcome = wire.send(notice.clone()).await;
         if outcome.status == Some(200) {
             assert_eq!(String::from_utf8_lossy(&outcome.body), format!("OK{order}"));
             return;
@@ -263,8 +205,8 @@ async fn killed_again_and_again(plan: Plan, name: &str) {
     let told = Storm { notifications: size(5_000, 50_000), kills: size(5, 200) };
     let (subscriber, got) = subscriber();
     let mut router = Some(plan.start().await);
-    let url = set_up(&plan, &subscriber).await;
-    storm(&url, told, async || {
+    let url = &shop_with(&[&plan], &subscriber, IN_FLIGHT).await.urls[0];
+    storm(url, told, async || {
         router.take().unwrap().kill_9().await;
         router = Some(plan.start().await);
     })
@@ -307,8 +249,8 @@ async fn redis_itself_killed_again_and_again_loses_nothing() {
     let plan = Plan::on(folder.path(), &server.url());
     let (subscriber, got) = subscriber();
     let router = plan.start().await;
-    let url = set_up(&plan, &subscriber).await;
-    storm(&url, told, async || {
+    let url = &shop_with(&[&plan], &subscriber, IN_FLIGHT).await.urls[0];
+    storm(url, told, async || {
         server.kill();
         server.resume();
     })

@@ -9,6 +9,7 @@ use kassir::store::{ConfigChange, DeliveryFilter, Page};
 use kassir_providers::{Method, State};
 use serde_json::{Value, json};
 
+use crate::robokassa::CREDENTIALS;
 use crate::store_suite::samples;
 use crate::world::bank::Bank;
 use crate::world::fixture::{notice, notice_of_kind, refund};
@@ -21,9 +22,7 @@ async fn cloudpayments(world: &World, settings: Value) -> Shop {
 }
 
 async fn robokassa(world: &World, settings: Value) -> Shop {
-    let credentials =
-        [("merchant_login", "demo_shop"), ("password1", "Pass1_qwe"), ("password2", "Pass2_asd")];
-    world.shop("robokassa", &credentials, settings).await
+    world.shop("robokassa", &CREDENTIALS, settings).await
 }
 
 fn answered(status: u16, body: &str) -> Answered {

@@ -29,6 +29,8 @@ mod redis_server;
 mod redis_store;
 mod redis_upkeep;
 mod replay_job;
+mod robokassa;
+mod serving;
 mod signals;
 mod simulate;
 mod simulation;

@@ -2,11 +2,12 @@
 
 use kassir::domain::delivery::Attempt;
 use kassir::domain::{Delivery, DeliveryStatus, Event, EventState, Notification, Payment};
-use kassir::store::{Claimed, Commit, PaymentWrite, Settle, SettleEnd, Tally};
+use kassir::store::{Claimed, Commit, PaymentWrite, Tally};
 use kassir_providers::State;
 use uuid::Uuid;
 
 use crate::store_suite::START;
+use crate::store_suite::delivery::settle;
 use crate::store_suite::samples::{Shop, attempt, delivery_of, new};
 
 /// A notification's body of about 1.2 KB.
@@ -81,17 +82,7 @@ async fn deliver(shop: &Shop, claimed: &Claimed) {
     };
     let attempt =
         Attempt { status: Some(200), error: None, response_excerpt: Some("ok".to_owned()), ..attempt(1) };
-    let end = SettleEnd::Delivery { delivery: Box::new(delivery), attempt: Some(attempt) };
-    shop.store
-        .settle(Settle {
-            fence: claimed.fence,
-            merchant: shop.merchant,
-            end,
-            hold: None,
-            tallies: Vec::new(),
-        })
-        .await
-        .unwrap();
+    settle(shop, claimed, &delivery, Some(attempt)).await.unwrap();
 }
 
 /// A payment with two events, both delivered.

@@ -13,7 +13,7 @@ use crate::delivery::{EndpointView, LiveKey};
 use crate::domain::config::{Signing, Success};
 use crate::domain::event::{EventState, Proven};
 use crate::domain::ids::{DeliveryId, EndpointId, MerchantId};
-use crate::domain::{Delivery, DeliveryStatus, Endpoint, Event};
+use crate::domain::{Delivery, Endpoint, Event};
 use crate::manage::time;
 
 /// First pause after an attempt that failed; each further one is twice as long.
@@ -119,28 +119,5 @@ impl Forwarder {
 
 /// A delivery of its own, known to nobody else.
 fn delivery(event: &Event) -> Delivery {
-    Delivery {
-        id: DeliveryId(event.id.0),
-        version: 0,
-        merchant: event.merchant,
-        payment: event.payment,
-        event: event.id,
-        state: event.state,
-        integration: event.integration,
-        provider: String::new(),
-        endpoint: EndpointId(uuid::Uuid::nil()),
-        status: DeliveryStatus::Pending,
-        attempts: 0,
-        round: 0,
-        round_started_at: event.created_at,
-        next_attempt_at: None,
-        resume_at: None,
-        replay: None,
-        replayed_by: None,
-        last_status: None,
-        last_error: None,
-        after: 0,
-        created_at: event.created_at,
-        updated_at: event.created_at,
-    }
+    Delivery::of(event, EndpointId(uuid::Uuid::nil()), DeliveryId(event.id.0), "")
 }

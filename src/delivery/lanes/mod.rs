@@ -3,6 +3,8 @@
 //! Every limit here is a router's own, and so is what it knows; only the holds on lanes are in the store.
 
 mod gate;
+mod hosts;
+mod place;
 mod promise;
 mod room;
 #[cfg(test)]
@@ -12,7 +14,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 
 use super::breaker::{Breaker, Heard, Judged};
 use super::pace::Pace;
@@ -21,12 +22,12 @@ use crate::domain::job::{Lane, WorkId};
 use crate::store::{Claimed, Fence};
 
 use gate::{Gate, is_ask, is_suspect, make_room};
+use hosts::{Host, is_cut_off};
+use place::InHand;
+pub(super) use place::Place;
 pub use promise::Promise;
 use promise::Promised;
 pub(super) use room::Room;
-
-/// A router that reached none of so many hosts, and no other since, is cut off itself.
-const UNREACHED: usize = 3;
 
 /// How many places there are.
 #[derive(Debug, Clone, Copy)]
@@ -106,7 +107,7 @@ struct State {
     hosts: HashMap<Arc<str>, Host>,
     /// An entry of the queue is never under way twice.
     in_hand: HashMap<WorkId, InHand>,
-    /// Hosts that were not reached since one was: some of them, at the most [`UNREACHED`].
+    /// Hosts that were not reached since one was: some of them, at the most [`hosts::UNREACHED`].
     unreached: HashSet<Arc<str>>,
     suspects: usize,
     /// Questions to providers that are under way.
@@ -122,39 +123,11 @@ struct State {
     closed: bool,
 }
 
-#[derive(Default)]
-struct Host {
-    busy: u32,
-    lanes: HashSet<Lane>,
-}
-
-struct InHand {
-    /// Its lease, as it was given last, and until when, Unix milliseconds of the store's clock.
-    lease: (Fence, i64),
-    /// Whether that was given while the work was under way, and is not ended.
-    adopted: bool,
-    lane: Lane,
-    merchant: MerchantId,
-    abort: Option<AbortHandle>,
-    suspect: bool,
-    probe: bool,
-    paced: bool,
-    host: Option<Arc<str>>,
-}
-
 /// What an admitted one takes.
 struct Admitted {
     suspect: bool,
     paced: bool,
     host: Option<Arc<str>>,
-}
-
-/// A place that work has; free again when it is dropped.
-pub(super) struct Place {
-    lanes: Arc<Lanes>,
-    lane: Lane,
-    work: WorkId,
-    given_back: bool,
 }
 
 impl Lanes {
@@ -164,29 +137,6 @@ impl Lanes {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes a new lease of work that is under way here already, if it is: its old one ran out too early, by a clock
-    /// that jumped. What comes of it is then written under the new one.
-    pub fn adopt(&self, fence: Fence, lease_until: i64) -> bool {
-        let mut state = self.state();
-        let Some(work) = state.in_hand.get_mut(&fence.work) else { return false };
-        work.lease = (fence, lease_until);
-        work.adopted = true;
-        true
-    }
-
-    /// A lease was ended in the store.
-    pub fn ended(&self, fence: Fence) {
-        let mut state = self.state();
-        if let Some(work) = state.in_hand.get_mut(&fence.work).filter(|work| work.lease.0 == fence) {
-            work.adopted = false;
-        }
-    }
-
-    /// The lease of work that is under way, and until when it is.
-    pub fn lease(&self, work: WorkId) -> Option<(Fence, i64)> {
-        self.state().in_hand.get(&work).map(|work| work.lease)
     }
 
     /// A place for work, if there is one. `lease_until`, `now`: the store's clock, Unix milliseconds; `probe`: it is the
@@ -219,7 +169,7 @@ impl Lanes {
                     host,
                 };
                 state.in_hand.insert(work, in_hand);
-                Ok(Place { lanes: Arc::clone(self), lane, work, given_back: false })
+                Ok(Place::new(Arc::clone(self), lane, work))
             }
             Err(refusal) => {
                 state.waited_for = true;
@@ -227,13 +177,6 @@ impl Lanes {
                 state.fall_behind(lane, now);
                 Err(refusal)
             }
-        }
-    }
-
-    /// Remembers how the work of a place can be ended.
-    pub fn abort_with(&self, work: WorkId, handle: AbortHandle) {
-        if let Some(work) = self.state().in_hand.get_mut(&work) {
-            work.abort = Some(handle);
         }
     }
 
@@ -302,30 +245,6 @@ impl Lanes {
     pub fn close(&self) {
         self.state().closed = true;
     }
-
-    /// How much is under way.
-    pub fn in_flight(&self) -> usize {
-        self.state().in_hand.len()
-    }
-
-    /// Ends all that is under way, and gives what it was.
-    pub fn abort_all(&self) -> Vec<(MerchantId, Fence)> {
-        let state = self.state();
-        let works = state.in_hand.values();
-        works
-            .map(|work| {
-                if let Some(abort) = &work.abort {
-                    abort.abort();
-                }
-                (work.merchant, work.lease.0)
-            })
-            .collect()
-    }
-
-    /// All that is under way.
-    pub fn held(&self) -> Vec<(MerchantId, Fence)> {
-        self.state().in_hand.values().map(|work| (work.merchant, work.lease.0)).collect()
-    }
 }
 
 impl State {
@@ -334,12 +253,6 @@ impl State {
             make_room(&mut self.gates, now);
         }
         self.gates.entry(lane).or_default()
-    }
-
-    /// Places to a host; of those that are promised nothing is said.
-    fn host_left(&self, limits: &Limits, host: Option<&Arc<str>>) -> u32 {
-        let busy = host.and_then(|host| self.hosts.get(host)).map_or(0, |host| host.busy);
-        limits.per_host.saturating_sub(busy)
     }
 
     fn admit(&mut self, limits: &Limits, lane: Lane, probe: bool, now: i64) -> Result<Admitted, Refusal> {
@@ -374,33 +287,6 @@ impl State {
         self.asks = self.asks.saturating_add(usize::from(is_ask(lane)));
         self.host_takes(host.as_ref(), lane);
         Ok(Admitted { suspect, paced, host })
-    }
-
-    fn host_takes(&mut self, host: Option<&Arc<str>>, lane: Lane) {
-        if let Some(host) = host {
-            let host = self.hosts.entry(Arc::clone(host)).or_default();
-            host.busy = host.busy.saturating_add(1);
-            host.lanes.insert(lane);
-        }
-    }
-
-    /// Notes that a lane would go to a busy host.
-    fn waits_for(&mut self, host: Option<&Arc<str>>, lane: Lane) {
-        if let Some(host) = host.and_then(|host| self.hosts.get_mut(host)) {
-            host.lanes.insert(lane);
-        }
-    }
-
-    fn host_gives(&mut self, host: Option<&Arc<str>>) {
-        if let Some(name) = host
-            && let Some(host) = self.hosts.get_mut(name)
-        {
-            host.busy = host.busy.saturating_sub(1);
-            // The lanes of a host only matter while it is busy; they are learnt again with the next attempt.
-            if host.busy == 0 {
-                self.hosts.remove(name);
-            }
-        }
     }
 
     fn learn(&mut self, limits: &Limits, lane: Lane, id: WorkId, own: &Own, now: i64) -> Result<(), Refusal> {
@@ -453,54 +339,5 @@ impl State {
             self.gate(lane, now).behind = true;
             self.behind.insert(lane);
         }
-    }
-}
-
-/// Notes whether a host was reached; gives whether this router reaches nobody.
-fn is_cut_off(unreached: &mut HashSet<Arc<str>>, host: Option<&Arc<str>>, reached: Option<bool>) -> bool {
-    match (reached, host) {
-        (Some(true), _) => unreached.clear(),
-        (Some(false), Some(host)) if unreached.len() < UNREACHED => {
-            unreached.insert(Arc::clone(host));
-        }
-        _ => {}
-    }
-    unreached.len() >= UNREACHED
-}
-
-impl Place {
-    /// Gives the place back; tells of a lease that came while the work was under way and that nobody ended.
-    pub fn give_back(mut self) -> Option<(MerchantId, Fence)> {
-        self.leave()
-    }
-
-    fn leave(&mut self) -> Option<(MerchantId, Fence)> {
-        if std::mem::replace(&mut self.given_back, true) {
-            return None;
-        }
-        let mut left = None;
-        let mut state = self.lanes.state();
-        if let Some(work) = state.in_hand.remove(&self.work) {
-            left = work.adopted.then_some((work.merchant, work.lease.0));
-            state.suspects = state.suspects.saturating_sub(usize::from(work.suspect));
-            state.asks = state.asks.saturating_sub(usize::from(is_ask(work.lane)));
-            state.host_gives(work.host.as_ref());
-        }
-        if let Some(gate) = state.gates.get_mut(&self.lane) {
-            gate.busy = gate.busy.saturating_sub(1);
-        }
-        if std::mem::take(&mut state.waited_for) {
-            self.lanes.freed.notify_one();
-        }
-        if state.in_hand.is_empty() {
-            self.lanes.idle.notify_waiters();
-        }
-        left
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.leave();
     }
 }

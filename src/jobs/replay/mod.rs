@@ -27,8 +27,8 @@ pub const PAGE: u32 = 100;
 const STEPS_PER_S: u32 = 4;
 /// Deliveries taken at once; a cancel is also looked for in between.
 const AT_ONCE: usize = 20;
-/// When to do a step again whose record others changed again and again, milliseconds.
-const RECORD_AGAIN_MS: u64 = 500;
+/// When to do a step again that could not be counted because others changed the replay's record at each try, milliseconds.
+const UNCOUNTED_AGAIN_MS: u64 = 500;
 /// When to look again whether the last step's deliveries had their attempt, milliseconds.
 const MAKE_WAY_MS: u64 = 250;
 /// How long a step makes way at the most, milliseconds: an endpoint that is held back for hours does not hold up the
@@ -172,7 +172,7 @@ impl Replayer {
                 None => return Ok(StepEnd::Over),
             }
         }
-        Ok(StepEnd::Again(RECORD_AGAIN_MS))
+        Ok(StepEnd::Again(UNCOUNTED_AGAIN_MS))
     }
 }
 

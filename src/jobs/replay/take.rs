@@ -136,30 +136,8 @@ impl Replayer {
             return Ok(Taken::Sent(id));
         }
         let integration = view.config.integration(event.integration);
-        let like = Delivery {
-            id,
-            version: 0,
-            merchant: event.merchant,
-            payment: event.payment,
-            event: event.id,
-            state: event.state,
-            integration: event.integration,
-            provider: integration.map(|integration| integration.provider.clone()).unwrap_or_default(),
-            endpoint,
-            status: DeliveryStatus::Pending,
-            attempts: 0,
-            round: 0,
-            round_started_at: event.created_at,
-            next_attempt_at: None,
-            resume_at: None,
-            replay: None,
-            replayed_by: None,
-            last_status: None,
-            last_error: None,
-            after: 0,
-            created_at: event.created_at,
-            updated_at: event.created_at,
-        };
+        let provider = integration.map_or("", |integration| &integration.provider);
+        let like = Delivery::of(event, endpoint, id, provider);
         self.make(replay, like, id, endpoint).await
     }
 

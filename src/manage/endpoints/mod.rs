@@ -102,13 +102,7 @@ impl Manager {
 
     async fn put_endpoint(&self, endpoint: &Endpoint, expected: Option<u64>) -> Result<bool> {
         let change = ConfigChange::PutEndpoint(Box::new(endpoint.clone()));
-        let done = self.store.change_config(endpoint.merchant, change, expected).await;
-        self.registry.forget(endpoint.merchant);
-        match done {
-            Ok(_) => Ok(true),
-            Err(error) if expected.is_some() && super::is_config_conflict(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        self.change_config(endpoint.merchant, change, expected).await
     }
 
     pub(super) async fn apply_endpoint(

@@ -5,7 +5,7 @@ use crate::delivery::send;
 use crate::domain::event::{EventState, Proven};
 use crate::domain::ids::{DeliveryId, EndpointId, EventId, IntegrationId, MerchantId};
 use crate::domain::job::Lane;
-use crate::domain::{Attempt, Delivery, DeliveryStatus, Endpoint, Event};
+use crate::domain::{Attempt, Delivery, Event};
 use crate::manage::{Actor, ManageError, Manager, Result};
 use crate::registry::MerchantView;
 use crate::store::Holding;
@@ -27,7 +27,8 @@ impl Manager {
         let opened = opened.map_err(|error| ManageError::NotNow(format!("{error}.")))?.ok_or_else(gone)?;
         let now = self.clock.now();
         let event = sample(EventId(self.clock.id()), merchant, now);
-        let delivery = delivery_of(&event, &endpoint, DeliveryId(self.clock.id()));
+        // It is not kept.
+        let delivery = Delivery::of(&event, endpoint.id, DeliveryId(self.clock.id()), "");
         let verdict = send::attempt(&self.outbound, &opened, &delivery, &event, now).await;
         if verdict.success {
             // It works: what waits for it need not wait any longer.
@@ -65,34 +66,6 @@ fn sample(id: EventId, merchant: MerchantId, now: i64) -> Event {
         notification: None,
         created_at: now,
         tail,
-    }
-}
-
-/// The delivery of a test event; it is not kept.
-fn delivery_of(event: &Event, endpoint: &Endpoint, id: DeliveryId) -> Delivery {
-    Delivery {
-        id,
-        version: 0,
-        merchant: event.merchant,
-        payment: event.payment,
-        event: event.id,
-        state: event.state,
-        integration: event.integration,
-        provider: String::new(),
-        endpoint: endpoint.id,
-        status: DeliveryStatus::Pending,
-        attempts: 0,
-        round: 0,
-        round_started_at: event.created_at,
-        next_attempt_at: Some(event.created_at),
-        resume_at: None,
-        replay: None,
-        replayed_by: None,
-        last_status: None,
-        last_error: None,
-        after: 0,
-        created_at: event.created_at,
-        updated_at: event.created_at,
     }
 }
 

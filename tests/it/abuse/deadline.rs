@@ -7,6 +7,7 @@ use kassir_providers::State;
 use serde_json::json;
 
 use crate::delivery::flaky::{Fate, Flaky, Verb};
+use crate::robokassa::CREDENTIALS;
 use crate::world::fixture::notice;
 use crate::world::{World, config};
 
@@ -22,9 +23,7 @@ async fn a_slow_store_is_answered_with_later_in_time() {
         let flaky = Flaky::around(Arc::clone(&bench.store));
         let config = config(&[("KASSIR__INTAKE__ANSWER_TIMEOUT", WITHIN)]);
         let world = World::over(flaky.clone(), Arc::clone(&bench.clock), config).await;
-        let credentials =
-            [("merchant_login", "demo_shop"), ("password1", "Pass1_qwe"), ("password2", "Pass2_asd")];
-        let shop = world.shop("robokassa", &credentials, json!({})).await;
+        let shop = world.shop("robokassa", &CREDENTIALS, json!({})).await;
         let paid = notice(&shop, State::Succeeded, 10_000, "77");
         flaky.decide(move |verb| if verb == Verb::Commit { fate } else { Fate::Well });
         let watch = Stopwatch::start();

@@ -11,10 +11,10 @@ use flate2::write::GzEncoder;
 use kassir::clock::Stopwatch;
 use tokio::task::JoinHandle;
 
-use crate::crash::paid;
-use crate::faults::{Receiver, Shop, shop, size};
+use crate::faults::{Receiver, Shop, open_shop, size};
 use crate::process::{Plan, Process};
 use crate::raw::{Raw, post, split};
+use crate::robokassa::paid;
 
 /// Tries until room is given back, and the pause between two.
 const POLLS_MAX: usize = 1_500;
@@ -78,9 +78,7 @@ async fn stage() -> Stage {
 async fn stage_with(read_timeout: &str) -> Stage {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::sqlite(folder.path()).with("KASSIR__INTAKE__READ_TIMEOUT", read_timeout);
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     let url = shop.urls[0].clone();
     Stage { router, receiver, shop, url, sent: Vec::new(), _folder: folder }
 }

@@ -4,11 +4,11 @@ use kassir::domain::notification::NotificationOutcome as Outcome;
 use kassir_providers::State;
 use serde_json::{Value, json};
 
-use crate::crash::paid;
 use crate::faults::{Receiver, UNCOUNTED, print, shop, size};
 use crate::process::Plan;
 use crate::raw::{Raw, post};
 use crate::redis_server::{DURABLE, Server};
+use crate::robokassa::paid;
 use crate::world::bank::{Bank, Reply};
 use crate::world::fixture::{notice, notice_of_kind};
 use crate::world::{Shop, World, config};

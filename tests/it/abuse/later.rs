@@ -8,11 +8,11 @@ use std::time::Duration;
 use kassir::clock::Stopwatch;
 use tokio::sync::watch;
 
-use crate::crash::paid;
-use crate::faults::{Network, Receiver, Weather, accepted_after, end_and_compare, shop, size};
+use crate::faults::{Network, Weather, accepted_after, end_and_compare, open_shop, size};
 use crate::process::Plan;
 use crate::raw::{Raw, post};
 use crate::redis_server::{DURABLE, Server};
+use crate::robokassa::paid;
 
 /// Notifications that the router works on at once.
 const AT_ONCE: usize = kassir::limits::INBOUND_AT_ONCE_MAX;
@@ -28,8 +28,9 @@ const LATER_MS: usize = 2_000;
 const LATER_SHORT_MS: usize = 10_000;
 /// Longest wait for the first of them.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Memory of the router at any time, MiB.
+/// Memory of the router at any time, MiB; and the pause between two looks at it: nothing tells when it is at its highest.
 const MEMORY_MAX: u64 = 300;
+const POLL_PAUSE: Duration = Duration::from_millis(20);
 /// After the store is fast again a notification is accepted within this, seconds: what is under way to it comes late all
 /// the same; and beside many other tests within that.
 const GOES_ON_S: usize = 10;
@@ -96,9 +97,7 @@ async fn more_at_once_than_a_slow_store_can_take() {
     let network = Network::before(server.port).await;
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan { log: Some(folder.path().join("log")), ..Plan::on(folder.path(), &network.url()) };
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     let usual = accepted_after(&shop, BEFORE).await.as_millis();
 
     network.weather.send_replace(Weather::Latency(SLOW));
@@ -114,7 +113,7 @@ async fn more_at_once_than_a_slow_store_can_take() {
     let mut memory = 0;
     while watch.elapsed() < long || (heard.later.lock().unwrap().is_empty() && watch.elapsed() < PATIENCE) {
         memory = memory.max(router.memory_mib());
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(POLL_PAUSE).await;
     }
     stop.send_replace(true);
     network.weather.send_replace(Weather::Fine);

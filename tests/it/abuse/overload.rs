@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use kassir::clock::Stopwatch;
 
-use crate::crash::paid;
-use crate::faults::{Receiver, accepted_after, end_and_compare, shop, size};
+use crate::faults::{accepted_after, end_and_compare, open_shop, size};
 use crate::process::Plan;
 use crate::raw::{Raw, post};
+use crate::robokassa::paid;
 
 /// Senders at once that already use all there is.
 const FULL: usize = 32;
@@ -70,9 +70,7 @@ async fn load(url: &str, next: &Arc<AtomicUsize>, senders: usize, long: Duration
 async fn five_times_what_fits() {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::sqlite(folder.path());
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     let next = Arc::new(AtomicUsize::new(1));
     let long = Duration::from_secs(size(2, 10) as u64);
     let usual = load(&shop.urls[0], &next, FULL, long).await;

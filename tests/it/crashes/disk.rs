@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kassir::clock::Stopwatch;
 
-use crate::faults::{Counts, Receiver, Shop, Stream, end_and_compare, shop, size};
+use crate::faults::{Counts, Receiver, Shop, Stream, end_and_compare, open_shop, size};
 use crate::process::{Plan, Process, ready, until_ready};
 
 /// Senders at once.
@@ -70,9 +70,7 @@ struct Ground {
 impl Ground {
     async fn new(folder: &std::path::Path) -> Ground {
         let plan = Plan::sqlite(folder);
-        let receiver = Receiver::start();
-        let router = plan.start().await;
-        let shop = shop(&[&plan], &receiver.url).await;
+        let (receiver, router, shop) = open_shop(&plan).await;
         assert_eq!(router.terminate().await, Some(0));
         Ground { plan, shop, receiver, accepted: Vec::new(), outage: Duration::ZERO, lines: 0 }
     }

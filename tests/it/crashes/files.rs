@@ -2,7 +2,7 @@
 
 use tokio::net::TcpStream;
 
-use crate::faults::{Receiver, Stream, accepted_after, shop, size};
+use crate::faults::{Stream, accepted_after, open_shop, size};
 use crate::process::Plan;
 use crate::raw::split;
 
@@ -15,9 +15,7 @@ async fn the_router_survives_a_lack_of_file_descriptors() {
     let folder = tempfile::tempdir().unwrap();
     let mut plan = Plan::sqlite(folder.path());
     plan.before = Some(format!("ulimit -n {FILES}"));
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     let mut longest = 0.0_f64;
     let mut accepted = Vec::new();
     for round in 0..size(2, 20) {

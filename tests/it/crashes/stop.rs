@@ -2,7 +2,7 @@
 
 use kassir::clock::Stopwatch;
 
-use crate::faults::{Receiver, Stream, end_and_compare, shop, size};
+use crate::faults::{Stream, end_and_compare, open_shop, size};
 use crate::process::Plan;
 use crate::redis_server::{DURABLE, Server};
 
@@ -11,9 +11,7 @@ const SENDERS: usize = 16;
 
 /// What is under way when the stop comes is finished within the drain time, and nothing comes twice.
 async fn finished(plan: Plan, name: &str) {
-    let receiver = Receiver::start();
-    let mut router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, mut router, shop) = open_shop(&plan).await;
     let stream = Stream::start(&shop, 1, SENDERS);
     for _ in 0..size(2, 20) {
         stream.more(SENDERS).await;
@@ -37,9 +35,7 @@ async fn finished(plan: Plan, name: &str) {
 /// What is not finished within the drain time is given back: the next router sends it at once, not when a lease ends.
 async fn given_back(plan: Plan, name: &str) {
     let plan = plan.with("KASSIR__DELIVERY__DRAIN", "1s");
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     receiver.hold(true);
     let orders: Vec<usize> = (1..=SENDERS).collect();
     crate::faults::accept_all(&shop, &orders, 1, async |_| {}).await;

@@ -14,10 +14,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::world::{World, world_through};
-use crate::crash::paid;
-use crate::faults::{Receiver, Shop, UNCOUNTED, accept_all, print, shop, size};
+use crate::faults::{Receiver, Shop, UNCOUNTED, accept_all, open_shop, print, shop, size};
 use crate::process::{Plan, Process};
 use crate::raw::{Raw, post};
+use crate::robokassa::paid;
 use crate::subscriber::Subscriber;
 
 /// Nothing here takes that long; so that a failing test ends.
@@ -142,9 +142,7 @@ async fn an_endpoint_that_works_beside_dead_ones() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let plan = Plan { log: Some(log.clone()), ..Plan::sqlite(folder.path()) };
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     let count = size(100, 3_000);
     let (alone, used_alone) = measured(&router, &shop, &receiver, ALONE, count).await;
 

@@ -11,7 +11,7 @@ use kassir::store::Commit;
 use tokio::sync::{Notify, watch};
 
 use super::flaky::{Flaky, Verb};
-use super::world::{world, world_with};
+use super::world::{World, world, world_with};
 use crate::store_suite::samples;
 use crate::subscriber::{Act, Subscriber};
 
@@ -284,8 +284,7 @@ async fn a_job_that_never_ends_is_run_more_and_more_rarely() {
     }
 }
 
-#[tokio::test]
-async fn a_result_is_written_as_soon_as_the_store_is_back() {
+async fn on_a_flaky_store() -> (World, Arc<Flaky>) {
     let mut flaky = None;
     let world = world_with(DeliveryConfig::default(), |store| {
         let around = Flaky::around(store);
@@ -293,7 +292,12 @@ async fn a_result_is_written_as_soon_as_the_store_is_back() {
         around
     })
     .await;
-    let flaky = flaky.unwrap();
+    (world, flaky.unwrap())
+}
+
+#[tokio::test]
+async fn a_result_is_written_as_soon_as_the_store_is_back() {
+    let (world, flaky) = on_a_flaky_store().await;
     let subscriber = Subscriber::http().await;
     let view = world.endpoint(&subscriber.url("/"));
     let id = world.queue(&view).await;
@@ -305,14 +309,7 @@ async fn a_result_is_written_as_soon_as_the_store_is_back() {
 
 #[tokio::test]
 async fn work_goes_on_after_an_outage_without_a_hot_loop() {
-    let mut flaky = None;
-    let world = world_with(DeliveryConfig::default(), |store| {
-        let around = Flaky::around(store);
-        flaky = Some(Arc::clone(&around));
-        around
-    })
-    .await;
-    let flaky = flaky.unwrap();
+    let (world, flaky) = on_a_flaky_store().await;
     flaky.fail(Verb::Claim, 4);
     let subscriber = Subscriber::http().await;
     let view = world.endpoint(&subscriber.url("/"));

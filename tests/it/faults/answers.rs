@@ -16,8 +16,8 @@ use crate::redis_proxy::{Deed, Proxy};
 use crate::redis_server::{DURABLE, Server};
 use crate::store_suite::samples::{self, LEASE_MS, Shop, ask, attempt, delivery_of, id};
 
-use super::sending::{Stream, shop};
-use super::{Receiver, UNCOUNTED, print};
+use super::sending::{Stream, open_shop};
+use super::{UNCOUNTED, print};
 
 /// What Redis says, and a word that our message has.
 const ANSWERS: &[(&str, &str)] = &[
@@ -158,9 +158,7 @@ async fn a_router_bears_error_answers_quietly() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let plan = Plan { log: Some(log.clone()), ..Plan::on(folder.path(), &proxy.url()) };
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     let stream = Stream::start(&shop, 1, 16);
     stream.more(20).await;
     let lines = || std::fs::read_to_string(&log).unwrap().lines().count() as u64;

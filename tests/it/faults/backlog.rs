@@ -9,7 +9,7 @@ use kassir::store::redis::{Options, RedisStore};
 use kassir::store::{Commit, Store};
 use std::sync::Arc;
 
-use super::{Receiver, shop, size};
+use super::{open_shop, size};
 use crate::process::Plan;
 use crate::redis_server::{DURABLE, Server};
 use crate::store_suite::samples;
@@ -32,9 +32,7 @@ async fn a_router_starts_on_a_long_queue() {
     let server = Server::start(&[DURABLE, &[("appendfsync", "everysec")]].concat());
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::on(folder.path(), &server.url());
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     let merchant: MerchantId = shop.merchant.trim_start_matches("/merchants/").parse().unwrap();
     let endpoint: EndpointId = only(&plan, &format!("{}/endpoints", shop.merchant)).await.parse().unwrap();
     let integration: IntegrationId =
@@ -77,7 +75,7 @@ async fn a_router_starts_on_a_long_queue() {
     let ready = started.elapsed();
     receiver.wait_for(&[1]).await;
     let first = started.elapsed().saturating_sub(ready);
-    let rss_mb = router.rss_kb() / 1024;
+    let rss_mb = router.memory_mib();
     let (ready_ms, first_ms) = (ready.as_millis(), first.as_millis());
     receiver.counts(&[1]).print(
         "long_queue_at_start",

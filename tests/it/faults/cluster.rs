@@ -6,7 +6,7 @@ use std::time::Duration;
 use kassir::clock::Stopwatch;
 use kassir::domain::ids::MerchantId;
 
-use super::sending::{Shop, Stream, shop};
+use super::sending::{Shop, Stream, open_shop};
 use super::sentinel::drained;
 use super::{Receiver, size};
 use crate::process::{Plan, Process};
@@ -32,9 +32,7 @@ struct World {
 async fn world(cluster: Cluster) -> World {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::on(folder.path(), &cluster.url());
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     World { cluster, receiver, router, shop, _folder: folder }
 }
 

@@ -22,7 +22,7 @@ pub use crate::size::size;
 pub use kept::end_and_compare;
 pub use network::{Network, Weather};
 pub use receiver::Receiver;
-pub use sending::{Shop, Stream, accept_all, accepted_after, shop, shop_with};
+pub use sending::{Shop, Stream, accept_all, accepted_after, open_shop, shop, shop_with};
 
 /// What came of a test.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

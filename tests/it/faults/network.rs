@@ -11,6 +11,8 @@ use tokio::sync::{mpsc, watch};
 
 /// Longest piece that is passed on at once.
 const PIECE: usize = 16 * 1024;
+/// What passes in a second where bandwidth is limited comes in so many parts.
+const PARTS_PER_S: usize = 10;
 
 /// What the network does with what goes through it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,8 +98,9 @@ async fn write(
         let now = *weather.borrow_and_update();
         match now {
             Weather::Bandwidth(per_s) => {
-                for part in piece.chunks(per_s.div_ceil(10)) {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                // A narrow line is nothing but the time that each part takes: there is no condition to wait for.
+                for part in piece.chunks(per_s.div_ceil(PARTS_PER_S)) {
+                    tokio::time::sleep(Duration::from_secs(1) / PARTS_PER_S as u32).await;
                     to.write_all(part).await.ok()?;
                 }
             }

@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use kassir::clock::Stopwatch;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Counts;
+use crate::serving::serve;
 
 /// Longest wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -59,15 +60,7 @@ impl Receiver {
             refuse_each: AtomicUsize::new(0),
             refused: Mutex::default(),
         });
-        let data = web::Data::from(Arc::clone(&receiver));
-        let server =
-            HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(take)))
-                .workers(1)
-                .disable_signals()
-                .listen(listener)
-                .unwrap()
-                .run();
-        tokio::spawn(server);
+        serve(listener, &receiver, take);
         receiver
     }
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use kassir::client::unguarded;
 use kassir::clock::Stopwatch;
-use kassir::delivery::outbound::{Outbound, OutboundRequest};
-use kassir_providers::Method;
+use kassir::delivery::outbound::Outbound;
 use serde_json::json;
 
-use crate::crash::paid;
-use crate::process::Plan;
+use super::Receiver;
+use crate::process::{Plan, Process};
+use crate::robokassa::{connect, notice};
 
 /// Pause of a sender whose notification was not acknowledged.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -39,27 +39,23 @@ pub async fn shop_with(routers: &[&Plan], subscriber: &str, max_in_flight: usize
     let path = format!("/merchants/{}", merchant["id"].as_str().unwrap());
     let endpoint = json!({ "url": subscriber, "max_in_flight": max_in_flight });
     client.post(&format!("{path}/endpoints"), &endpoint).await.unwrap();
-    let credentials =
-        json!({ "merchant_login": "demo_shop", "password1": "Pass1_qwe", "password2": "Pass2_asd" });
-    let body = json!({ "provider": "robokassa", "credentials": credentials });
-    let made = client.post(&format!("{path}/integrations"), &body).await.unwrap();
-    let (_, path_of_hook) = made["webhook_url"].as_str().unwrap().split_once("/webhooks/").unwrap();
+    let url = connect(&client, &path).await;
+    let (_, path_of_hook) = url.split_once("/webhooks/").unwrap();
     let urls = routers.iter().map(|plan| format!("{}/webhooks/{path_of_hook}", plan.url())).collect();
     Shop { merchant: path, urls }
 }
 
+/// Starts a subscriber and a router, and sets a shop up there.
+pub async fn open_shop(plan: &Plan) -> (Arc<Receiver>, Process, Shop) {
+    let receiver = Receiver::start();
+    let router = plan.start().await;
+    let shop = shop(&[plan], &receiver.url).await;
+    (receiver, router, shop)
+}
+
 /// Sends one notification once; whether it was acknowledged.
 async fn send(wire: &Outbound, url: &str, order: usize) -> bool {
-    let notice = paid(order);
-    let request = OutboundRequest {
-        method: Method::Post,
-        url: url.to_owned(),
-        headers: notice.headers,
-        body: notice.body,
-        timeout: Some(Duration::from_secs(10)),
-        response_max: 1024,
-    };
-    let outcome = wire.send(request).await;
+    let outcome = wire.send(notice(url, order)).await;
     let acknowledged = outcome.status == Some(200);
     if acknowledged {
         assert_eq!(String::from_utf8_lossy(&outcome.body), format!("OK{order}"));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kassir::clock::Stopwatch;
 
-use super::{Receiver, accept_all, accepted_after, end_and_compare, shop};
+use super::{Receiver, accept_all, accepted_after, end_and_compare, open_shop, shop};
 use crate::process::{Plan, Process};
 use crate::redis_server::{DURABLE, Server};
 use crate::size::size;
@@ -31,9 +31,7 @@ async fn what_a_killed_router_had_in_hand_is_taken_over_within_seconds() {
     let server = Server::start(DURABLE);
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::on(folder.path(), &server.url());
-    let receiver = Receiver::start();
-    let first = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, first, shop) = open_shop(&plan).await;
     receiver.hold(true);
     let orders: Vec<usize> = (1..=IN_HAND).collect();
     accept_all(&shop, &orders, 1, async |_| {}).await;

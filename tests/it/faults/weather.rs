@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::network::{Network, Weather};
-use super::sending::{Stream, shop};
-use super::{Receiver, size};
+use super::sending::{Stream, open_shop};
+use super::size;
 use crate::process::Plan;
 use crate::redis_server::{DURABLE, Server};
 
@@ -26,9 +26,7 @@ async fn a_bad_network_loses_nothing_and_does_nothing_twice() {
     let network = Network::before(server.port).await;
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan { log: Some(folder.path().join("log")), ..Plan::on(folder.path(), &network.url()) };
-    let receiver = Receiver::start();
-    let router = plan.start().await;
-    let shop = shop(&[&plan], &receiver.url).await;
+    let (receiver, router, shop) = open_shop(&plan).await;
     let stream = Stream::start(&shop, 1, 8);
     stream.more(20).await;
     let mut slowest = Duration::ZERO;

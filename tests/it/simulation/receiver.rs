@@ -5,9 +5,11 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
 use actix_web::http::StatusCode;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use kassir::clock::{Clock as _, ManualClock};
 use sha2::{Digest as _, Sha256};
+
+use crate::serving::serve;
 
 /// A request of a router.
 #[derive(Debug, Clone)]
@@ -41,16 +43,7 @@ impl Receiver {
         let port = listener.local_addr().unwrap().port();
         let receiver =
             Arc::new(Receiver { port, clock, answers: Mutex::default(), arrivals: Mutex::default() });
-        let data = web::Data::from(Arc::clone(&receiver));
-        let server =
-            HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(take)))
-                .workers(1)
-                .disable_signals()
-                .shutdown_timeout(0)
-                .listen(listener)
-                .unwrap()
-                .run();
-        tokio::spawn(server);
+        serve(listener, &receiver, take);
         receiver
     }
 

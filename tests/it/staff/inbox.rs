@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::join_all;
 use kassir::client::unguarded;
 use kassir::delivery::outbound::OutboundRequest;
-use kassir_providers::Method;
 use serde_json::json;
 use tokio::sync::Notify;
 
-use crate::crash::paid;
 use crate::process::Plan;
+use crate::robokassa::{connect, notice};
+use crate::serving::serve;
 
 /// Longest wait for anything: leases of a killed router run out within this.
 pub const PATIENCE: Duration = Duration::from_secs(150);
@@ -36,15 +36,7 @@ impl Inbox {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://127.0.0.1:{}/events", listener.local_addr().unwrap().port());
         let inbox = Arc::new(Inbox::default());
-        let data = web::Data::from(Arc::clone(&inbox));
-        let server =
-            HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(take)))
-                .workers(1)
-                .disable_signals()
-                .listen(listener)
-                .unwrap()
-                .run();
-        tokio::spawn(server);
+        serve(listener, &inbox, take);
         (url, inbox)
     }
 
@@ -112,11 +104,7 @@ pub async fn set_up(plan: &Plan, subscriber: &str, enabled: bool) -> Shop {
     let path = format!("/merchants/{merchant}");
     let endpoint = json!({ "url": subscriber, "max_in_flight": 64, "enabled": enabled });
     let endpoint = client.post(&format!("{path}/endpoints"), &endpoint).await.unwrap();
-    let credentials =
-        json!({ "merchant_login": "demo_shop", "password1": "Pass1_qwe", "password2": "Pass2_asd" });
-    let body = json!({ "provider": "robokassa", "credentials": credentials });
-    let made = client.post(&format!("{path}/integrations"), &body).await.unwrap();
-    let url = made["webhook_url"].as_str().unwrap().to_owned();
+    let url = connect(&client, &path).await;
     Shop { path, merchant, endpoint: endpoint["id"].as_str().unwrap().to_owned(), url }
 }
 
@@ -130,16 +118,8 @@ pub async fn pay(url: &str, from: usize, count: usize) {
             if order >= from + count {
                 return;
             }
-            let notice = paid(order);
-            let request = OutboundRequest {
-                method: Method::Post,
-                url: url.to_owned(),
-                headers: notice.headers,
-                body: notice.body,
-                timeout: Some(Duration::from_secs(30)),
-                response_max: 1024,
-            };
-            let outcome = wire.send(request).await;
+            let timeout = Some(Duration::from_secs(30));
+            let outcome = wire.send(OutboundRequest { timeout, ..notice(url, order) }).await;
             assert_eq!(String::from_utf8_lossy(&outcome.body), format!("OK{order}"));
         }
     };

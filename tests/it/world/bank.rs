@@ -5,8 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use tokio::sync::Notify;
+
+use crate::serving::serve;
 
 /// A request that it got.
 #[derive(Debug, Clone)]
@@ -59,16 +61,7 @@ impl Bank {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let inside = Arc::new(Inside::default());
-        let data = web::Data::from(Arc::clone(&inside));
-        let server =
-            HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(answer)))
-                .workers(1)
-                .disable_signals()
-                .shutdown_timeout(0)
-                .listen(listener)
-                .unwrap()
-                .run();
-        tokio::spawn(server);
+        serve(listener, &inside, answer);
         Bank { inside, port }
     }
 

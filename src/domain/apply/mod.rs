@@ -11,15 +11,22 @@
 //! *same*: a duplicate, answered as the first time, no event. *late*: kept, no effect: a state never goes back
 //! because a notification came late. `succeeded` after `canceled` is believed, for the money is there.
 
-use kassir_providers::account::{AmountPolicy, UnknownPayments};
-use kassir_providers::{
-    AmountCheck, Fact, Mode, Money, PaymentFact, PaymentRef, Question, RefundFact, Refusal, State, Sum,
-};
+mod amount;
+mod question;
+mod refund;
+#[cfg(test)]
+mod tests;
 
+use kassir_providers::account::UnknownPayments;
+use kassir_providers::{AmountCheck, Fact, Mode, Money, PaymentFact, PaymentRef, Refusal, State, Sum};
+
+use self::amount::{WrongAmount, check_amount};
+use self::question::answer_question;
+use self::refund::refund;
 use super::config::Integration;
 use super::event::EventState;
 use super::notification::NotificationOutcome;
-use super::payment::{Origin, Payment, REFUNDS_MAX, Refund};
+use super::payment::{Origin, Payment, Refund};
 
 /// What the decision is made with, besides the fact and the payment.
 #[derive(Clone, Copy)]
@@ -164,115 +171,6 @@ pub fn apply(rules: &Rules<'_>, payment: Option<&Payment>, fact: &Fact) -> Decis
             _ => refund(rules, payment, fact),
         },
     }
-}
-
-fn answer_question(rules: &Rules<'_>, payment: Option<&Payment>, question: &Question) -> Decision {
-    use kassir_providers::fact::QuestionKind;
-    let yes = |reason: &str| Decision::nothing(NotificationOutcome::Accepted, Verdict::Accepted, reason);
-    let no = |refusal: Refusal, reason: String| {
-        Decision::nothing(NotificationOutcome::Accepted, Verdict::Refused(refusal), reason)
-    };
-    let Some(payment) = payment else {
-        let accept = rules.integration.settings.unknown_payments == Some(UnknownPayments::Accept);
-        return if accept && question.kind == QuestionKind::MayPay {
-            yes("answered with yes: unknown payments are accepted by setting")
-        } else {
-            no(Refusal::UnknownPayment, "answered with no: there is no such payment".to_owned())
-        };
-    };
-    if question.kind == QuestionKind::WhatState {
-        let verdict = Verdict::Told(payment.state);
-        let reason = format!("told the state {}", payment.state.word());
-        return Decision::nothing(NotificationOutcome::Accepted, verdict, reason);
-    }
-    match payment.state {
-        State::Succeeded | State::WaitingForCapture => {
-            return no(Refusal::AlreadyPaid, "answered with no: it is paid already".to_owned());
-        }
-        State::Canceled if payment.expired_by_us => {
-            return no(Refusal::Expired, "answered with no: its time is over".to_owned());
-        }
-        // What was canceled is an earlier attempt of the payer, not the order.
-        State::Canceled if is_another_attempt(rules, payment, &question.payment) => {}
-        State::Canceled => return no(Refusal::Closed, "answered with no: it is canceled".to_owned()),
-        State::Pending => {}
-    }
-    match check_amount(rules, payment, question.amount.as_ref(), AmountCheck::Equal) {
-        Ok(_) => Decision {
-            change: named(rules, payment, &question.payment),
-            ..yes("answered with yes: known, open, and the amount is right")
-        },
-        Err(WrongAmount { refusal, words }) => no(refusal, format!("answered with no: {words}")),
-    }
-}
-
-/// Whether a question is about an attempt of its own, after one that failed. A hold that was released is no attempt:
-/// somebody closed the order.
-fn is_another_attempt(rules: &Rules<'_>, payment: &Payment, asked: &PaymentRef) -> bool {
-    let other_id = match (&payment.provider_id, &asked.provider_id) {
-        (Some(known), Some(asked)) => known != asked,
-        _ => false,
-    };
-    rules.attempts_share_reference && other_id && !payment.hold
-}
-
-/// The provider's id that a question tells: some providers can only be asked about a payment by it.
-fn named(rules: &Rules<'_>, payment: &Payment, asked: &PaymentRef) -> Option<Change> {
-    let new = |id: &&String| rules.attempts_share_reference && payment.provider_id.as_ref() != Some(*id);
-    let id = asked.provider_id.as_ref().filter(new)?;
-    let mut next = payment.clone();
-    next.provider_id = Some(id.clone());
-    next.updated_at = rules.now;
-    Some(Change { payment: Box::new(next), is_new: false, links: vec![id.clone()] })
-}
-
-struct WrongAmount {
-    refusal: Refusal,
-    words: String,
-}
-
-/// Compares an amount with the registered one; gives the amount that the provider tells, if it tells one.
-fn check_amount(
-    rules: &Rules<'_>,
-    payment: &Payment,
-    told: Option<&Sum>,
-    check: AmountCheck,
-) -> Result<Option<Money>, WrongAmount> {
-    let Some(told) = told.filter(|_| check != AmountCheck::Ignore) else { return Ok(None) };
-    let wrong = |refusal: Refusal, words: String| Err(WrongAmount { refusal, words });
-    let registered = payment.amount;
-    let told = match told.in_currency(registered.currency) {
-        Ok(told) => told,
-        Err(error) => return wrong(Refusal::WrongAmount, error.to_string()),
-    };
-    if told.currency != registered.currency {
-        let words = format!("currency {} instead of {}", told.currency, registered.currency);
-        return wrong(Refusal::WrongCurrency, words);
-    }
-    let held = payment.hold || payment.state == State::WaitingForCapture;
-    let fits = match (rules.integration.settings.amount_check, check) {
-        (AmountPolicy::Off, _) => true,
-        (_, AmountCheck::AfterFee(millionths)) => told.minor >= after_fee(registered.minor, millionths),
-        (AmountPolicy::AtLeast, _) | (AmountPolicy::Equal, AmountCheck::AtLeast) => {
-            told.minor >= registered.minor
-        }
-        (AmountPolicy::Equal, AmountCheck::AtMostIfHeld) => {
-            told.minor == registered.minor
-                || payment.captured == Some(told.minor)
-                || (held && told.minor > 0 && told.minor <= registered.minor)
-        }
-        (AmountPolicy::Equal, AmountCheck::AnyIfHeld) => {
-            told.minor == registered.minor || payment.captured == Some(told.minor) || (held && told.minor > 0)
-        }
-        (AmountPolicy::Equal, AmountCheck::Equal | AmountCheck::Ignore) => told.minor == registered.minor,
-    };
-    if fits { Ok(Some(told)) } else { wrong(Refusal::WrongAmount, format!("{told} instead of {registered}")) }
-}
-
-/// The least that is left of a price after a fee of so many millionths, with one minor unit for rounding.
-fn after_fee(price: i64, millionths: u32) -> i64 {
-    let fee = i128::from(price) * i128::from(millionths) / 1_000_000;
-    i64::try_from(i128::from(price) - fee - 1).unwrap_or(price)
 }
 
 fn first_seen(rules: &Rules<'_>, fact: &PaymentFact) -> Decision {
@@ -437,67 +335,3 @@ fn enrich(rules: &Rules<'_>, payment: &Payment, fact: &PaymentFact) -> Option<Ch
     let next = enriched(rules, payment, fact);
     (next != *payment).then(|| Change { payment: Box::new(next), is_new: false, links: links(payment, fact) })
 }
-
-fn refund(rules: &Rules<'_>, payment: Option<&Payment>, fact: &RefundFact) -> Decision {
-    let Some(payment) = payment else {
-        return Decision::wait("a refund of a payment that is not known yet");
-    };
-    match payment.state {
-        State::Succeeded => {}
-        // What was canceled may be an earlier attempt: the success of the next one is still on its way.
-        State::Canceled => {
-            return Decision::wait("a refund of a payment that is canceled, as far as we know");
-        }
-        State::Pending | State::WaitingForCapture => {
-            return Decision::wait("a refund of a payment whose success was not heard of yet");
-        }
-    }
-    let duplicate =
-        |reason: &str| Decision::nothing(NotificationOutcome::Duplicate, Verdict::Duplicate, reason);
-    if payment.refunds.iter().any(|known| known.id == fact.id) {
-        return duplicate("this refund is known already");
-    }
-    let left = payment.refundable();
-    let told = fact.amount.as_ref().map(|sum| sum.in_currency(payment.amount.currency)).transpose();
-    let amount = match told {
-        Ok(Some(money)) if money.currency != payment.amount.currency => {
-            return Decision::mismatch(format!(
-                "a refund in {} of a payment in {}",
-                money.currency, payment.amount.currency
-            ));
-        }
-        Ok(Some(money)) if fact.cumulative => money.minor.saturating_sub(payment.refunded()),
-        Ok(Some(money)) => money.minor,
-        Ok(None) => left,
-        Err(error) => return Decision::mismatch(error.to_string()),
-    };
-    if amount <= 0 {
-        return duplicate("nothing was refunded that is not known already");
-    }
-    if amount > left {
-        let said = Money::new(amount, payment.amount.currency);
-        let left = Money::new(left, payment.amount.currency);
-        return Decision::mismatch(format!("a refund of {said}, but only {left} is left"));
-    }
-    if payment.refunds.len() >= REFUNDS_MAX {
-        return Decision::mismatch(format!("more than {REFUNDS_MAX} refunds of one payment"));
-    }
-    let entry = Refund { id: fact.id.clone(), amount, at: rules.now };
-    let mut next = payment.clone();
-    next.refunds.push(entry.clone());
-    next.updated_at = rules.now;
-    let state = if next.refundable() == 0 { EventState::Refunded } else { EventState::PartiallyRefunded };
-    let paid = Money::new(payment.captured.unwrap_or(payment.amount.minor), payment.amount.currency);
-    Decision {
-        outcome: NotificationOutcome::Accepted,
-        reason: format!("{}: {}", state.word(), Money::new(amount, payment.amount.currency)),
-        verdict: Verdict::Accepted,
-        happened: Some(Happened { state, amount: paid, refund: Some(entry) }),
-        change: Some(Change { payment: Box::new(next), is_new: false, links: Vec::new() }),
-        wait: false,
-    }
-}
-
-#[cfg(test)]
-#[path = "apply_tests.rs"]
-mod tests;

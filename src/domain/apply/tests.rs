@@ -1,6 +1,9 @@
-use super::*;
+use kassir_providers::account::AmountPolicy;
 use kassir_providers::fact::QuestionKind;
+use kassir_providers::{Question, RefundFact};
 use serde_json::json;
+
+use super::*;
 
 fn integration() -> Integration {
     let id = uuid::Uuid::nil();
