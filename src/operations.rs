@@ -11,9 +11,7 @@ use kassir_providers::{
     Account, Call, Done, Fact, Failure, Fault, Operation, PaymentRef, Provider, Reply, Retry, Step,
 };
 
-use tokio::sync::OwnedSemaphorePermit;
-
-use self::pace::Pace;
+use self::pace::{Pace, Place};
 use crate::clock::Stopwatch;
 use crate::domain::payment::Payment;
 use crate::limits::{OPERATION_MS_MAX, OPERATION_STEPS_MAX, QUESTION_STEPS_MAX};
@@ -39,6 +37,11 @@ pub struct NoReply {
     /// Whether the provider may have got the request all the same.
     pub may_have_arrived: bool,
 }
+
+/// A question's place among those that its account may be asked at once: kept from its first call to its last, and by
+/// all questions about one account that are asked within it.
+#[derive(Default)]
+pub struct Visit(Option<Place>);
 
 /// Performs operations.
 #[derive(Clone)]
@@ -91,6 +94,21 @@ impl Operations {
         wish: Wish,
         context: Context,
     ) -> Result<Done, Failure> {
+        self.run_within(&mut Visit::default(), provider, account, wish, context).await
+    }
+
+    /// The same within a visit: once the first call of its first question was let in, all others get their turn.
+    ///
+    /// # Errors
+    /// As for [`Operations::run`].
+    pub async fn run_within(
+        &self,
+        visit: &mut Visit,
+        provider: &dyn Provider,
+        account: &Account,
+        wish: Wish,
+        context: Context,
+    ) -> Result<Done, Failure> {
         let questions = matches!(
             wish,
             Wish::Status(_)
@@ -112,7 +130,7 @@ impl Operations {
             };
             let went_on = if sends < sends_max {
                 let left = (!questions).then(|| self.most.saturating_sub(watch.elapsed()));
-                self.go_on(provider, account, &operation, (*call, &memo), left).await
+                self.go_on(visit, provider, account, &operation, (*call, &memo), left).await
             } else {
                 Err(endless(sends_max, questions))
             };
@@ -125,6 +143,7 @@ impl Operations {
     /// Makes a call and gives its reply to the adapter.
     async fn go_on(
         &self,
+        visit: &mut Visit,
         provider: &dyn Provider,
         account: &Account,
         operation: &Operation,
@@ -139,11 +158,12 @@ impl Operations {
             Wish::Refund { .. } => self.said_once && has_key(&call, &operation.context),
             _ => false,
         };
-        let turn = self.turn(provider, account, !changes_something).await?;
+        if !changes_something {
+            self.turn(visit, provider, account).await?;
+        }
         let watch = Stopwatch::start();
         let reply = self.call(call, left).await;
         measure(provider.about().slug, watch, &reply);
-        drop(turn);
         let reply = reply.map_err(|no_reply| unreached(provider, no_reply, changes_something))?;
         let step = provider.next(operation, memo, &reply, account);
         Ok(if moves_money && reply.status != TOO_MANY_REQUESTS { moved_perhaps(step) } else { step })
@@ -163,12 +183,12 @@ impl Operations {
     /// Waits for the account's turn to ask.
     async fn turn(
         &self,
+        visit: &mut Visit,
         provider: &dyn Provider,
         account: &Account,
-        asks: bool,
-    ) -> Result<Option<OwnedSemaphorePermit>, Failure> {
-        let Some(pace) = self.pace.as_ref().filter(|_| asks) else { return Ok(None) };
-        pace.turn(provider, account).await.map(Some).map_err(|wait_ms| Failure {
+    ) -> Result<(), Failure> {
+        let Some(pace) = &self.pace else { return Ok(()) };
+        pace.turn(&mut visit.0, provider, account).await.map_err(|wait_ms| Failure {
             why: format!(
                 "{} is asked as often as it allows; others wait before this",
                 provider.about().title.en

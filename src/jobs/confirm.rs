@@ -14,7 +14,7 @@ use crate::domain::ids::{IntegrationId, MerchantId, NotificationId};
 use crate::domain::job::Job;
 use crate::domain::notification::{Notification, NotificationOutcome};
 use crate::ledger::{self, Entry, Finisher, Ledger, LedgerError};
-use crate::operations::{Operations, target};
+use crate::operations::{Operations, Visit, target};
 use crate::registry::Registry;
 use crate::store::{Commit, Fence, LookUp, StoreError};
 
@@ -136,9 +136,13 @@ impl Confirm {
             wishes.push(Wish::RefundStatus { payment: target.clone(), refund_id: refund.id.clone() });
         }
         wishes.insert(0, Wish::Status(target));
+        // Sent away before its second question, it would begin anew with the first.
+        let mut visit = Visit::default();
         for wish in wishes {
             let is_refund = matches!(wish, Wish::RefundStatus { .. });
-            match self.operations.run(provider, account, wish, context.clone()).await {
+            let asked =
+                self.operations.run_within(&mut visit, provider, account, wish, context.clone()).await;
+            match asked {
                 Ok(done) => facts.extend(said(done, told)),
                 // A provider without refund queries tells refunds with the payment, if at all.
                 Err(failure) if is_refund && failure.retry == Retry::Never => {}

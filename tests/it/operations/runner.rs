@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use kassir::operations::{Caller, NoReply, Operations};
+use kassir::operations::{Caller, NoReply, Operations, Visit, had_no_turn};
 use kassir_providers::operation::{Context, Target, Wish};
 use kassir_providers::{Account, Call, Done, Failure, Money, Reply, Retry, Secret, Settings, State, by_slug};
 
@@ -56,6 +56,18 @@ impl Caller for Silence {
             Some(body) => Ok(Reply { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() }),
             None => std::future::pending().await,
         }
+    }
+}
+
+/// A list of two pages, both without what is looked for.
+struct Pages;
+
+#[async_trait]
+impl Caller for Pages {
+    async fn call(&self, call: Call) -> Result<Reply, NoReply> {
+        let next = if call.url.contains("cursor=") { "" } else { r#","next_cursor":"c-1""# };
+        let body = format!(r#"{{"type":"list","items":[]{next}}}"#).into_bytes();
+        Ok(Reply { status: 200, headers: Vec::new(), body })
     }
 }
 
@@ -156,6 +168,43 @@ async fn a_list_is_looked_through_to_its_last_page() {
     let failure = run(&Operations::new(script.clone()), "yookassa", &account, wish).await.unwrap_err();
     assert_eq!(failure.code.as_deref(), Some("not_found"), "{}", failure.why);
     assert_eq!(script.asked(), 50);
+}
+
+/// Each of the others would come again and take the next turn.
+#[tokio::test]
+async fn a_question_that_was_begun_is_not_sent_away_for_those_that_come_after_it() {
+    let operations = Operations::new(Arc::new(Pages)).paced();
+    let account = account(&[("shop_id", "100500"), ("secret_key", "live_1")]);
+    let ask = || run(&operations, "yookassa", &account, Wish::Status(target(None, State::Pending)));
+    let others = futures_util::future::join_all((0..40).map(|_| ask()));
+    let failure = tokio::select! {
+        biased;
+        ended = ask() => ended.unwrap_err(),
+        _ = others => panic!("the others have ended before it"),
+    };
+    assert_eq!(failure.code.as_deref(), Some("not_found"), "{}", failure.why);
+}
+
+#[tokio::test]
+async fn questions_that_belong_together_keep_their_place() {
+    let operations = Operations::new(Arc::new(Pages)).paced();
+    let account = account(&[("shop_id", "100500"), ("secret_key", "live_1")]);
+    let wish = || Wish::Status(target(Some("22e12f66-000f-5000-8000-18db351245c7"), State::Pending));
+    let others = (0..40).map(|_| run(&operations, "yookassa", &account, wish()));
+    let both = async {
+        let (mut visit, yookassa) = (Visit::default(), by_slug("yookassa").unwrap());
+        for _ in 0..2 {
+            let context = Context { now: crate::world::START, idempotency_key: "key-1".to_owned() };
+            let asked = operations.run_within(&mut visit, yookassa, &account, wish(), context).await;
+            // The list is no payment.
+            assert!(!had_no_turn(&asked.unwrap_err()));
+        }
+    };
+    tokio::select! {
+        biased;
+        () = both => {}
+        _ = futures_util::future::join_all(others) => panic!("the others have ended before them"),
+    }
 }
 
 #[tokio::test]
