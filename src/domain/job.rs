@@ -135,6 +135,9 @@ pub enum Operation {
     Refund {
         /// How many refunds were known before it.
         known: usize,
+        /// How much goes back, minor units.
+        #[serde(default)]
+        amount: Option<i64>,
     },
 }
 
@@ -149,14 +152,18 @@ impl Operation {
         }
     }
 
-    /// Whether the payment shows what came of it.
+    /// Whether the payment shows what came of it. A refund that became known since may be another one's, and a provider
+    /// that tells sums may tell of two as of one; so one is taken for this one by its amount.
     #[must_use]
     pub fn is_known(self, payment: &Payment) -> bool {
         match self {
             Operation::Capture | Operation::Cancel => {
                 matches!(payment.state, State::Succeeded | State::Canceled)
             }
-            Operation::Refund { known } => payment.refunds.len() > known,
+            Operation::Refund { known, amount } => {
+                let mut since = payment.refunds.iter().skip(known);
+                since.any(|refund| amount.is_none_or(|amount| amount == refund.amount))
+            }
         }
     }
 }
@@ -220,5 +227,16 @@ impl std::str::FromStr for WorkId {
         } else {
             text.parse().map(WorkId::Job)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_of_earlier_versions_are_read() {
+        let read: Operation = serde_json::from_str(r#"{"refund":{"known":1}}"#).unwrap();
+        assert_eq!(read, Operation::Refund { known: 1, amount: None });
     }
 }

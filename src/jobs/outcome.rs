@@ -1,5 +1,8 @@
 //! Asks the provider's API what became of a capture, cancel or refund of which nobody wrote down the end: the router
 //! died, the store was away, or the provider did not answer. Mostly it is known, and nobody is asked.
+//!
+//! About a refund the provider is asked all the same: what became known meanwhile may be another refund, and the job of
+//! one whose end was written down is called off.
 
 use std::sync::Arc;
 
@@ -24,18 +27,20 @@ impl Poll {
     /// The store's; running it again is safe.
     pub(super) async fn outcome(&self, job: &Job, number: u32, of: Operation) -> Result<Polled, LedgerError> {
         let store = &self.ledger.store;
-        let known = async || {
-            let payment = store.payment(job.merchant, number).await?;
-            Ok::<_, LedgerError>(payment.filter(|payment| !of.is_known(payment)))
-        };
-        let Some(payment) = known().await? else { return Ok(Polled::Done) };
+        let Some(payment) = store.payment(job.merchant, number).await? else { return Ok(Polled::Done) };
+        let is_refund = matches!(of, Operation::Refund { .. });
+        if !is_refund && of.is_known(&payment) {
+            return Ok(Polled::Done);
+        }
         let what = of.word();
         if self.ledger.clock.now().saturating_sub(job.created_at) > OUTCOME_MAX_MS {
-            tracing::warn!(
-                payment = number,
-                what,
-                "what became of an operation could not be learnt; look it up at the provider"
-            );
+            if !of.is_known(&payment) {
+                tracing::warn!(
+                    payment = number,
+                    what,
+                    "what became of an operation could not be learnt; look it up at the provider"
+                );
+            }
             return Ok(Polled::Done);
         }
         if job.attempts == 0 {
@@ -53,10 +58,10 @@ impl Poll {
         for fact in done.facts.iter().filter(|fact| tells_more(fact, &payment) || is_named(fact, &payment)) {
             self.enter(&payment, addressed(fact, &payment), payload.clone()).await?;
         }
-        Ok(match known().await? {
-            Some(_) => Polled::Open(Pause::default()),
-            None => Polled::Done,
-        })
+        let Some(now) = store.payment(job.merchant, number).await? else { return Ok(Polled::Done) };
+        // What the answer brought was nobody's before.
+        let is_new = is_refund && now.refunds.len() > payment.refunds.len();
+        Ok(if is_new || of.is_known(&now) { Polled::Done } else { Polled::Open(Pause::default()) })
     }
 }
 

@@ -243,10 +243,10 @@ impl Payments {
         let left = payment.refundable();
         let amount =
             rules::part(&payment, part.amount, left)?.unwrap_or(Money::new(left, payment.amount.currency));
+        let of = Operation::Refund { known: payment.refunds.len(), amount: Some(amount.minor) };
         // Providers see better than a sum that all goes back: whether that was done before, what a fee took.
         let amount = (amount != payment.amount).then_some(amount);
         let wish = Wish::Refund { payment: target(&payment), amount, reason: None, receipt: part.receipt };
-        let of = Operation::Refund { known: payment.refunds.len() };
         self.announce(caller, number).await.map_err(|error| match error {
             StoreError::Conflict(Conflict::Hold) => PaymentError::Provider(unsent(&error), Some(number)),
             error => error.into(),

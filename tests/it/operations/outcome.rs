@@ -125,18 +125,46 @@ async fn a_refund_under_way_is_asked_about_by_its_number_alone() {
     till.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refund_of_which_a_notification_told_is_not_asked_about() {
-    let vector = Vector::named("unitpay", "refund_partial");
-    let till = Till::open(&vector).await;
-    let number = till.stage(&vector, State::Succeeded).await;
-    // The job that a router left that died.
-    till.queue(Task::Outcome { payment: number, of: Operation::Refund { known: 0 } }).await;
-    till.expect(&vector);
+/// A payment with the job of a refund of so much whose router died, and another refund that was written down since.
+async fn lost_before_another(vector: &Vector, lost: i64) -> Till {
+    let till = Till::open(vector).await;
+    let number = till.stage(vector, State::Succeeded).await;
+    let of = Operation::Refund { known: 0, amount: Some(lost) };
+    till.queue(Task::Outcome { payment: number, of }).await;
+    till.expect(vector);
     till.act(number, "refund", vector.part().map(|part| part.minor)).await.is(200);
     till.bank.take_asked();
+    assert_eq!(
+        (till.look(number).await.json["refunded_amount"].as_i64(), waiting(&till).await),
+        (Some(525), 1)
+    );
+    till
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_is_asked_about_though_another_one_is_known() {
+    let till = lost_before_another(&Vector::named("unitpay", "refund_partial"), 100).await;
+    let other_alone = till.expect(&Vector::named("unitpay", "status_partial_refund"));
     till.world.work().await;
-    assert_eq!((till.bank.take_asked().len(), waiting(&till).await), (0, 0));
+    till.was_asked(&other_alone, "whether it knows of more than the other");
+    assert_eq!((till.world.states().await.len(), waiting(&till).await), (1, 1));
+    let left = r#""availableForRefund": "#;
+    let both = [(&*format!(r#"{left}"5.25""#), &*format!(r#"{left}"4.25""#))];
+    let both = till.expect(&Vector::changed("unitpay", "status_partial_refund", &both));
+    till.later(held()).await;
+    till.was_asked(&both, "now it does");
+    assert_eq!(till.world.states().await, ["partially_refunded", "partially_refunded"]);
+    assert_eq!(waiting(&till).await, 0);
+    till.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_is_asked_about_once_where_one_of_its_amount_is_known() {
+    let till = lost_before_another(&Vector::named("unitpay", "refund_partial"), 525).await;
+    let known = till.expect(&Vector::named("unitpay", "status_partial_refund"));
+    till.world.work().await;
+    till.was_asked(&known, "whether that is all");
+    assert_eq!((till.world.states().await, waiting(&till).await), (vec!["partially_refunded"], 0));
     till.close().await;
 }
 
@@ -167,7 +195,8 @@ async fn a_refund_that_never_came_about_is_not_asked_about_for_ever() {
     let vector = Vector::named("unitpay", "refund_partial");
     let till = Till::open(&vector).await;
     let number = till.stage(&vector, State::Succeeded).await;
-    till.queue(Task::Outcome { payment: number, of: Operation::Refund { known: 0 } }).await;
+    let of = Operation::Refund { known: 0, amount: Some(525) };
+    till.queue(Task::Outcome { payment: number, of }).await;
     let paid = Vector::named("unitpay", "status_success").exchanges();
     let Reply::Say { body, .. } = paid[0].reply.clone() else { panic!("the vector has no answer") };
     till.bank.answer(&paid[0].call(), 200, body);
