@@ -18,6 +18,10 @@ use crate::operations::{Operations, Visit, target};
 use crate::registry::Registry;
 use crate::store::{Commit, Fence, LookUp, StoreError};
 
+/// A confirmation is not begun any more at so many times the age at which it is given up after a question: until then
+/// what waited while the router stood still is asked about once more, and after that each try is broken off.
+const BROKEN_OFF_AGES: i64 = 2;
+
 /// The confirming job.
 pub struct Confirm {
     /// Where facts go.
@@ -84,10 +88,17 @@ impl Confirm {
             _ => return self.give_up(job, None, fence, GivenUp::Gone, "the job has no integration").await,
         };
         let notification = store.notification(job.merchant, asked.notification).await?;
+        if job.attempts > 0 && self.age(job) >= self.max_age_ms.saturating_mul(BROKEN_OFF_AGES) {
+            let why = "not confirmed in time: since then no try came to its end";
+            return self.give_up(job, notification, fence, GivenUp::Late, why).await;
+        }
         let Some(view) = self.ledger.registry.current(job.merchant).await? else {
             return self.give_up(job, notification, fence, GivenUp::Gone, "the merchant was deleted").await;
         };
-        let known = view.integration(integration_id)?;
+        let known = match view.integration(integration_id) {
+            Ok(known) => known,
+            Err(unopened) => return self.put_off(job, notification, fence, unopened.to_string()).await,
+        };
         let Some((provider, account)) = known.and_then(|(integration, account)| {
             Registry::provider(integration).map(|provider| (provider, account))
         }) else {
@@ -106,10 +117,7 @@ impl Confirm {
             Answered::Later { why, pause } => {
                 return self.again(job, notification, fence, why, pause).await;
             }
-            Answered::Account(why) => {
-                let notification = self.tell(job, notification, &why).await?;
-                return self.again(job, notification, fence, why, Pause::default()).await;
-            }
+            Answered::Account(why) => return self.put_off(job, notification, fence, why).await,
             // A refund that was believed needs nobody's word, only its payment.
             Answered::Never(_) if is_believed_refund(asked, told) => Vec::new(),
             Answered::Never(why) => {
@@ -252,11 +260,27 @@ impl Confirm {
         why: String,
         pause: Pause,
     ) -> Result<End, LedgerError> {
-        if self.ledger.clock.now().saturating_sub(job.created_at) >= self.max_age_ms {
+        if self.age(job) >= self.max_age_ms {
             let why = format!("not confirmed in time: {why}");
             return self.give_up(job, notification, fence, GivenUp::Late, &why).await;
         }
         Ok(End::Again { why, pause })
+    }
+
+    fn age(&self, job: &Job) -> i64 {
+        self.ledger.clock.now().saturating_sub(job.created_at)
+    }
+
+    /// Asks again when somebody has put in order what keeps us from asking.
+    async fn put_off(
+        &self,
+        job: &Job,
+        notification: Option<Notification>,
+        fence: Fence,
+        why: String,
+    ) -> Result<End, LedgerError> {
+        let notification = self.tell(job, notification, &why).await?;
+        self.again(job, notification, fence, why, Pause::default()).await
     }
 
     /// Writes into the inbound log what the merchant has to put in order.

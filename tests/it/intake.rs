@@ -237,6 +237,70 @@ pub async fn a_forged_amount_of_a_real_payment_does_not_count(world: World) {
     assert!(log[0].reason.contains("pending"), "{}", log[0].reason);
 }
 
+/// A notification that the provider's API has not confirmed at its first try.
+async fn unconfirmed(world: &World, bank: &Bank) -> Shop {
+    let settings = json!({ "api_base": format!("{}/v3", bank.url()) });
+    let shop = world.shop("yookassa", &[("shop_id", "100500"), ("secret_key", "k")], settings).await;
+    let paid = notice(&shop, State::Succeeded, 10_000, "72");
+    let mut object: Value = serde_json::from_slice::<Value>(&paid.body).unwrap()["object"].clone();
+    object["status"] = "pending".into();
+    bank.answer(&format!("GET /v3/payments/{}", object["id"].as_str().unwrap()), 200, object.to_string());
+    world.notify(&shop, &paid).await;
+    world.work().await;
+    assert_eq!((bank.asked().len(), waiting(world).await), (1, 1));
+    shop
+}
+
+async fn waiting(world: &World) -> u64 {
+    world.router.store.backlog().await.unwrap().waiting
+}
+
+const HOUR: i64 = 60 * 60 * 1000;
+
+pub async fn a_confirmation_without_a_credential_that_opens_is_given_up_in_time(world: World) {
+    let bank = Bank::start();
+    let shop = unconfirmed(&world, &bank).await;
+    let elsewhere = kassir::secrets::Vault::throw_away().unwrap().seal("another", "k").unwrap();
+    world
+        .change_elsewhere(&shop, |integration| {
+            integration.credentials.get_mut("secret_key").unwrap().sealed = elsewhere;
+        })
+        .await;
+    for _ in 0..10 {
+        world.clock.advance(HOUR);
+        world.work().await;
+    }
+    let reason = world.log().await.remove(0).reason;
+    assert!(reason.starts_with("not confirmed yet: credential secret_key of"), "{reason}");
+    assert_eq!(waiting(&world).await, 1);
+    for _ in 0..20 {
+        world.clock.advance(HOUR);
+        world.work().await;
+    }
+    let entry = world.log().await.remove(0);
+    assert!(entry.reason.starts_with("not confirmed in time: credential"), "{}", entry.reason);
+    assert_eq!((entry.outcome, waiting(&world).await, bank.asked().len()), (Outcome::Unproven, 0, 1));
+}
+
+pub async fn a_confirmation_that_waited_for_the_router_is_asked_about_once_more(world: World) {
+    let bank = Bank::start();
+    unconfirmed(&world, &bank).await;
+    world.clock.advance(30 * HOUR);
+    world.work().await;
+    assert_eq!((bank.asked().len(), waiting(&world).await), (2, 0));
+    assert!(world.log().await[0].reason.contains("not confirmed in time"));
+}
+
+pub async fn a_confirmation_whose_tries_do_not_end_is_given_up(world: World) {
+    let bank = Bank::start();
+    unconfirmed(&world, &bank).await;
+    // As if the lease had ended in the middle of each try since.
+    world.clock.advance(50 * HOUR);
+    world.work().await;
+    assert_eq!((bank.asked().len(), waiting(&world).await), (1, 0), "no further try is begun");
+    assert!(world.log().await[0].reason.contains("no try came to its end"));
+}
+
 pub async fn what_else_a_forged_notification_says_of_a_real_payment_does_not_count(world: World) {
     let bank = Bank::start();
     let settings = json!({
@@ -482,6 +546,9 @@ on_every_store! {
     forged_notifications_are_refused_and_shown
     an_unsigned_notification_waits_for_the_providers_api
     a_forged_amount_of_a_real_payment_does_not_count
+    a_confirmation_without_a_credential_that_opens_is_given_up_in_time
+    a_confirmation_that_waited_for_the_router_is_asked_about_once_more
+    a_confirmation_whose_tries_do_not_end_is_given_up
     what_else_a_forged_notification_says_of_a_real_payment_does_not_count
     what_is_signed_keeps_its_own_words_when_the_api_is_asked_too
     what_another_router_changed_counts_at_once
