@@ -189,8 +189,7 @@ pub struct Commit {
     pub merchant: MerchantId,
     /// The configuration it was decided with; [`Conflict::Config`] when there is a newer one. `None`: not checked.
     pub config_version: Option<u64>,
-    /// A new record of the inbound log, or a changed one (by id): one without a payment may get one, but one that has a
-    /// payment keeps it.
+    /// A new record of the inbound log, or a changed one (by id): a changed one comes with `finish`, or without a `payment`.
     pub notification: Option<Notification>,
     /// A payment. Where it is new, records of this commit with payment 0 get its number.
     pub payment: Option<PaymentWrite>,

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kassir::clock::ManualClock;
-use kassir::domain::DeliveryStatus;
+use kassir::domain::notification::Notification;
+use kassir::domain::{DeliveryStatus, Event};
 use kassir::store::redis::{Options, RedisStore};
-use kassir::store::{Commit, Found, LookUp, PaymentFilter, Store, StoreError};
+use kassir::store::{Commit, Found, LookUp, PaymentFilter, PaymentWrite, Store, StoreError};
 
 use crate::redis_proxy::{Deed, Proxy};
 use crate::redis_server::{DURABLE, Server, shared_cluster};
@@ -343,9 +344,21 @@ async fn out_of_memory_nothing_new_is_kept_and_what_was_sent_is_settled() {
     let shop = shop_at(&server.url()).await;
     let id = shop.queue().await;
     let limit = |bytes: &str| server.command::<()>(&["CONFIG", "SET", "maxmemory", bytes]);
+    let known = shop.write(Commit { deliveries: Vec::new(), ..shop.whole("known") }).await;
+    let number = known.payment.unwrap().0;
+    let payment = shop.store.payment(shop.merchant, number).await.unwrap().unwrap();
+    let notification = || Some(Notification { payment: Some(number), ..shop.notification() });
+    let duplicate = Commit { notification: notification(), ..shop.commit() };
+    let update = Commit {
+        payment: Some(PaymentWrite::Update { payment: Box::new(payment), links: Vec::new() }),
+        events: vec![Event { payment: number, ..shop.event() }],
+        ..duplicate.clone()
+    };
     limit("1");
-    let refused = words(shop.store.commit(shop.whole("a")).await);
-    assert!(refused.contains("out of memory"), "{refused}");
+    for commit in [shop.whole("a"), duplicate, update] {
+        let refused = words(shop.store.commit(commit).await);
+        assert!(refused.contains("out of memory"), "{refused}");
+    }
     let claimed = claim_one(&shop).await;
     settle(&shop, &claimed, &over(delivery_of(&claimed)), Some(attempt(1))).await.unwrap();
     limit("0");

@@ -372,14 +372,18 @@ impl RedisStore {
             let mut call = Call::new(&scripts::SWEEP_REPLAYS, keys::of_merchant(merchant)).by_pool();
             call.push_count(max.saturating_sub(gone));
             call.push(keys::merchant(merchant));
+            let mut any = false;
             for (_, bytes) in page {
                 let Some(replay) = readable(replay_of(merchant, &bytes), merchant)? else { continue };
                 if replay.status != ReplayStatus::Running && replay.updated_at < cutoff {
                     call.push(replay.id.0.as_bytes());
                     call.push_num(i64::try_from(replay.version).unwrap_or(i64::MAX));
+                    any = true;
                 }
             }
-            gone += self.count(call).await?;
+            if any {
+                gone += self.count(call).await?;
+            }
         }
         Ok(gone)
     }

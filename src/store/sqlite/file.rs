@@ -25,7 +25,7 @@ const WAL_KEPT_MAX: i64 = 64 * 1024 * 1024;
 const PAGE_SIZE: i64 = 8 * 1024;
 /// Pages in the write-ahead log from which on a commit copies them into the file: pages that change again and again, as
 /// the last one of each table does, are then copied once for many commits.
-const CHECKPOINT_PAGES: i64 = 2_000;
+pub(super) const CHECKPOINT_PAGES: i32 = 2_000;
 /// Page cache of the writer, KiB.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 /// Page cache of a reader, KiB.
@@ -37,6 +37,11 @@ const LOCK_NOTE_MAX: u64 = 40;
 #[derive(Debug)]
 pub(super) struct FileLock {
     _file: File,
+}
+
+/// The file itself, where a path is a link to it: SQLite has its log beside the file, and the lock has to be there.
+pub(super) fn resolved(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Makes the folder (0700) and the file (0600) where they are missing, and keeps other processes out.
@@ -157,7 +162,8 @@ pub(super) fn open_writer(path: &Path, max_pages: Option<u32>) -> Result<Connect
     let _: i64 = conn
         .query_row(&format!("PRAGMA journal_size_limit = {WAL_KEPT_MAX}"), [], |row| row.get(0))
         .map_err(from_sqlite)?;
-    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(from_sqlite)?;
+    // The writer does it: SQLite would keep to itself that an fsync failed.
+    conn.pragma_update(None, "wal_autocheckpoint", 0).map_err(from_sqlite)?;
     if let Some(pages) = max_pages {
         let _: i64 = conn
             .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0))

@@ -16,6 +16,11 @@ pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<()> {
     apply(conn, path, STEPS)
 }
 
+/// Whether a file is one that [`migrate`] takes.
+pub(super) fn accept(conn: &Connection, path: &Path) -> Result<()> {
+    version(conn, path, STEPS).map(drop)
+}
+
 /// Whether a file has this program's schema, for who only reads it. Another one is refused.
 pub(super) fn check(conn: &Connection, path: &Path) -> Result<()> {
     checked(conn, path, STEPS)

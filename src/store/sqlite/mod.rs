@@ -87,23 +87,27 @@ impl SqliteStore {
     ///
     /// As [`SqliteStore::open`].
     pub fn open_with(path: &Path, clock: SharedClock, options: Options) -> Result<SqliteStore> {
-        let lock = file::prepare(path)?;
+        let real = &file::resolved(path);
+        let lock = file::prepare(real)?;
+        let damaged = |error| file::opening(path, error);
+        migrate::accept(&file::open_reader(real).map_err(damaged)?, path)?;
         // Another process may have ended after an fsync that failed, and nothing says so: see `Thread::reopen`.
-        file::rewrite_log(path)?;
-        let mut conn =
-            file::open_writer(path, options.max_pages).map_err(|error| file::opening(path, error))?;
+        file::rewrite_log(real)?;
+        let mut conn = file::open_writer(real, options.max_pages).map_err(damaged)?;
         migrate::migrate(&mut conn, path)?;
+        let readers = readers::Readers::new(real.clone());
         let place = writer::Place {
-            path: path.to_owned(),
+            path: real.clone(),
             max_pages: options.max_pages,
             clock: SharedClock::clone(&clock),
+            readers: readers.clone(),
             lock,
         };
         Ok(SqliteStore {
             path: path.to_owned(),
             clock,
             writer: writer::Writer::start(place, conn)?,
-            readers: readers::Readers::new(path.to_owned()),
+            readers,
             owners: owners::Owners::default(),
         })
     }

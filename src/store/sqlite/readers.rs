@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::super::measure::Meter;
 use super::super::{Result, StoreError};
@@ -15,6 +16,9 @@ use crate::clock::Stopwatch;
 
 /// Reads at once; a caller beyond that waits.
 const READERS_MAX: usize = 4;
+
+/// Longest wait of the writer for the reads under way.
+const PAUSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// The connections.
 #[derive(Clone)]
@@ -83,6 +87,24 @@ impl Readers {
         };
         meter.note(watch, &result);
         result
+    }
+
+    /// Waits for the reads under way, not for long, and closes their connections; nobody reads until what it gives is
+    /// dropped. From a thread that is not the runtime's.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when a read takes too long.
+    pub(super) fn pause(&self) -> Result<OwnedSemaphorePermit> {
+        let all = u32::try_from(READERS_MAX).unwrap_or(1);
+        let permits = Arc::clone(&self.pool.permits).acquire_many_owned(all);
+        let no_runtime = |error| StoreError::Unavailable(format!("reads can't be waited for: {error}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let waited = runtime
+            .map_err(no_runtime)?
+            .block_on(async { tokio::time::timeout(PAUSE_WITHIN, permits).await });
+        let paused = waited.map_err(|_| StoreError::Unavailable("a read takes too long".to_owned()))?;
+        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        paused.map_err(|_| closed())
     }
 
     /// Waits for the reads under way and closes all connections.

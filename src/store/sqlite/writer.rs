@@ -9,16 +9,20 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::hooks::Wal;
 use tokio::sync::{mpsc, oneshot};
 
 use super::super::measure::Meter;
 use super::super::{Result, StoreError, Tally};
 use super::batch::Batch;
 use super::error::{from_sqlite, is_lasting, is_of_file};
-use super::file::{FileLock, open_writer, rewrite_log};
+use super::file::{CHECKPOINT_PAGES, FileLock, open_writer, rewrite_log};
+use super::readers::Readers;
 use super::tally::Bucket;
 use crate::clock::{SharedClock, Stopwatch};
 use crate::domain::ids::MerchantId;
@@ -115,9 +119,10 @@ impl Writer {
     /// Starts the thread with a connection that is ready to write.
     pub(super) fn start(place: Place, conn: Connection) -> Result<Writer> {
         let (to, from) = mpsc::channel(WAITING_MAX);
+        let thread = Thread::new(place, conn, from)?;
         std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || Thread::new(place, conn, from).serve())
+            .spawn(move || thread.serve())
             .map_err(|error| StoreError::Unusable(format!("the store's writer can't start: {error}")))?;
         Ok(Writer { to: Ok(to) })
     }
@@ -172,6 +177,8 @@ pub(super) struct Place {
     pub(super) path: PathBuf,
     pub(super) max_pages: Option<u32>,
     pub(super) clock: SharedClock,
+    /// Those who read from the file.
+    pub(super) readers: Readers,
     pub(super) lock: FileLock,
 }
 
@@ -179,14 +186,18 @@ struct Thread {
     place: Place,
     /// `None` after an error that the connection should not outlive.
     conn: Option<Connection>,
+    /// Pages in the log, as the last commit said.
+    log_pages: Arc<AtomicI32>,
     from: mpsc::Receiver<Message>,
     failures: LogGate,
     reopenings: LogGate,
 }
 
 impl Thread {
-    fn new(place: Place, conn: Connection, from: mpsc::Receiver<Message>) -> Thread {
-        Thread { place, conn: Some(conn), from, failures: LogGate::new(), reopenings: LogGate::new() }
+    fn new(place: Place, conn: Connection, from: mpsc::Receiver<Message>) -> Result<Thread> {
+        let log_pages = Arc::default();
+        let conn = Some(watched(conn, &log_pages)?);
+        Ok(Thread { place, conn, log_pages, from, failures: LogGate::new(), reopenings: LogGate::new() })
     }
 
     fn serve(mut self) {
@@ -200,6 +211,7 @@ impl Thread {
                 take(next, &mut batch, &mut closing);
             }
             self.write(batch);
+            self.put_log_in();
             if !closing.is_empty() {
                 // Whoever was waiting for room learns that the store is closed; what is inside is still written.
                 self.from.close();
@@ -240,6 +252,24 @@ impl Thread {
         }
     }
 
+    /// Copies what the log has into the file once that is much; nobody waits for it but who comes next.
+    fn put_log_in(&mut self) {
+        let Some(conn) = &self.conn else { return };
+        if self.log_pages.load(Ordering::Relaxed) < CHECKPOINT_PAGES {
+            return;
+        }
+        let put_in = conn
+            .prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")
+            .and_then(|mut statement| statement.query_row([], |_| Ok(())));
+        let Err(error) = put_in else { return };
+        if is_lasting(&error) {
+            self.conn = None;
+        }
+        if let Some(left_out) = self.failures.open() {
+            tracing::error!(%error, left_out, "the log of the store's file could not be put into it");
+        }
+    }
+
     fn transact(&mut self, batch: &mut [Box<dyn Job>]) -> Result<()> {
         let conn = match self.conn.take() {
             Some(conn) => conn,
@@ -264,7 +294,11 @@ impl Thread {
     /// that the disk never got. So the log is written anew as it is read, and then the checkpoint puts its content into
     /// the file; only if both work is the file trusted with new writes. The checkpoint alone would do, but for a power
     /// failure in the middle of it: then the file is whole only together with its log.
+    ///
+    /// What was put into the file before, all of it, is in the log too, and has to be put in again: no connection may be
+    /// left that remembers how far that went.
     fn reopen(&self) -> Result<Connection> {
+        let _nobody_reads = self.place.readers.pause()?;
         rewrite_log(&self.place.path)?;
         let conn = open_writer(&self.place.path, self.place.max_pages)?;
         let busy: i64 =
@@ -273,11 +307,24 @@ impl Thread {
             let why = "the file was opened again, and somebody reads what is not yet checked: trying again";
             return Err(StoreError::Unavailable(why.to_owned()));
         }
+        let conn = watched(conn, &self.log_pages)?;
         if let Some(left_out) = self.reopenings.open() {
             tracing::info!(left_out, "the store's file is open again");
         }
         Ok(conn)
     }
+}
+
+/// A connection whose commits say how many pages the log has.
+fn watched(mut conn: Connection, log_pages: &Arc<AtomicI32>) -> Result<Connection> {
+    let told = Arc::clone(log_pages);
+    told.store(0, Ordering::Relaxed);
+    let hook = move |_: &mut Wal, pages| {
+        told.store(pages, Ordering::Relaxed);
+        Ok(())
+    };
+    conn.wal_hook(Some(hook)).map_err(from_sqlite)?;
+    Ok(conn)
 }
 
 fn take(message: Message, batch: &mut Vec<Box<dyn Job>>, closing: &mut Vec<oneshot::Sender<()>>) {

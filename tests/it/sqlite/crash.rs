@@ -54,7 +54,16 @@ async fn victim() {
     // Whoever hears first that the store can't write ends the victim: the others may have nothing left to write.
     tokio::select! {
         (ended, ..) = select_all(writers) => ended.unwrap(),
-        () = keep_settling(shop, goes_on) => {}
+        () = keep_settling(shop.clone(), goes_on) => {}
+        () = keep_reading(shop) => {}
+    }
+}
+
+/// There is always somebody who reads, as it is in a router.
+async fn keep_reading(shop: Shop) {
+    loop {
+        let page = Page::default();
+        drop(shop.store.payments(shop.merchant, &Default::default(), &page).await);
     }
 }
 

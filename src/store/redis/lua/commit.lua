@@ -135,13 +135,14 @@ local note, note_number, note_record = take(), take(), take()
 if note ~= '' then
   local index, field = key('nx:' .. merchant), 'n' .. note
   local n = note_number == '' and 0 or real(tonumber(note_number))
-  -- One that is changed may be there without a payment, or with this one.
-  local is_there = (op ~= 'new' or n ~= number) and redis.call('HEXISTS', payment_key(merchant, n), field) == 1
-  if n ~= 0 and redis.call('HDEL', payment_key(merchant, 0), field) == 1 then
-    index_remove(index, note, 0)
+  -- One that is changed comes with the end of a job, or with nothing of a payment; any other is new.
+  local old = (finished ~= '' or op == '') and index_find(index, note)
+  if old and old ~= n then
+    index_remove(index, note, old)
+    redis.call('HDEL', payment_key(merchant, old), field)
   end
   put(n, field, note_record)
-  if not is_there then
+  if old ~= n then
     index_add(index, note, n)
   end
 end
