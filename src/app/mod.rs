@@ -10,7 +10,7 @@ mod upkeep;
 
 pub use first_start::{AdminToken, admin_token, admin_token_file, known_admin_token};
 pub use master_key::{KeyError, KeyFit, key_fit, master_key, wrong_key};
-pub use store::{file as store_file, look as look_at_store, open as open_store};
+pub use store::{file as store_file, look as look_at_store, missing as missing_store, open as open_store};
 pub use upkeep::cutoffs;
 
 use std::net::{SocketAddr, TcpListener};
