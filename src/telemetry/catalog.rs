@@ -179,8 +179,11 @@ pub const SECTIONS: &[Section] = &[
             ),
             counter(
                 "kassir_intake_flood_total",
-                &[("kind", Values::Given(&["refused", "unproven", "observed", "bodies", "at_once"]))],
-                "Notifications beyond an integration's budget: refused and observed ones, and unproven ones that say nothing of a payment, are only counted; other unproven ones are told to come again. Bodies: large ones that found no room beside all others that were being received; at_once: those that came while 1,024 others were being worked on. Both are told to come again.",
+                &[(
+                    "kind",
+                    Values::Given(&["refused", "observed", "unlogged", "unproven", "bodies", "at_once"]),
+                )],
+                "Notifications beyond a budget. Answered as ever, and only not kept in the inbound log: refused and observed ones, and unlogged, unproven ones that say nothing of a payment or count without a proof (confirm: never). Told to come again: unproven, the other unproven ones; bodies, large ones that found no room beside all others that were being received; at_once, those that came while 1,024 others were being worked on.",
             ),
         ],
     },
