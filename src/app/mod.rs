@@ -300,7 +300,7 @@ impl Router {
         let serving = tokio::spawn(server);
         let (stop, stopped) = watch::channel(false);
         let working = start.run_worker.then(|| tokio::spawn(Arc::clone(&worker).run(stopped.clone())));
-        let upkeep = upkeep::start(&services, &stopped).map(|task| ("upkeep", task));
+        let upkeep = upkeep::start(&services, &stopped, upkeep::Rhythm::USUAL).map(|task| ("upkeep", task));
         let tasks = working.map(|working| ("worker", working)).into_iter().chain(upkeep).collect();
         let store = Arc::clone(&services.store);
         Ok(Router { address, worker, store, services, server: handle, serving, tasks, stop })
