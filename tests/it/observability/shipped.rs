@@ -79,7 +79,14 @@ fn the_two_recipes_for_production_are_one() {
     assert!(recipe.len() > 4 && head.windows(recipe.len()).any(|lines| lines == recipe), "{recipe:?}");
     // The container's user is another one than who made the files.
     assert!(recipe.contains(&"chmod 644 secrets/*"), "{recipe:?}");
-    assert!(read(".dockerignore").lines().any(|line| line == "secrets"));
+    // What compose asks for is where every further command finds it.
+    assert!(
+        recipe.iter().any(|line| line.starts_with("echo KASSIR_PUBLIC_URL=") && line.ends_with(">> .env"))
+    );
+    for (list, entries) in [(".dockerignore", ["secrets", ".env"]), (".gitignore", ["/secrets/", "/.env"])] {
+        let listed = |entry: &&str| read(list).lines().any(|line| line == *entry);
+        assert!(entries.iter().all(listed), "{list}");
+    }
 }
 
 #[test]
