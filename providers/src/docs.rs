@@ -129,7 +129,7 @@ fn setup(out: &mut String, about: &About) {
         let number = number.saturating_add(1);
         let _ = writeln!(out, "{number}. {}", languages(step).join("\n   <br>"));
     }
-    let url = "`{webhook_url}` is the integration's `webhook_url`, as the API and the console show it.";
+    let url = "`{webhook_url}` is the integration's `webhook_url`, as the API shows it.";
     let _ = writeln!(out, "\n{url}");
 }
 

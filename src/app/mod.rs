@@ -10,7 +10,7 @@ mod upkeep;
 
 pub use first_start::{AdminToken, admin_token, admin_token_file, known_admin_token};
 pub use master_key::{KeyError, KeyFit, key_fit, master_key, wrong_key};
-pub use store::{file as store_file, look as look_at_store, open as open_store};
+pub use store::{file as store_file, look as look_at_store, missing as missing_store, open as open_store};
 pub use upkeep::cutoffs;
 
 use std::net::{SocketAddr, TcpListener};
@@ -300,7 +300,7 @@ impl Router {
         let serving = tokio::spawn(server);
         let (stop, stopped) = watch::channel(false);
         let working = start.run_worker.then(|| tokio::spawn(Arc::clone(&worker).run(stopped.clone())));
-        let upkeep = upkeep::start(&services, &stopped).map(|task| ("upkeep", task));
+        let upkeep = upkeep::start(&services, &stopped, upkeep::Rhythm::USUAL).map(|task| ("upkeep", task));
         let tasks = working.map(|working| ("worker", working)).into_iter().chain(upkeep).collect();
         let store = Arc::clone(&services.store);
         Ok(Router { address, worker, store, services, server: handle, serving, tasks, stop })

@@ -29,6 +29,13 @@ pub async fn open(config: &Config, clock: &SharedClock) -> Result<Arc<dyn Store>
     Ok(Arc::new(redis::RedisStore::open(config.store.url.expose(), options).await?))
 }
 
+/// The store's file when it is not there: opening it would make a new store.
+#[must_use]
+pub fn missing(config: &Config) -> Option<&Path> {
+    // Of a place that can't be looked at, opening says what is wrong.
+    file(config).filter(|path| matches!(path.try_exists(), Ok(false)))
+}
+
 /// Opens the store's file for reading only: also while another process has it, or when it can't be written. Nothing
 /// where the store is no file.
 #[must_use]

@@ -1,5 +1,7 @@
 //! Which router a command talks to, with which token.
 
+use std::path::Path;
+
 use clap::Args;
 use kassir_providers::Secret;
 use serde_json::Value;
@@ -56,10 +58,24 @@ impl Router {
     }
 }
 
+/// What to do where a command does not find what the router has.
+pub(super) const AS_THE_ROUTER: &str = "run this with what the router is run with: its --config FILE, its KASSIR__… \
+                                        variables, and, where a path does not begin with /, its working folder";
+
+/// Where a file is looked for, from the root on.
+pub(super) fn whole(path: &Path) -> String {
+    std::path::absolute(path).as_deref().unwrap_or(path).display().to_string()
+}
+
+/// That there is no admin token, and where one was looked for.
+pub(super) fn no_admin_token(config: &Config) -> String {
+    format!("admin_token is not set, and {} is not there", whole(&admin_token_file(config)))
+}
+
 fn no_token(config: &Config) -> Failed {
     Failed::Usage(format!(
-        "no API token: give --token or set KASSIR_TOKEN. Without one the configuration's admin token is used, but \
-         admin_token is not set, and {} is not there",
-        admin_token_file(config).display()
+        "no API token: give --token or set KASSIR_TOKEN. Without one the configuration's admin token is used, but {}; \
+         for the router's own, {AS_THE_ROUTER}",
+        no_admin_token(config)
     ))
 }

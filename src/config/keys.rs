@@ -46,7 +46,7 @@ pub const KEYS: &[Key] = &[
         "listen",
         Kind::Text,
         r#""127.0.0.1:8080""#,
-        "Address and port of inbound notifications, API and console.",
+        "Address and port of inbound notifications and the API.",
     ),
     unset(
         "public_url",
@@ -290,7 +290,7 @@ pub fn nearest(unknown: &str) -> Option<&'static str> {
 #[must_use]
 pub fn example() -> String {
     let mut out = String::from(
-        "# Kassir's configuration: every key with its default.\n#\n# Precedence: defaults < this file (--config FILE, else ./kassir.toml) < environment.\n# In the environment a key is KASSIR__SECTION__KEY: KASSIR__STORE__URL=redis://…; with _FILE at the end the value is\n# read from a file. Durations: 500ms, 15s, 5m, 4h, 90d.\n",
+        "# Kassir's configuration: every key with its default.\n#\n# Precedence: defaults < this file (--config FILE, else ./kassir.toml) < environment.\n# In the environment a key is KASSIR__SECTION__KEY: KASSIR__STORE__URL=redis://…; with _FILE at the end the value is\n# read from a file, which counts where both are set. Durations: 500ms, 15s, 5m, 4h, 90d.\n",
     );
     let mut section = "";
     for key in KEYS {

@@ -243,6 +243,15 @@ mod tests {
     }
 
     #[test]
+    fn a_value_in_a_file_counts_where_both_are_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("listen");
+        std::fs::write(&file, "127.0.0.1:3\n").unwrap();
+        let both = [("KASSIR__LISTEN", "127.0.0.1:2"), ("KASSIR__LISTEN_FILE", file.to_str().unwrap())];
+        assert_eq!(env(&both).unwrap().listen.port(), 3);
+    }
+
+    #[test]
     fn errors_name_the_place_and_the_nearest_key() {
         let error =
             |result: Result<Config, ConfigError>| result.err().map(|error| error.0).unwrap_or_default();

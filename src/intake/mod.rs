@@ -311,7 +311,7 @@ impl Intake {
         if self.unproven.allows(integration, self.ledger.clock.now()) {
             return Room::Short;
         }
-        metrics::counter!("kassir_intake_flood_total", "kind" => "unproven").increment(1);
+        metrics::counter!("kassir_intake_flood_total", "kind" => "unlogged").increment(1);
         Room::No
     }
 

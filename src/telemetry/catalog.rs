@@ -136,6 +136,11 @@ pub const SECTIONS: &[Section] = &[
                 "Notifications that will take no effect, because the provider's API did not confirm them: not within intake.confirm_max_age, or it says that there is nothing to confirm; gone: the merchant or integration was deleted.",
             ),
             gauge("kassir_endpoints_failing", &[], "Endpoints whose last attempt failed."),
+            gauge(
+                "kassir_queue_measured_timestamp_seconds",
+                &[],
+                "When this router last measured the gauges above, Unix seconds by its own clock: every 10 s. While the store fails it stands still, and they keep their last values; 0: not yet since its start.",
+            ),
         ],
     },
     Section {
@@ -179,8 +184,11 @@ pub const SECTIONS: &[Section] = &[
             ),
             counter(
                 "kassir_intake_flood_total",
-                &[("kind", Values::Given(&["refused", "unproven", "observed", "bodies", "at_once"]))],
-                "Notifications beyond an integration's budget: refused and observed ones, and unproven ones that say nothing of a payment, are only counted; other unproven ones are told to come again. Bodies: large ones that found no room beside all others that were being received; at_once: those that came while 1,024 others were being worked on. Both are told to come again.",
+                &[(
+                    "kind",
+                    Values::Given(&["refused", "observed", "unlogged", "unproven", "bodies", "at_once"]),
+                )],
+                "Notifications beyond a budget. Answered as ever, and only not kept in the inbound log: refused and observed ones, and unlogged, unproven ones that say nothing of a payment or count without a proof (confirm: never). Told to come again: unproven, the other unproven ones; bodies, large ones that found no room beside all others that were being received; at_once, those that came while 1,024 others were being worked on.",
             ),
         ],
     },
@@ -385,8 +393,9 @@ fn known(labels: &[(&'static str, Values)]) -> Vec<Vec<(&'static str, &'static s
 #[must_use]
 pub fn page() -> String {
     let mut out = String::from(
-        "# Metrics\n\n`GET /metrics` gives them in the Prometheus text format. Histograms are in seconds. Each router tells of itself; \
-         \"Is money waiting?\" is about the store, so that with several routers any one's value (`max`) is right.\n\
+        "# Metrics\n\n`GET /metrics` gives them in the Prometheus text format. Histograms are in seconds. Each router tells of itself, \
+         counters are to be added up (`sum`). The gauges below \"Is money waiting?\" are about the store, so that with \
+         several routers any one's value (`max`) is right; how old it is each router tells of its own.\n\
          Alert rules, a dashboard and an example of a scrape configuration are in `ops/`. This page comes from \
          `src/telemetry/catalog.rs`: `UPDATE_GOLDEN=1 cargo test --lib metrics_page` renews it.\n",
     );

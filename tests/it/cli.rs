@@ -124,6 +124,75 @@ fn who_only_asks_a_router_makes_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_made_in_no_store_that_nobody_has() {
+    let (folder, routers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let create = |environment: &[(&str, &str)]| {
+        let made = kassir(folder.path(), &["token", "create", "--role", "support"], environment);
+        assert_eq!((made.status.code(), out(&made)), (Some(2), String::new()), "{}", err(&made));
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "nothing is made");
+        assert!(err(&made).contains("--config FILE"), "says what to do: {}", err(&made));
+        err(&made)
+    };
+    let looked_for = |name: &str| folder.path().join("kassir-data").join(name).display().to_string();
+
+    let nobody = format!("127.0.0.1:{}", crate::process::free_port());
+    let said = create(&[("KASSIR__LISTEN", &nobody)]);
+    assert!(said.contains(&looked_for("admin.token")) && said.contains(&looked_for("kassir.db")), "{said}");
+    let known = [("KASSIR__LISTEN", nobody.as_str()), ("KASSIR__ADMIN_TOKEN", crate::process::ADMIN)];
+    let said = create(&known);
+    assert!(said.contains(&nobody) && said.contains(&looked_for("kassir.db")), "{said}");
+
+    // Beside a router whose admin token is not known here.
+    let plan = Plan::sqlite(routers.path());
+    let router = plan.start().await;
+    let listen = format!("127.0.0.1:{}", plan.port);
+    let said = create(&[("KASSIR__LISTEN", &listen)]);
+    assert!(said.contains(&looked_for("kassir.db")), "{said}");
+    let said = create(&[("KASSIR__LISTEN", &listen), ("KASSIR__STORE__URL", &plan.store)]);
+    assert!(said.contains(&looked_for("admin.token")) && said.contains("has the store"), "{said}");
+    assert_eq!(router.terminate().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_makes_no_store_and_says_that_there_is_none() {
+    let (folder, routers) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let plan = Plan::sqlite(routers.path());
+    let listen = format!("127.0.0.1:{}", plan.port);
+    let doctor = |more: &[(&str, &str)]| {
+        let environment = [&[("KASSIR__LISTEN", listen.as_str())], more].concat();
+        let doctor = kassir(folder.path(), &["doctor", "--offline", "--json"], &environment);
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0, "nothing is made");
+        let (store, code) = (finding(&findings(&doctor), "store").clone(), doctor.status.code());
+        let text = |name: &str| store[name].as_str().unwrap().to_owned();
+        (code, text("mark"), text("found"), text("advice"))
+    };
+    let file = folder.path().join("kassir-data/kassir.db").display().to_string();
+
+    let (code, mark, found, advice) = doctor(&[]);
+    assert_eq!((code, mark.as_str()), (Some(0), "warning"), "{found}");
+    assert!(found.contains(&file) && advice.contains("kassir serve"), "{found}: {advice}");
+
+    // The router that runs has its store elsewhere.
+    let router = plan.start().await;
+    let (code, mark, found, advice) = doctor(&[]);
+    assert_eq!((code, mark.as_str()), (Some(1), "failure"), "{found}");
+    assert!(found.contains(&file) && advice.contains("--config FILE"), "{found}: {advice}");
+    assert_eq!(router.terminate().await, Some(0));
+
+    // Where none can be made.
+    let unmade = kassir(
+        folder.path(),
+        &["doctor", "--offline", "--json"],
+        &[("KASSIR__LISTEN", &listen), ("KASSIR__STORE__URL", "sqlite:/proc/kassir/kassir.db")],
+    );
+    let found = findings(&unmade);
+    let fails = |finding: &&Value| finding["what"] == "store" && finding["mark"] == "failure";
+    let failure = found.iter().find(fails).unwrap_or_else(|| panic!("{found:#?}"));
+    assert!(failure["found"].as_str().unwrap().contains("can't be made in /proc"), "{failure}");
+    assert_eq!(unmade.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_router_on_the_same_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let plan = Plan::sqlite(folder.path());

@@ -38,5 +38,6 @@ mod size;
 mod sqlite;
 mod staff;
 mod subscriber;
+mod systemd;
 mod walls;
 mod world;

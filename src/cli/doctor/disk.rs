@@ -31,11 +31,14 @@ fn judged(free: u64) -> Finding {
     }
 }
 
+/// The folder of a path; where that is missing, the one above it in which it would be made.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("."))
+}
+
 /// Free bytes on the file system of a path, as the POSIX command `df` tells.
 fn free_space(path: &Path) -> Option<u64> {
-    // The folder may be missing: what is above it tells where it would be made.
-    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    let df = std::process::Command::new("df").arg("-Pk").arg(folder).output().ok()?;
+    let df = std::process::Command::new("df").arg("-Pk").arg(folder_of(path)).output().ok()?;
     available(std::str::from_utf8(&df.stdout).ok()?)
 }
 

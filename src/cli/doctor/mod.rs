@@ -1,5 +1,6 @@
 //! `kassir doctor`: what is wrong, and what to do about it.
 
+mod absent;
 mod advice;
 mod disk;
 mod keeping;

@@ -8,7 +8,7 @@ use crate::client::problem_words;
 use crate::config::Config;
 
 /// Longest wait for its answer: a durable write that takes longer is as bad as none.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Asks the router at the configured address. `holder`: the process that has the store.
 pub(super) async fn asked(config: &Config, holder: &str) -> Finding {

@@ -1,10 +1,10 @@
-//! The store: one of our own, or the file of a running router, read beside it.
+//! The store: one of our own, or the file of a running router, read beside it. One that is not there is not made.
 
 use std::sync::Arc;
 
 use super::advice::Kind;
-use super::{Finding, Mark, disk, keeping, router, waiting};
-use crate::app::{KeyFit, key_fit, look_at_store, open_store, wrong_key};
+use super::{Finding, Mark, absent, disk, keeping, router, waiting};
+use crate::app::{KeyFit, key_fit, look_at_store, missing_store, open_store, wrong_key};
 use crate::clock::{Clock as _, SharedClock, Stopwatch, SystemClock};
 use crate::config::Config;
 use crate::secrets::Vault;
@@ -18,9 +18,12 @@ const WRITE_MS: u32 = 250;
 /// What is to be said. The disk is looked at whether or not the store opens: it may be why it does not.
 pub(super) async fn findings(config: &Config) -> Vec<Finding> {
     let clock: SharedClock = Arc::new(SystemClock);
-    let mut findings = match open_store(config, &clock).await {
-        Ok(store) => own(store.as_ref(), config).await,
-        Err(error) => beside(error, config, &clock).await,
+    let mut findings = match missing_store(config) {
+        Some(path) => absent::findings(path, config).await,
+        None => match open_store(config, &clock).await {
+            Ok(store) => own(store.as_ref(), config).await,
+            Err(error) => beside(error, config, &clock).await,
+        },
     };
     findings.extend(disk::free(config));
     findings

@@ -136,3 +136,40 @@ async fn what_is_given_up_or_held_is_counted() {
     assert_eq!(["failed", "held", "canceled"].map(|status| ended(&scrape, status)), [1, 1, 0]);
     assert_eq!(router.terminate().await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_only_not_kept_is_told_apart_from_what_is_told_to_come_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = Plan::sqlite(folder.path()).with("KASSIR__INTAKE__REFUSED_KEPT_PER_MINUTE", "1");
+    let router = plan.start().await;
+    let client = plan.client();
+    let merchant = client.post("/merchants", &json!({ "name": "Лавка" })).await.unwrap();
+    let path = format!("/merchants/{}/integrations", merchant["id"].as_str().unwrap());
+    let send = async |payment: &str| {
+        let shop =
+            json!({ "provider": "yookassa", "credentials": { "shop_id": "100500", "secret_key": "k" } });
+        let shop = client.post(&path, &shop).await.unwrap();
+        let url = shop["webhook_url"].as_str().unwrap().to_owned();
+        let mut answers = BTreeSet::new();
+        // Ten are kept in a minute, and two minutes may see these.
+        for _ in 0..25 {
+            let body = payment.as_bytes().to_vec();
+            let sent = request(kassir_providers::Method::Post, &url, Vec::new(), body);
+            answers.insert(crate::world::wire().send(sent).await.status.unwrap());
+        }
+        answers
+    };
+    let flooded = async || {
+        let scrape = Scrape::of(&plan).await;
+        ["unlogged", "unproven"]
+            .map(|kind| scrape.sum("kassir_intake_flood_total", &[&format!("kind=\"{kind}\"")]).min(1))
+    };
+    let nothing = r#"{"type":"notification","event":"payout.x","object":{}}"#;
+    assert_eq!(send(nothing).await, BTreeSet::from([200]));
+    assert_eq!(flooded().await, [1, 0]);
+    let paid = r#"{"type":"notification","event":"payment.succeeded","object":{"id":"22d6d597-000f-5000-9000-145f6df21d6f","status":"succeeded","paid":true,"amount":{"value":"2.00","currency":"RUB"},"created_at":"2018-07-10T14:27:54.691Z","recipient":{"account_id":"100500","gateway_id":"100700"},"refundable":true,"test":false}}"#;
+    let answers = send(paid).await;
+    assert!(answers.contains(&200) && answers.len() == 2, "{answers:?}");
+    assert_eq!(flooded().await, [1, 1]);
+    assert_eq!(router.terminate().await, Some(0));
+}

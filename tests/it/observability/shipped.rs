@@ -47,9 +47,14 @@ fn dashboard_and_alerts_name_documented_metrics() {
         "kassir_endpoints_disabled_total",
         "kassir_confirmations_given_up_total",
         "kassir_provider_calls_total",
+        "kassir_queue_measured_timestamp_seconds",
+        "kassir_telemetry_exports_failed_total",
     ] {
         assert!(rules.iter().any(|rule| rule.contains(metric)), "no rule looks at {metric}");
     }
+    // Only what is told to come again: the rest costs nobody anything, and anybody can make it.
+    let flood = rules.iter().find(|rule| rule.contains("kassir_intake_flood_total")).unwrap();
+    assert!(flood.contains("kind=~\"at_once|bodies|unproven\""), "{flood}");
     // A sum of no series is nothing, not 0.
     for rule in rules.iter().filter(|rule| rule.contains("sum(") && rule.contains("== 0")) {
         assert!(rule.contains("or vector(0)) == 0"), "does not fire without a series: {rule}");
@@ -74,7 +79,14 @@ fn the_two_recipes_for_production_are_one() {
     assert!(recipe.len() > 4 && head.windows(recipe.len()).any(|lines| lines == recipe), "{recipe:?}");
     // The container's user is another one than who made the files.
     assert!(recipe.contains(&"chmod 644 secrets/*"), "{recipe:?}");
-    assert!(read(".dockerignore").lines().any(|line| line == "secrets"));
+    // What compose asks for is where every further command finds it.
+    assert!(
+        recipe.iter().any(|line| line.starts_with("echo KASSIR_PUBLIC_URL=") && line.ends_with(">> .env"))
+    );
+    for (list, entries) in [(".dockerignore", ["secrets", ".env"]), (".gitignore", ["/secrets/", "/.env"])] {
+        let listed = |entry: &&str| read(list).lines().any(|line| line == *entry);
+        assert!(entries.iter().all(listed), "{list}");
+    }
 }
 
 #[test]
