@@ -36,7 +36,14 @@ const LOCK_NOTE_MAX: u64 = 40;
 /// The right to use the file: the system takes it back when this process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct FileLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for FileLock {
+    /// A child that is just being started has the file open too, and the lock with it, until it becomes another program.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 /// The file itself, where a path is a link to it: SQLite has its log beside the file, and the lock has to be there.
@@ -74,7 +81,7 @@ fn lock(path: &Path) -> Result<FileLock> {
         .set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| write!(file, "pid {}", std::process::id()));
-    Ok(FileLock { _file: file })
+    Ok(FileLock { file })
 }
 
 fn unusable(path: &Path, what: &str, error: &std::io::Error) -> StoreError {
@@ -190,4 +197,21 @@ fn common(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -cache_kib)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_although_a_child_still_has_it_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kassir.db");
+        let lock = prepare(&path).unwrap();
+        assert!(matches!(prepare(&path), Err(StoreError::Taken { .. })));
+        let inherited = lock.file.try_clone().unwrap();
+        drop(lock);
+        drop(prepare(&path).unwrap());
+        drop(inherited);
+    }
 }
