@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kassir::clock::Stopwatch;
+use kassir::delivery::DeliveryConfig;
 use kassir::store::Store;
 use kassir::store::redis::{Options, RedisStore};
 use tempfile::TempDir;
@@ -248,7 +249,8 @@ async fn failover_of(name: &str, fault: Fault, min_replicas: u8, routers: usize)
     ];
     counts.print(name, &more);
     // What was in hand, or settled and not yet replicated.
-    assert!(counts.duplicated <= 64 * routers, "{counts:?}");
+    let in_hand = DeliveryConfig::default().concurrency;
+    assert!(counts.duplicated <= in_hand * routers, "{counts:?}");
     counts
 }
 
