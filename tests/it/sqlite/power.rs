@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::Arc;
 
 use kassir::clock::ManualClock;
@@ -24,6 +24,9 @@ use crate::store_suite::samples::{Shop, shop};
 
 /// What a disk writes whole.
 const SECTOR: usize = 512;
+
+/// So many steps fill the log several times.
+const FILLED: usize = 20_000;
 
 /// A call of the victim, in the order of its beginning.
 struct Call {
@@ -249,13 +252,17 @@ fn victim(path: &Path, shop: &Shop, traces: &Path, life: &Life) {
             got, wanted as u128,
             "the victim ended by itself; strace is needed: apt-get install strace"
         );
-        // The victim is killed, not strace, so that strace writes down all that it saw.
-        let children = format!("/proc/{0}/task/{0}/children", child.id());
-        let traced = std::fs::read_to_string(children).unwrap();
-        assert!(Command::new("kill").args(["-9", traced.trim()]).status().unwrap().success());
+        kill_traced(&child);
     }
     known.read(&mut lines, u128::MAX);
     child.wait().unwrap();
+}
+
+/// Kills the victim, not strace, so that strace writes down all that it saw.
+fn kill_traced(strace: &Child) {
+    let children = format!("/proc/{0}/task/{0}/children", strace.id());
+    let traced = std::fs::read_to_string(children).unwrap();
+    assert!(Command::new("kill").args(["-9", traced.trim()]).status().unwrap().success());
 }
 
 /// Opens a store on the files as the power failure left them; everything acknowledged must be there, and whole.
@@ -287,6 +294,13 @@ struct Failures {
 }
 
 impl Failures {
+    fn add(&mut self, one: &Failures) {
+        self.tried += one.tried;
+        self.lost_by_fsync += one.lost_by_fsync;
+        self.fsyncs_failed += one.fsyncs_failed;
+        self.accepted += one.accepted;
+    }
+
     fn print(&self, test: &str) {
         print(
             test,
@@ -383,10 +397,7 @@ async fn what_was_acknowledged_survives_fsyncs_that_failed_and_lost_what_was_wri
         let one = failures(&[life], size(12, 30)).await;
         assert_eq!(one.fsyncs_failed, row, "from {first}");
         assert!(one.accepted_after > 0, "from {first}: it did not go on");
-        all.tried += one.tried;
-        all.lost_by_fsync += one.lost_by_fsync;
-        all.fsyncs_failed += one.fsyncs_failed;
-        all.accepted += one.accepted;
+        all.add(&one);
     }
     assert!(all.lost_by_fsync > 0);
     all.print("C7-lost-writes");
@@ -399,11 +410,46 @@ async fn what_was_acknowledged_survives_a_restart_after_fsyncs_that_failed() {
         let lives = [Life::Ended { from: 5 + 7 * round }, Life::Killed { wanted: size(60, 300) }];
         let one = failures(&lives, size(12, 30)).await;
         assert!(one.accepted_after > 0, "round {round}: the second one did not go on");
-        all.tried += one.tried;
-        all.lost_by_fsync += one.lost_by_fsync;
-        all.fsyncs_failed += one.fsyncs_failed;
-        all.accepted += one.accepted;
+        all.add(&one);
     }
     assert!(all.lost_by_fsync > 0);
     all.print("C7-restart");
+}
+
+/// SQLite itself would tell nobody of that, since no commit depends on it.
+#[tokio::test]
+async fn a_failed_fsync_of_the_file_itself_is_noticed() {
+    let file = File::new();
+    let path = file.path();
+    let store = file.open().unwrap();
+    let mut bench = file.bench(store, Arc::new(ManualClock::at(START)));
+    let mut own = shop(&bench).await;
+    bench.store.close().await;
+
+    let (folder, mut strace) = (tempfile::tempdir().unwrap(), Command::new("strace"));
+    let trace = folder.path().join("t");
+    strace.args(["-f", "-qq", "-e", "trace=openat,fsync,fdatasync", "-e"]);
+    // Of this file only, and not of its log.
+    strace.args(["inject=fsync,fdatasync:error=EIO:when=1", "-P"]).arg(&path).arg("-o").arg(&trace);
+    strace.arg(std::env::current_exe().unwrap()).env(GOES_ON, "1");
+    let (mut child, mut lines) = start_by(strace, &path, &own);
+    let mut known = Acknowledged::default();
+    let opened_again = || {
+        let trace = std::fs::read_to_string(&trace).unwrap();
+        trace.split_once("EIO").is_some_and(|(_, after)| after.contains("O_RDWR"))
+    };
+    loop {
+        assert_eq!(known.read(&mut lines, 100), 100, "the victim ended by itself");
+        if opened_again() {
+            break;
+        }
+        assert!(known.count() < FILLED, "no fsync failed, or nobody noticed");
+    }
+    assert_eq!(known.read(&mut lines, 100), 100, "it goes on");
+    kill_traced(&child);
+    known.read(&mut lines, u128::MAX);
+    child.wait().unwrap();
+    bench.restart().await;
+    own.store = bench.store.clone();
+    check(&own, &known).await;
 }
